@@ -1,0 +1,52 @@
+# Two commands do all on a machine with Python 3.11 or 3.12:
+#   make demo   sets up, then trains a LoRA from the example zip through the chat's own entrance
+#   make test   sets up, checks and tests everything
+
+PYTHON ?= $(shell command -v python3.11 || command -v python3.12 || command -v python3)
+VENV := .venv
+BIN := $(VENV)/bin
+UV := $(BIN)/uv pip install --quiet --python $(BIN)/python --constraint constraints.txt
+TESTS ?= tests
+
+.PHONY: help demo test check install install-dev browser clean
+
+help:
+	@sed -n 's/^#   //p' Makefile
+
+demo: install
+	$(BIN)/lorabot demo
+
+test: check browser
+	$(BIN)/pytest $(TESTS)
+
+# What needs no running: style, types, the rooms' walls.
+check: install-dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports
+	$(BIN)/mypy
+
+install: $(VENV)/.installed
+install-dev: $(VENV)/.installed-dev
+
+$(BIN)/uv:
+	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "lorabot needs Python 3.11 or newer; found " + sys.version.split()[0] + ". Name one: make PYTHON=/path/to/python3.11")'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt uv
+
+$(VENV)/.installed: $(BIN)/uv pyproject.toml constraints.txt
+	$(UV) --editable '.[all]'
+	@touch $@
+
+$(VENV)/.installed-dev: $(VENV)/.installed
+	$(UV) --editable '.[all,dev]'
+	@touch $@
+
+# The page's tests drive a real browser: one on the PATH, Playwright's own, or Debian's package.
+browser: install-dev
+	@$(BIN)/python tests/browser.py || $(BIN)/playwright install chromium || \
+	  (apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium)
+	@$(BIN)/python tests/browser.py
+
+clean:
+	rm -rf $(VENV) demo-out .mypy_cache .ruff_cache .pytest_cache

@@ -1,0 +1,3 @@
+"""lorabot trains image LoRAs from a chat."""
+
+__version__ = "0.1.0"

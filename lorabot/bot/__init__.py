@@ -1,0 +1,1 @@
+"""What people see: one set of commands, three front ends. Imports no torch."""

@@ -1,0 +1,1 @@
+"""The recipes a person can ask for, and their schema."""

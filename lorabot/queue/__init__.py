@@ -1,0 +1,1 @@
+"""Who waits for what, in which order; files; events. Imports no torch and no chat library."""
