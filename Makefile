@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 UV := $(BIN)/uv pip install --quiet --python $(BIN)/python --constraint constraints.txt
 TESTS ?= tests
 
-.PHONY: help demo test check install install-dev browser clean
+.PHONY: help demo test check install install-dev system clean
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -16,7 +16,7 @@ help:
 demo: install
 	$(BIN)/lorabot demo
 
-test: check browser
+test: check system
 	$(BIN)/pytest $(TESTS)
 
 # What needs no running: style, types, the rooms' walls.
@@ -42,11 +42,11 @@ $(VENV)/.installed-dev: $(VENV)/.installed
 	$(UV) --editable '.[all,dev]'
 	@touch $@
 
-# The page's tests drive a real browser: one on the PATH, Playwright's own, or Debian's package.
-browser: install-dev
+# What the tests drive and Python's registry does not carry: a browser for the page, systemd's own check for the units.
+system: install-dev
 	@$(BIN)/python tests/browser.py || $(BIN)/playwright install chromium || \
 	  (apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium)
-	@$(BIN)/python tests/browser.py
+	@command -v systemd-analyze >/dev/null || (apt-get update -qq && apt-get install -y -qq --no-install-recommends systemd)
 
 clean:
 	rm -rf $(VENV) demo-out .mypy_cache .ruff_cache .pytest_cache

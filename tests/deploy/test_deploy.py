@@ -1,0 +1,69 @@
+"""The files of deploy/ hold against the validators of what reads them."""
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).parents[2]
+DEPLOY = ROOT / "deploy"
+CONTAINERFILES = sorted(DEPLOY.glob("Containerfile.*"))
+UNITS = sorted((DEPLOY / "systemd").glob("*.service"))
+
+
+def run(*command: str | Path) -> None:
+    result = subprocess.run([str(part) for part in command], capture_output=True, text=True, check=False)
+    assert result.returncode == 0, f"{command}\n{result.stdout}{result.stderr}"
+
+
+def program(name: str) -> Path:
+    return Path(sys.executable).parent / name
+
+
+@pytest.mark.parametrize("path", CONTAINERFILES, ids=lambda path: path.name)
+def test_a_containerfile_passes_hadolint(path: Path) -> None:
+    run(program("hadolint"), "--failure-threshold", "style", path)
+
+
+def test_the_compose_file_fits_the_compose_specification() -> None:
+    run(program("check-jsonschema"), "--builtin-schema", "vendor.compose-spec", DEPLOY / "compose.yaml")
+
+
+def test_every_variable_of_the_compose_file_stands_in_the_example_environment() -> None:
+    import re
+
+    used = set(re.findall(r"\$\{(\w+)", (DEPLOY / "compose.yaml").read_text()))
+    lines = (DEPLOY / "example.env").read_text().splitlines()
+    given = {line.split("=")[0] for line in lines if line and not line.startswith("#")}
+    assert used == given
+
+
+def test_the_compose_file_gives_only_settings_that_exist() -> None:
+    from lorabot.settings import environment_names
+
+    services = yaml.safe_load((DEPLOY / "compose.yaml").read_text())["services"]
+    given = {name for service in services.values() for name in service.get("environment", {})}
+    assert {name for name in given if name.startswith("LORABOT_")} <= set(environment_names())
+
+
+@pytest.mark.parametrize("path", UNITS, ids=lambda path: path.name)
+def test_a_systemd_unit_passes_systemds_own_check(path: Path, tmp_path: Path) -> None:
+    analyze = shutil.which("systemd-analyze")
+    assert analyze, "systemd-analyze is not here: apt-get install systemd"
+    # The check wants the program to exist; the units name where an operator will have installed it.
+    unit = tmp_path / path.name
+    unit.write_text(path.read_text().replace("/opt/lorabot/bin/lorabot", sys.executable))
+    run(analyze, "verify", "--man=no", unit)
+
+
+def test_a_containerfile_copies_only_what_the_ignore_file_lets_through() -> None:
+    allowed = {line[1:] for line in (ROOT / ".dockerignore").read_text().splitlines() if line.startswith("!")}
+    for path in CONTAINERFILES:
+        for line in path.read_text().splitlines():
+            if line.startswith("COPY ") and "--from" not in line:
+                for source in line.split()[1:-1]:
+                    assert source.rstrip("/") in allowed, f"{path.name}: {source} is ignored"
+                    assert (ROOT / source).exists(), f"{path.name}: no {source} here"
