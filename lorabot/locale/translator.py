@@ -5,6 +5,8 @@ from functools import cache
 from pathlib import Path
 
 from fluent.runtime import FluentBundle, FluentResource
+from fluent.syntax import FluentParser, ast
+from fluent.syntax.visitor import Visitor
 
 from lorabot.locale.message import Message, Param
 
@@ -21,8 +23,15 @@ class Translator:
         self.language = language
         # Isolation marks are for mixed writing directions, which our two languages do not have; they break copying.
         self._bundle = FluentBundle([language], use_isolating=False)
+        self._variables: dict[str, set[str]] = {}
         for path in sorted((Path(__file__).parent / language).glob("*.ftl")):
-            self._bundle.add_resource(FluentResource(path.read_text(encoding="utf-8")))
+            source = path.read_text(encoding="utf-8")
+            self._bundle.add_resource(FluentResource(source))
+            for entry in FluentParser(with_spans=False).parse(source).body:
+                if isinstance(entry, ast.Message):
+                    variables = _Variables()
+                    variables.visit(entry)
+                    self._variables[entry.id.name] = variables.names
 
     def __call__(self, code: str, /, **params: Param) -> str:
         return self.text(Message(code, params))
@@ -40,6 +49,24 @@ class Translator:
         for error in errors:
             _log.error("text %r in %s: %s", message.code, self.language, error)
         return str(text)
+
+    def templates(self, prefix: str) -> dict[str, str]:
+        """The sentences whose code starts with ``prefix``, each variable left as ``{name}`` for a page to fill in."""
+        return {
+            code: self.text(Message(code, {name: f"{{{name}}}" for name in names}))
+            for code, names in self._variables.items()
+            if code.startswith(prefix)
+        }
+
+
+class _Variables(Visitor):
+    """Collects the variables a message refers to."""
+
+    def __init__(self) -> None:
+        self.names: set[str] = set()
+
+    def visit_VariableReference(self, node: ast.VariableReference) -> None:
+        self.names.add(node.id.name)
 
 
 @cache
