@@ -1,1 +1,36 @@
-"""The recipes a person can ask for, and their schema."""
+"""The recipes a person can ask for: one YAML file each, their schema, and the catalogue that holds them."""
+
+from lorabot.presets.catalogue import Catalogue, Override, UnknownPreset, load_presets
+from lorabot.presets.schema import (
+    BASES,
+    DEFAULT_BASE,
+    Bilingual,
+    Caption,
+    Family,
+    Group,
+    NoRecipe,
+    Preset,
+    Recipe,
+    Send,
+    Vocabulary,
+)
+from lorabot.presets.source import BrokenPreset
+
+__all__ = [
+    "BASES",
+    "DEFAULT_BASE",
+    "Bilingual",
+    "BrokenPreset",
+    "Caption",
+    "Catalogue",
+    "Family",
+    "Group",
+    "NoRecipe",
+    "Override",
+    "Preset",
+    "Recipe",
+    "Send",
+    "UnknownPreset",
+    "Vocabulary",
+    "load_presets",
+]

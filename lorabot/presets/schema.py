@@ -1,0 +1,168 @@
+"""What a preset and a captioning vocabulary consist of, strictly: an unknown or mistyped field is an error."""
+
+from collections import Counter
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Annotated, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from lorabot.locale import UserError
+
+Family = Literal["demo", "sd15", "sdxl"]
+
+BASES: Mapping[str, Family] = MappingProxyType({"demo": "demo", "sd15": "sd15", "sdxl": "sdxl"})
+"""Base models by the name people use, and the family whose recipe fits."""
+
+DEFAULT_BASE = "demo"
+"""The base that every installation has."""
+
+Id = Annotated[str, Field(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$", max_length=40)]
+Line = Annotated[str, Field(min_length=1, max_length=500, pattern=r"^\S(.*\S)?$")]
+"""A text of one line without blanks around it."""
+
+
+class NoRecipe(UserError):
+    """The preset has nothing for this family of base models."""
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
+
+
+class Bilingual(_Strict):
+    """One text in both languages."""
+
+    en: Line = Field(description="The text in English.")
+    zh: Line = Field(description="The text in Simplified Chinese.")
+
+    def get(self, language: str) -> str:
+        """The text in ``language``, a name of the catalogues (``en``, ``zh-CN``)."""
+        return self.zh if language.lower().startswith("zh") else self.en
+
+
+class Send(_Strict):
+    """What a person should send for this preset."""
+
+    min_images: int = Field(ge=1, le=1000, description="Fewer images than this are refused.")
+    max_images: int = Field(ge=1, le=5000, description="More images than this are refused.")
+    best: int = Field(ge=1, le=5000, description="The number of images that we advise.")
+    kind: Bilingual = Field(description="Which pictures do well, in one sentence.")
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Self:
+        if not self.min_images <= self.best <= self.max_images:
+            raise ValueError("must hold min_images <= best <= max_images")
+        return self
+
+
+class Caption(_Strict):
+    """How the images get the words they are trained with; the trigger word always comes first."""
+
+    method: Literal["zero-shot", "none"] = Field(
+        description="`zero-shot`: CLIP picks labels of the vocabulary; `none`: the trigger word alone."
+    )
+    vocabulary: Id = Field(description="Id of the vocabulary that zero-shot labels come from.")
+
+
+class Recipe(_Strict):
+    """How to train on one family of base models."""
+
+    resolution: int = Field(
+        ge=64, le=2048, multiple_of=64, description="Side in pixels of the square whose area an image is scaled to."
+    )
+    views: int = Field(ge=1, le=100_000, description="Budget in image-views; a view is one image seen once.")
+    batch: int = Field(ge=1, le=64, description="Images per optimiser step, after gradient accumulation.")
+    unet_lr: float = Field(gt=0, le=0.01, description="Peak learning rate of the UNet's LoRA.")
+    text_encoder_lr: float = Field(
+        ge=0, le=0.01, description="Peak learning rate of the text encoder's LoRA; 0 leaves it as it is."
+    )
+    rank: int = Field(ge=1, le=128, description="Rank of the LoRA matrices.")
+    alpha: float = Field(gt=0, le=256, description="LoRA alpha; the update is scaled by alpha / rank.")
+    warmup: float = Field(ge=0, le=0.5, description="Share of the steps over which the rate rises from 0.")
+    min_snr_gamma: float | None = Field(
+        gt=0, le=20, description="Cap of the min-SNR loss weight (arXiv 2303.09556); null weighs all timesteps alike."
+    )
+    noise_offset: float = Field(ge=0, le=0.2, description="Strength of the per-channel offset added to the noise.")
+    flip: bool = Field(description="Whether every image is also shown mirrored.")
+    caption: Caption = Field(description="How the images get their captions.")
+    sample_prompts: tuple[Line, ...] = Field(
+        strict=False,  # YAML and JSON know lists only
+        min_length=1,
+        max_length=8,
+        description="Prompts of the sample pictures; `{trigger}` is the trigger word, one without shows what is kept.",
+    )
+    negative_prompt: str = Field(max_length=500, description="What the sample pictures should not show; may be empty.")
+    guidance: float = Field(ge=1, le=20, description="Classifier-free guidance scale of the sample pictures.")
+    sample_steps: int = Field(ge=1, le=150, description="Denoising steps of a sample picture.")
+
+    @field_validator("sample_prompts")
+    @classmethod
+    def _one_has_the_trigger(cls, prompts: tuple[str, ...]) -> tuple[str, ...]:
+        for prompt in prompts:
+            rest = prompt.replace("{trigger}", "")
+            if "{" in rest or "}" in rest:
+                raise ValueError(f"only {{trigger}} may stand in braces: {prompt!r}")
+        if not any("{trigger}" in prompt for prompt in prompts):
+            raise ValueError("at least one prompt must hold {trigger}")
+        return prompts
+
+
+class Preset(_Strict):
+    """A named recipe a person can ask for."""
+
+    id: Id = Field(description="The name that people type: lower-case letters, digits and hyphens.")
+    title: Bilingual = Field(description="The name that people read.")
+    description: Bilingual = Field(description="What it is good for, in one or two sentences.")
+    send: Send = Field(description="What to send.")
+    recipes: dict[Family, Recipe] = Field(min_length=1, description="One recipe for each family of base models.")
+
+    def recipe(self, family: Family) -> Recipe:
+        """The recipe for ``family``; raises ``NoRecipe`` when the preset has none."""
+        found = self.recipes.get(family)
+        if found is None:
+            raise NoRecipe("preset-no-recipe", preset=self.id, family=family, families=", ".join(self.recipes))
+        return found
+
+
+class Group(_Strict):
+    """Labels of which at most one is true of an image."""
+
+    name: Id = Field(description="What the group is about: `shot`, `background`, `light` ...")
+    template: Line = Field(description="The sentence that CLIP compares an image with; `{label}` stands for the label.")
+    labels: tuple[Line, ...] = Field(
+        strict=False, min_length=2, max_length=200, description="The labels, as they stand in a caption."
+    )
+    threshold: float = Field(
+        ge=0, le=1, description="Probability among the group's labels below which none of them is used."
+    )
+
+    @field_validator("template")
+    @classmethod
+    def _holds_label(cls, template: str) -> str:
+        if template.count("{label}") != 1 or set("{}") & set(template.replace("{label}", "")):
+            raise ValueError("must hold {label} once and no other braces")
+        return template
+
+    @field_validator("labels")
+    @classmethod
+    def _no_label_twice(cls, labels: tuple[str, ...]) -> tuple[str, ...]:
+        twice = [label for label, count in Counter(labels).items() if count > 1]
+        if twice:
+            raise ValueError(f"label given twice: {', '.join(twice)}")
+        return labels
+
+
+class Vocabulary(_Strict):
+    """What zero-shot captioning may say about an image, group by group, in the order of the caption."""
+
+    id: Id = Field(description="The name that presets refer to.")
+    groups: tuple[Group, ...] = Field(strict=False, min_length=1, max_length=30, description="The groups of labels.")
+
+    @field_validator("groups")
+    @classmethod
+    def _no_group_twice(cls, groups: tuple[Group, ...]) -> tuple[Group, ...]:
+        twice = [name for name, count in Counter(group.name for group in groups).items() if count > 1]
+        if twice:
+            raise ValueError(f"group given twice: {', '.join(twice)}")
+        return groups

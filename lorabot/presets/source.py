@@ -1,0 +1,183 @@
+"""Reads one YAML file into a typed model and names the line of what is wrong with it."""
+
+import difflib
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Generic, TypeVar
+
+import yaml
+from pydantic import BaseModel, ValidationError
+
+Place = tuple[str | int, ...]
+"""Where a value stands in the document: keys and list indexes from the root."""
+
+_Model = TypeVar("_Model", bound=BaseModel)
+
+
+@dataclass(frozen=True, slots=True)
+class BrokenPreset:
+    """Why a file does not count. ``line`` starts at 1 (0: the file as a whole); ``field`` is dotted, may be empty."""
+
+    path: Path
+    line: int
+    field: str
+    reason: str
+
+    def __str__(self) -> str:
+        where = f"{self.path}:{self.line}" if self.line else str(self.path)
+        return ": ".join(part for part in (where, self.field, self.reason) if part)
+
+
+class Broken(Exception):
+    """A file that does not count, and why: ``faults`` holds at least one."""
+
+    def __init__(self, faults: tuple[BrokenPreset, ...]) -> None:
+        super().__init__("; ".join(map(str, faults)))
+        self.faults = faults
+
+
+@dataclass(frozen=True, slots=True)
+class Source(Generic[_Model]):
+    """A model and the file it came from."""
+
+    path: Path
+    model: _Model
+    lines: Mapping[Place, int]
+
+    def fault(self, place: Place, reason: str) -> BrokenPreset:
+        """What is wrong with the value at ``place``."""
+        return _fault(self.path, self.lines, place, reason)
+
+
+class _Loader(yaml.SafeLoader):
+    """Safe loader that reads numbers and booleans as YAML 1.2 does: ``1e-4`` is a number, ``no`` is a word."""
+
+
+_Loader.yaml_implicit_resolvers = {
+    first: [pair for pair in pairs if pair[0] in {"tag:yaml.org,2002:null", "tag:yaml.org,2002:int"}]
+    for first, pairs in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
+_Loader.add_implicit_resolver("tag:yaml.org,2002:bool", re.compile(r"^(true|false)$"), list("tf"))
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:float",
+    re.compile(r"^[-+]?(\d+\.\d*([eE][-+]?\d+)?|\.\d+([eE][-+]?\d+)?|\d+[eE][-+]?\d+)$"),
+    list("-+.0123456789"),
+)
+
+
+def read(path: Path, model: type[_Model]) -> Source[_Model]:
+    """Read ``path`` as a ``model``; raises ``Broken`` with every fault found, each with its line."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise Broken((BrokenPreset(path, 0, "", f"is not UTF-8 text (byte {error.start})"),)) from error
+    except OSError as error:
+        raise Broken((BrokenPreset(path, 0, "", f"cannot be read: {error.strerror}"),)) from error
+    loader = _Loader(text)
+    try:
+        node = loader.get_single_node()
+        if node is None:
+            raise Broken((BrokenPreset(path, 0, "", "is empty"),))
+        lines: dict[Place, int] = {}
+        data = _Reader(path, loader, lines).value(node, (), ())
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        reason = f"is not YAML: {error.problem or error.context}"
+        raise Broken((BrokenPreset(path, mark.line + 1 if mark else 0, "", reason),)) from error
+    except yaml.YAMLError as error:  # a control character: the only YAML error without a mark
+        raise Broken((BrokenPreset(path, 0, "", f"is not YAML: {error}".splitlines()[0]),)) from error
+    finally:
+        loader.dispose()
+    try:
+        return Source(path, model.model_validate(data), lines)
+    except ValidationError as error:
+        raise Broken(tuple(_explain(path, lines, model, error))) from error
+
+
+class _Reader:
+    """Turns YAML nodes into plain values and notes the line of each."""
+
+    def __init__(self, path: Path, loader: _Loader, lines: dict[Place, int]) -> None:
+        self._path, self._loader, self._lines = path, loader, lines
+
+    def value(self, node: yaml.Node, place: Place, above: tuple[yaml.Node, ...]) -> Any:
+        self._lines.setdefault(place, node.start_mark.line + 1)
+        if node in above:
+            raise Broken((_fault(self._path, self._lines, place, "refers to itself"),))
+        if isinstance(node, yaml.MappingNode):
+            return self._mapping(node, place, (*above, node))
+        if isinstance(node, yaml.SequenceNode):
+            return [self.value(item, (*place, index), (*above, node)) for index, item in enumerate(node.value)]
+        if node.tag == "tag:yaml.org,2002:str":
+            return node.value
+        return self._loader.construct_object(node)
+
+    def _mapping(self, node: yaml.MappingNode, place: Place, above: tuple[yaml.Node, ...]) -> dict[str, Any]:
+        result: dict[str, Any] = {}
+        for key_node, value_node in node.value:
+            key = str(key_node.value)
+            here = (*place, key)
+            if key in result:
+                reason = f"is given twice (first on line {self._lines[here]})"
+                raise Broken((BrokenPreset(self._path, key_node.start_mark.line + 1, _dotted(here), reason),))
+            self._lines[here] = key_node.start_mark.line + 1
+            result[key] = self.value(value_node, here, above)
+        return result
+
+
+def _explain(
+    path: Path, lines: Mapping[Place, int], model: type[BaseModel], error: ValidationError
+) -> list[BrokenPreset]:
+    faults = []
+    for detail in error.errors(include_url=False):
+        place: Place = tuple(part for part in detail["loc"] if part != "[key]")
+        kind, message = detail["type"], detail["msg"]
+        if kind == "extra_forbidden":
+            reason = "is not a field"
+            known = _fields_at(model, place[:-1])
+            near = difflib.get_close_matches(str(place[-1]), known, n=1)
+            reason += f"; did you mean {near[0]}?" if near else f"; there are {', '.join(known)}" if known else ""
+        elif kind == "missing":
+            reason = "is missing"
+        elif kind == "value_error":
+            reason = str(detail["ctx"]["error"])
+        else:
+            reason = message[0].lower() + message[1:]
+            given = detail["input"]
+            if isinstance(given, str | int | float | bool | None):
+                reason += f", not {'null' if given is None else repr(given)[:80]}"
+        faults.append(_fault(path, lines, place, reason))
+    return sorted(faults, key=lambda fault: fault.line)
+
+
+def _fields_at(model: type[BaseModel], place: Place) -> list[str]:
+    """The fields that a mapping at ``place`` may have."""
+    schema: dict[str, Any] = model.model_json_schema()
+    here: Any = schema
+    for part in place:
+        here = _deref(schema, here)
+        if isinstance(part, int):
+            here = here.get("items", {})
+        else:
+            here = here.get("properties", {}).get(part) or here.get("additionalProperties") or {}
+    return list(_deref(schema, here).get("properties", {}))
+
+
+def _deref(schema: dict[str, Any], here: dict[str, Any]) -> dict[str, Any]:
+    if "$ref" in here:
+        found: dict[str, Any] = schema["$defs"][here["$ref"].rsplit("/", 1)[1]]
+        return found
+    return here
+
+
+def _fault(path: Path, lines: Mapping[Place, int], place: Place, reason: str) -> BrokenPreset:
+    known = place
+    while known not in lines:  # a missing field has no line of its own: that of what should hold it
+        known = known[:-1]
+    return BrokenPreset(path, lines[known], _dotted(place), reason)
+
+
+def _dotted(place: Place) -> str:
+    return "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in place).lstrip(".")
