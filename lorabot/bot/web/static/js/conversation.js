@@ -1,0 +1,115 @@
+/** The conversation: lines in their order, grouped by author and day, and the scrolling that follows them. */
+
+import { el, find } from "./dom.js";
+import { createLine, createPending } from "./line.js";
+import { day } from "./texts.js";
+
+const GROUP_MS = 3 * 60_000;
+const NEAR_END_PX = 90;
+
+export class Conversation {
+  #on;
+  #lines = new Map();
+  #pending = new Map();
+  #scroller = find("scroller");
+  #log = find("log");
+  #newer = find("newer");
+  #follow = true;
+
+  /** @param on `press(button)`, `command(text)`: the lines' buttons. */
+  constructor(on) {
+    this.#on = on;
+    this.#scroller.addEventListener("scroll", () => this.#scrolled(), { passive: true });
+    this.#newer.addEventListener("click", () => this.toEnd(true));
+    // Pictures arrive and cards grow after they were put in: keep the end in sight if it was.
+    new ResizeObserver(() => this.#follow && this.toEnd()).observe(this.#log);
+    new ResizeObserver(() => this.#follow && this.toEnd()).observe(this.#scroller);
+  }
+
+  /** The last line that is known. */
+  get since() {
+    return Math.max(0, ...this.#lines.keys());
+  }
+
+  /** The newest card that has not ended, or null. */
+  get running() {
+    return [...this.#lines.values()].map(({ line }) => line.card).filter((card) => card && !card.final).at(-1) ?? null;
+  }
+
+  /** Texts that the person wrote, newest last. */
+  get said() {
+    return [...this.#lines.values()].filter(({ line }) => line.author === "you" && line.kind === "text").map(({ line }) => line.text);
+  }
+
+  /** Puts in what was said before; a screen reader need not read all of it. */
+  tell(lines) {
+    this.#log.ariaBusy = "true";
+    this.put(lines, false);
+    setTimeout(() => (this.#log.ariaBusy = null), 500);
+  }
+
+  /** Puts `lines` in or changes them; `fresh` ones are moved in and counted as new. */
+  put(lines, fresh) {
+    for (const line of lines) {
+      const known = this.#lines.get(line.id);
+      if (known) {
+        known.line = line;
+        known.view.update(line);
+        continue;
+      }
+      this.#forget(line.key);
+      const view = createLine(line, this.#on);
+      view.node.classList.toggle("new", fresh);
+      this.#lines.set(line.id, { line, view });
+      const after = [...this.#lines.values()].filter((one) => one.line.id > line.id).sort((a, b) => a.line.id - b.line.id)[0];
+      this.#log.insertBefore(view.node, after?.view.node ?? this.#pending.values().next().value?.node ?? null);
+      if (fresh && !this.#follow) this.#newer.hidden = false;
+      if (line.author === "you" && fresh) this.toEnd();
+    }
+    this.#arrange();
+    if (this.#follow) this.toEnd();
+  }
+
+  /** Shows a message that is not confirmed yet. */
+  pend(key, text, waiting) {
+    const known = this.#pending.get(key);
+    if (known) return known.setWaiting(waiting);
+    const pending = createPending(text, waiting);
+    this.#pending.set(key, pending);
+    this.#log.append(pending.node);
+    this.#arrange();
+    this.toEnd();
+  }
+
+  #forget(key) {
+    this.#pending.get(key)?.node.remove();
+    this.#pending.delete(key);
+  }
+
+  toEnd(smooth = false) {
+    this.#follow = true;
+    this.#newer.hidden = true;
+    this.#scroller.scrollTo({ top: this.#scroller.scrollHeight, behavior: smooth ? "smooth" : "instant" });
+  }
+
+  #arrange() {
+    find("empty").hidden = this.#lines.size + this.#pending.size > 0;
+    for (const node of this.#log.querySelectorAll(".day")) node.remove();
+    let before = null;
+    for (const { line, view } of [...this.#lines.values()].sort((a, b) => a.line.id - b.line.id)) {
+      const when = new Date(line.at);
+      const sameDay = before && when.toDateString() === new Date(before.at).toDateString();
+      if (!sameDay) view.node.before(el("p", { class: "day" }, day(when)));
+      const close = sameDay && line.author === before.author && when - new Date(before.at) < GROUP_MS;
+      view.node.classList.toggle("follows", Boolean(close));
+      before = line;
+    }
+  }
+
+  #scrolled() {
+    const { scrollTop, scrollHeight, clientHeight } = this.#scroller;
+    this.#follow = scrollHeight - scrollTop - clientHeight < NEAR_END_PX;
+    if (this.#follow) this.#newer.hidden = true;
+    document.body.classList.toggle("scrolled", scrollTop > 4);
+  }
+}
