@@ -1,0 +1,158 @@
+"""The SQL database: URL to engine, transactions, and which failures mean that it is away for now."""
+
+import asyncio
+import logging
+import sqlite3
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager, nullcontext
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote, urlsplit, urlunsplit
+
+from asyncpg.exceptions import InterfaceError, PostgresError
+from sqlalchemy import URL, Connection, event, func, make_url, select
+from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+
+from lorabot.queue.errors import BadUrl, StoreUnavailable
+
+_log = logging.getLogger(__name__)
+_BUSY_TIMEOUT_MS = 5000
+_CONNECT_TIMEOUT_S = 5.0
+_COMMAND_TIMEOUT_S = 15.0
+# Primary result codes that say nothing about the statement: busy, locked, read-only, I/O error, full, can't open.
+_SQLITE_AWAY = {5, 6, 8, 10, 13, 14}
+# SQLSTATE classes: connection exception, insufficient resources, operator intervention, system error.
+_POSTGRESQL_AWAY = ("08", "53", "57P", "58")
+
+
+def parse_database_url(text: str) -> URL:
+    """``sqlite:///file`` or ``postgresql://...`` with our asynchronous driver. Raises ``BadUrl``."""
+    try:
+        url = make_url(text)
+    except (ArgumentError, ValueError):
+        raise BadUrl(
+            "the database URL is none; it looks like sqlite:///lorabot.sqlite3 or postgresql://host/name"
+        ) from None
+    kind = url.drivername.partition("+")[0]
+    if kind in ("postgresql", "postgres"):
+        return url.set(drivername="postgresql+asyncpg")
+    if kind == "sqlite":
+        if not url.database or url.database == ":memory:":
+            raise BadUrl("the database URL names no file; several processes share it, so it can't be in memory")
+        return url.set(drivername="sqlite+aiosqlite")
+    raise BadUrl(f"the database URL starts with {kind!r}; it must be sqlite:// or postgresql://")
+
+
+def sqlite_file(url: URL) -> Path | None:
+    """The file of an SQLite URL; None for other databases."""
+    return Path(url.database) if url.get_backend_name() == "sqlite" and url.database else None
+
+
+def create_engine(url: URL, *, create: bool = False) -> AsyncEngine:
+    """The engine for a URL of ``parse_database_url``. Only with ``create`` a missing SQLite file is made."""
+    file = sqlite_file(url)
+    if file is None:
+        return create_async_engine(
+            url,
+            pool_pre_ping=True,
+            pool_size=5,
+            max_overflow=5,
+            pool_timeout=10.0,
+            connect_args={
+                "timeout": _CONNECT_TIMEOUT_S,
+                "command_timeout": _COMMAND_TIMEOUT_S,
+                "server_settings": {"application_name": "lorabot", "timezone": "UTC"},
+            },
+        )
+    # mode=rw: were the file away for a moment, a plain open would put an empty database in its place.
+    name = URL.create(
+        "sqlite+aiosqlite",
+        database=f"file:{quote(str(file))}",
+        query={"mode": "rwc" if create else "rw", "uri": "true"},
+    )
+    engine = create_async_engine(name, pool_size=5, max_overflow=5, pool_timeout=10.0)
+    event.listen(engine.sync_engine, "connect", _prepare_sqlite)
+    event.listen(engine.sync_engine, "begin", _begin_sqlite)
+    return engine
+
+
+def _prepare_sqlite(connection: Any, _record: object) -> None:
+    connection.isolation_level = None  # _begin_sqlite begins, not the driver
+    cursor = connection.cursor()
+    cursor.execute(f"PRAGMA busy_timeout = {_BUSY_TIMEOUT_MS}")
+    cursor.execute("PRAGMA foreign_keys = ON")
+    cursor.close()
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    # A writer takes the lock at once: upgrading a reader later fails when somebody else wrote in between.
+    writes = connection.get_execution_options().get("writes", False)
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+
+class Database:
+    """Transactions on one engine. Raises ``StoreUnavailable`` while the database is away."""
+
+    def __init__(self, engine: AsyncEngine) -> None:
+        self._engine = engine
+        self.postgresql = engine.dialect.name == "postgresql"
+        # SQLite has one writer; queueing for it here is quicker than its sleeping retries.
+        self._turn = None if self.postgresql else asyncio.Lock()
+
+    @asynccontextmanager
+    async def read(self) -> AsyncIterator[AsyncConnection]:
+        with outages():
+            async with self._engine.connect() as connection:
+                yield connection
+
+    @asynccontextmanager
+    async def write(self) -> AsyncIterator[AsyncConnection]:
+        """One transaction: committed at the end of the block, rolled back when the block raises."""
+        with outages():
+            async with self._turn or nullcontext(), self._engine.connect() as connection:
+                await connection.execution_options(writes=True)
+                async with connection.begin():
+                    yield connection
+
+    async def lock(self, connection: AsyncConnection, name: str) -> None:
+        """Keep others who lock the same name out until the transaction ends. SQLite's writer is alone anyway."""
+        if self.postgresql:
+            await connection.execute(select(func.pg_advisory_xact_lock(func.hashtextextended(name, 0))))
+
+    async def close(self) -> None:
+        await self._engine.dispose()
+
+
+@contextmanager
+def outages() -> Iterator[None]:
+    """Turn failures that say that the database is away into ``StoreUnavailable``."""
+    try:
+        yield
+    except (SQLAlchemyError, sqlite3.Error, PostgresError, InterfaceError, OSError) as error:
+        if is_away(error):
+            _log.debug("the database is away: %s", type(error).__name__)
+            raise StoreUnavailable from error
+        raise
+
+
+def is_away(error: BaseException) -> bool:
+    """Whether ``error`` says that the database can't be reached now, and nothing about the statement."""
+    if isinstance(error, OSError | PoolTimeout):  # TimeoutError is an OSError
+        return True
+    if isinstance(error, DBAPIError):
+        return error.connection_invalidated or (error.orig is not None and is_away(error.orig))
+    if isinstance(error, sqlite3.Error):
+        return (getattr(error, "sqlite_errorcode", 0) & 0xFF) in _SQLITE_AWAY
+    if isinstance(error, InterfaceError):
+        return True
+    state = getattr(error, "sqlstate", None)
+    return isinstance(state, str) and state.startswith(_POSTGRESQL_AWAY)
+
+
+def without_password(url: str) -> str:
+    """``url`` as it may stand in a log: no password, and no query, which may carry keys."""
+    parts = urlsplit(url)
+    host = parts.netloc.rpartition("@")
+    return urlunsplit((parts.scheme, f"{'***@' if host[1] else ''}{host[2]}", parts.path, "", ""))

@@ -1,0 +1,83 @@
+"""Drafts collect images in a conversation; sealed, they are the dataset of a job."""
+
+from collections.abc import Iterable
+
+from sqlalchemy import and_, delete, insert, select, update
+
+from lorabot.queue import rows
+from lorabot.queue.clock import now
+from lorabot.queue.database import Database
+from lorabot.queue.errors import NoDraft
+from lorabot.queue.keys import new_id
+from lorabot.queue.model import Address, Dataset, Draft, Image
+from lorabot.queue.payload import IMAGES
+from lorabot.queue.tables import datasets, drafts
+
+
+class Drafts:
+    """One draft for each owner in each conversation. The images' files lie in the blobs under ``keys.image_key``."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def get(self, owner: str, address: Address) -> Draft | None:
+        async with self._database.read() as connection:
+            query = select(drafts).where(drafts.c.owner == owner, drafts.c.address == str(address))
+            row = (await connection.execute(query)).mappings().one_or_none()
+        return None if row is None else rows.draft(row)
+
+    async def add(self, owner: str, address: Address, images: Iterable[Image]) -> Draft:
+        """Append ``images``. One that is there already (by content) is not added twice. Returns the whole draft."""
+        mine = and_(drafts.c.owner == owner, drafts.c.address == str(address))
+        async with self._database.write() as connection:
+            await self._database.lock(connection, f"draft:{owner}:{address}")
+            stored = await connection.scalar(select(drafts.c.images).where(mine))
+            all_images = {image.sha256: image for image in (() if stored is None else IMAGES.read(stored))}
+            for image in images:
+                all_images.setdefault(image.sha256, image)
+            written = IMAGES.write(tuple(all_images.values()))
+            values = {"images": written, "updated_at": now()}
+            result = await connection.execute(
+                insert(drafts).values(owner=owner, address=str(address), **values).returning(*drafts.c)
+                if stored is None
+                else update(drafts).where(mine).values(values).returning(*drafts.c)
+            )
+            return rows.draft(result.mappings().one())
+
+    async def clear(self, owner: str, address: Address) -> int:
+        """Forget the draft; returns how many images it had. Their files stay until nothing refers to them."""
+        async with self._database.write() as connection:
+            statement = (
+                delete(drafts)
+                .where(drafts.c.owner == owner, drafts.c.address == str(address))
+                .returning(drafts.c.images)
+            )
+            stored = (await connection.execute(statement)).scalar_one_or_none()
+        return 0 if stored is None else len(IMAGES.read(stored))
+
+    async def seal(self, owner: str, address: Address) -> Dataset:
+        """A dataset of what the draft holds now. Raises ``NoDraft``.
+
+        The draft stays until ``JobStore.submit`` takes the dataset's images out of it, so that a refused job loses
+        nobody's photos.
+        """
+        async with self._database.write() as connection:
+            query = select(drafts.c.images).where(drafts.c.owner == owner, drafts.c.address == str(address))
+            stored = await connection.scalar(query)
+            if not stored:
+                raise NoDraft
+            statement = (
+                insert(datasets)
+                .values(id=new_id(), owner=owner, images=stored, created_at=now())
+                .returning(*datasets.c)
+            )
+            return rows.dataset((await connection.execute(statement)).mappings().one())
+
+    async def dataset(self, dataset_id: str) -> Dataset:
+        """Raises ``KeyError``: a job's dataset is always there."""
+        async with self._database.read() as connection:
+            query = select(datasets).where(datasets.c.id == dataset_id)
+            row = (await connection.execute(query)).mappings().one_or_none()
+        if row is None:
+            raise KeyError(dataset_id)
+        return rows.dataset(row)

@@ -1,0 +1,83 @@
+"""The database's versions, and the way to the newest one."""
+
+import asyncio
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+from alembic import command
+from alembic.config import Config
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection, inspect, text
+
+from lorabot.queue.database import Database, create_engine, outages, parse_database_url, sqlite_file
+from lorabot.queue.errors import NewerDatabase
+
+_HERE = Path(__file__).parent
+
+
+def _config(connection: Connection | None = None) -> Config:
+    config = Config()
+    config.set_main_option("script_location", str(_HERE).replace("%", "%%"))
+    config.attributes["connection"] = connection
+    return config
+
+
+def newest() -> str:
+    """The newest version there is."""
+    head = ScriptDirectory.from_config(_config()).get_current_head()
+    assert head is not None
+    return head
+
+
+async def migrate(database_url: str) -> None:
+    """Bring the database to the newest version; make an SQLite file that is not there.
+
+    All or nothing, and safe when several processes start at once. Raises ``BadUrl``, ``StoreUnavailable``, and
+    ``NewerDatabase`` when a newer lorabot has been here.
+    """
+    url = parse_database_url(database_url)
+    file = sqlite_file(url)
+    if file is not None:
+        await asyncio.to_thread(file.parent.mkdir, parents=True, exist_ok=True)
+    database = Database(create_engine(url, create=True))
+    try:
+        if file is not None:
+            with outages():
+                await asyncio.to_thread(_use_wal, file)
+        async with database.write() as connection:
+            await database.lock(connection, "migrate")
+            await connection.run_sync(_upgrade)
+    finally:
+        await database.close()
+
+
+async def current(database_url: str) -> str | None:
+    """The version the database has; None when it is empty. Raises ``BadUrl``, ``StoreUnavailable``."""
+    database = Database(create_engine(parse_database_url(database_url)))
+    try:
+        async with database.read() as connection:
+            return await connection.run_sync(_version)
+    finally:
+        await database.close()
+
+
+def _use_wal(file: Path) -> None:
+    """Readers and the writer don't wait for each other in this mode. It is kept in the file."""
+    with closing(sqlite3.connect(file)) as connection:
+        connection.execute("PRAGMA journal_mode = WAL")
+
+
+def _version(connection: Connection) -> str | None:
+    if not inspect(connection).has_table("alembic_version"):
+        return None
+    version: str | None = connection.scalar(text("SELECT version_num FROM alembic_version"))
+    return version
+
+
+def _upgrade(connection: Connection) -> None:
+    version = _version(connection)
+    known = {script.revision for script in ScriptDirectory.from_config(_config()).walk_revisions()}
+    if version is not None and version not in known:
+        raise NewerDatabase(version)
+    command.upgrade(_config(connection), "head")

@@ -1,0 +1,70 @@
+"""The queue in one piece, as the bot and the trainer hold it."""
+
+from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass
+
+from arq.connections import ArqRedis
+
+from lorabot.queue.blobs import Blobs, open_blobs
+from lorabot.queue.config import QueueConfig
+from lorabot.queue.database import Database, create_engine, parse_database_url
+from lorabot.queue.drafts import Drafts
+from lorabot.queue.jobs import JobStore
+from lorabot.queue.outbox import Cards, Outbox
+from lorabot.queue.redis import connect
+from lorabot.queue.signals import Changes, Signals
+from lorabot.queue.tickets import Tickets
+from lorabot.queue.transcript import Transcript
+
+
+@dataclass(frozen=True, slots=True)
+class Queue:
+    """All parts of an open queue. ``redis`` is for the worker; everyone else uses the parts."""
+
+    config: QueueConfig
+    jobs: JobStore
+    drafts: Drafts
+    outbox: Outbox
+    cards: Cards
+    transcript: Transcript
+    blobs: Blobs
+    tickets: Tickets
+    signals: Signals
+    redis: ArqRedis
+
+    def changes(self) -> AbstractAsyncContextManager[Changes]:
+        """``async with queue.changes() as changes: topics = await changes.wait(1.0)``."""
+        return self.signals.listen()
+
+
+@asynccontextmanager
+async def open_queue(config: QueueConfig, database_url: str, redis_url: str, blob_url: str) -> AsyncIterator[Queue]:
+    """The queue at these places. Raises ``BadUrl``; does not need the database or Redis to be there yet.
+
+    The database's tables must be there: call ``migrate`` once before.
+    """
+    blobs = open_blobs(blob_url)
+    url = parse_database_url(database_url)
+    hasty = connect(redis_url, patient=False, expires_s=config.ticket_expiry_s)
+    patient = connect(redis_url, patient=True, expires_s=config.ticket_expiry_s)
+    database = Database(create_engine(url))
+    signals = Signals(hasty, Tickets(hasty))
+    try:
+        async with signals.running():
+            yield Queue(
+                config=config,
+                jobs=JobStore(database, config, signals),
+                drafts=Drafts(database),
+                outbox=Outbox(database),
+                cards=Cards(database),
+                transcript=Transcript(database, signals),
+                blobs=blobs,
+                tickets=Tickets(patient),
+                signals=signals,
+                redis=patient,
+            )
+    finally:
+        await database.close()
+        await hasty.aclose(close_connection_pool=True)
+        await patient.aclose(close_connection_pool=True)
