@@ -3,6 +3,8 @@
 from lorabot.queue.config import QueueConfig
 from lorabot.queue.lease import Lease
 from lorabot.queue.migrations import migrate
+from lorabot.queue.reconciler import run_reconciler
 from lorabot.queue.service import Queue, open_queue
+from lorabot.queue.worker import run_worker
 
-__all__ = ["Lease", "Queue", "QueueConfig", "migrate", "open_queue"]
+__all__ = ["Lease", "Queue", "QueueConfig", "migrate", "open_queue", "run_reconciler", "run_worker"]

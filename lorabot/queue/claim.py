@@ -10,7 +10,6 @@ from typing import Any
 from sqlalchemy import (
     ColumnElement,
     Select,
-    Update,
     and_,
     case,
     exists,
@@ -22,6 +21,7 @@ from sqlalchemy import (
     tuple_,
     update,
 )
+from sqlalchemy.sql.dml import ReturningUpdate
 
 from lorabot.queue.clock import now, now_plus
 from lorabot.queue.config import QueueConfig
@@ -60,8 +60,11 @@ def runnable(config: QueueConfig) -> ColumnElement[bool]:
     )
 
 
-def take(config: QueueConfig, worker: str) -> Update:
-    """The statement that gives the next job to ``worker`` and returns its row; no row when there is nothing to do."""
+def take(config: QueueConfig, worker: str, *, orphans: bool = True) -> ReturningUpdate[*tuple[Any, ...]]:
+    """The statement that gives the next job to ``worker`` and returns its row; no row when there is nothing to do.
+
+    Without ``orphans`` it leaves jobs alone whose lease has lapsed.
+    """
     orphan = (
         select(jobs.c.id)
         .where(lapsed(), not_(jobs.c.cancel_requested), not_(worn_out(config)))
@@ -81,7 +84,7 @@ def take(config: QueueConfig, worker: str) -> Update:
     was_lost = case((running, 1), else_=0)
     return (
         update(jobs)
-        .where(jobs.c.id == func.coalesce(orphan, waiting))
+        .where(jobs.c.id == (func.coalesce(orphan, waiting) if orphans else waiting))
         .values(
             state=JobState.RUNNING.value,
             worker=worker,

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import sqlite3
+import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager, nullcontext
 from pathlib import Path
@@ -100,17 +101,32 @@ class Database:
         self.postgresql = engine.dialect.name == "postgresql"
         # SQLite has one writer; queueing for it here is quicker than its sleeping retries.
         self._turn = None if self.postgresql else asyncio.Lock()
+        self._last_away: float | None = None
+
+    @property
+    def steady_s(self) -> float:
+        """How long the database has been there without interruption, as far as this process knows."""
+        return float("inf") if self._last_away is None else time.monotonic() - self._last_away
+
+    @contextmanager
+    def _outages(self) -> Iterator[None]:
+        try:
+            with outages():
+                yield
+        except StoreUnavailable:
+            self._last_away = time.monotonic()
+            raise
 
     @asynccontextmanager
     async def read(self) -> AsyncIterator[AsyncConnection]:
-        with outages():
+        with self._outages():
             async with self._engine.connect() as connection:
                 yield connection
 
     @asynccontextmanager
     async def write(self) -> AsyncIterator[AsyncConnection]:
         """One transaction: committed at the end of the block, rolled back when the block raises."""
-        with outages():
+        with self._outages():
             async with self._turn or nullcontext(), self._engine.connect() as connection:
                 await connection.execution_options(writes=True)
                 async with connection.begin():

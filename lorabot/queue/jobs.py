@@ -175,7 +175,8 @@ class JobStore:
     async def claim(self, worker: str) -> Lease | None:
         """Take the next job for ``worker``: waiting, or running with a lapsed lease. None when there is none."""
         async with self._database.write() as connection:
-            row = (await connection.execute(take(self._config, worker))).mappings().one_or_none()
+            statement = take(self._config, worker, orphans=self._leases_count)
+            row = (await connection.execute(statement)).mappings().one_or_none()
             if row is None:
                 return None
             job = rows.job(row)
@@ -207,6 +208,8 @@ class JobStore:
     async def reap(self) -> list[Job]:
         """End the jobs whose worker was lost and which nobody will claim: cancelled ones, and those lost too often."""
         ended: list[Job] = []
+        if not self._leases_count:
+            return ended
         doomed = select(jobs).where(lapsed(), jobs.c.cancel_requested | worn_out(self._config))
         async with self._database.read() as connection:
             if (await connection.execute(doomed.limit(1))).first() is None:
@@ -229,6 +232,11 @@ class JobStore:
         return ended
 
     # How it is written
+
+    @property
+    def _leases_count(self) -> bool:
+        """Just after the database was away every lease has lapsed; their workers get the time to come back first."""
+        return self._database.steady_s > self._config.lease_s
 
     async def _locked(self, connection: AsyncConnection, job_id: str, by: str, moderator: bool) -> Job:
         query = select(jobs).where(jobs.c.id == job_id).with_for_update()

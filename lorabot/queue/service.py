@@ -1,6 +1,6 @@
 """The queue in one piece, as the bot and the trainer hold it."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 
@@ -10,6 +10,7 @@ from lorabot.queue.blobs import Blobs, open_blobs
 from lorabot.queue.config import QueueConfig
 from lorabot.queue.database import Database, create_engine, parse_database_url
 from lorabot.queue.drafts import Drafts
+from lorabot.queue.forgetting import Forgotten, forget
 from lorabot.queue.jobs import JobStore
 from lorabot.queue.outbox import Cards, Outbox
 from lorabot.queue.redis import connect
@@ -20,7 +21,7 @@ from lorabot.queue.transcript import Transcript
 
 @dataclass(frozen=True, slots=True)
 class Queue:
-    """All parts of an open queue. ``redis`` is for the worker; everyone else uses the parts."""
+    """All parts of an open queue. ``redis`` and ``database`` are for the queue itself; everyone else uses the parts."""
 
     config: QueueConfig
     jobs: JobStore
@@ -32,10 +33,15 @@ class Queue:
     tickets: Tickets
     signals: Signals
     redis: ArqRedis
+    database: Database
 
-    def changes(self) -> AbstractAsyncContextManager[Changes]:
-        """``async with queue.changes() as changes: topics = await changes.wait(1.0)``."""
-        return self.signals.listen()
+    def changes(self, *prefixes: str) -> AbstractAsyncContextManager[Changes]:
+        """``async with queue.changes("job:") as changes: topics = await changes.wait(1.0)``. No prefix hears all."""
+        return self.signals.listen(*prefixes)
+
+    async def forget(self, owner: str, conversations: Iterable[str] = (), patience_s: float = 10.0) -> Forgotten:
+        """Delete everything stored about ``owner``, and these conversations of the web chat."""
+        return await forget(self.database, self.jobs, self.blobs, owner, conversations, patience_s)
 
 
 @asynccontextmanager
@@ -63,6 +69,7 @@ async def open_queue(config: QueueConfig, database_url: str, redis_url: str, blo
                 tickets=Tickets(patient),
                 signals=signals,
                 redis=patient,
+                database=database,
             )
     finally:
         await database.close()

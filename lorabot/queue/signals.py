@@ -12,6 +12,8 @@ from lorabot.queue.redis import AWAY
 from lorabot.queue.tickets import Tickets
 
 CHANNEL = "lorabot:changes"
+TICKET = "ticket"
+EVERYTHING = "*"
 _log = logging.getLogger(__name__)
 _BACKLOG = 1000
 _FLUSH_S = 1.0
@@ -21,11 +23,14 @@ _RETRY_S = 1.0
 class Changes:
     """What one listener has heard since it last asked."""
 
-    def __init__(self) -> None:
+    def __init__(self, prefixes: tuple[str, ...]) -> None:
+        self._prefixes = prefixes
         self._topics: set[str] = set()
         self._heard = asyncio.Event()
 
     def add(self, topic: str) -> None:
+        if self._prefixes and topic != EVERYTHING and not topic.startswith(self._prefixes):
+            return
         self._topics.add(topic)
         self._heard.set()
 
@@ -58,14 +63,15 @@ class Signals:
 
     def changed(self, topic: str) -> None:
         self._spread(topic)
-        self._send(topic)
+        self._put(topic)
 
     def runnable(self) -> None:
-        self._send(None)
+        self._put(None)
 
     @asynccontextmanager
-    async def listen(self) -> AsyncIterator[Changes]:
-        changes = Changes()
+    async def listen(self, *prefixes: str) -> AsyncIterator[Changes]:
+        """Changes whose topic begins like one of ``prefixes``; all, when there are none."""
+        changes = Changes(prefixes)
         self._listeners.add(changes)
         try:
             yield changes
@@ -89,18 +95,21 @@ class Signals:
         for listener in self._listeners:
             listener.add(topic)
 
-    def _send(self, item: str | None) -> None:
+    def _put(self, item: str | None) -> None:
         with suppress(asyncio.QueueFull):
             self._outgoing.put_nowait(item)
+
+    async def _send(self, item: str | None) -> None:
+        if item is None:
+            await self._tickets.add()
+            self._spread(TICKET)
+        await self._redis.publish(CHANNEL, f"{self._name} {item or TICKET}")
 
     async def _sender(self) -> None:
         while True:
             item = await self._outgoing.get()
             try:
-                if item is None:
-                    await self._tickets.add()
-                else:
-                    await self._redis.publish(CHANNEL, f"{self._name} {item}")
+                await self._send(item)
             except AWAY as error:
                 _log.debug("not sent, Redis is away: %s", type(error).__name__)
             finally:
@@ -116,7 +125,7 @@ class Signals:
                         _log.info("Redis is back")
                     away = False
                     # What was said meanwhile is unknown: have everyone look.
-                    self._spread("*")
+                    self._spread(EVERYTHING)
                     while True:
                         message = await pubsub.get_message(ignore_subscribe_messages=True, timeout=30.0)
                         if message is not None:
