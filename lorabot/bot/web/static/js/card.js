@@ -23,12 +23,12 @@ function createSamples() {
       const first = all[0];
       const newest = all.at(-1);
       const shown = frames.get(prompt);
-      if (shown?.newest === newest.step && shown.count === all.length) continue;
+      if (shown?.newest === newest.url && shown.count === all.length) continue;
       const pair = el("div", { class: "pair" }, frame(first, all, first.step ? t("page-at-step", { step: number(first.step) }) : t("page-before")));
       if (newest !== first) pair.append(frame(newest, all, t("page-at-step", { step: number(newest.step) })));
       if (shown) shown.pair.replaceWith(pair);
       else node.append(el("figure", {}, pair, el("figcaption", { title: prompt }, prompt)));
-      frames.set(prompt, { pair, newest: newest.step, count: all.length });
+      frames.set(prompt, { pair, newest: newest.url, count: all.length });
     }
     node.hidden = frames.size === 0;
   }
@@ -44,7 +44,7 @@ function grouped(samples) {
 
 /** A card and its `update(card)`; `actions` is the element with the line's buttons. */
 export function createCard(actions) {
-  const name = el("h3");
+  const name = el("h2");
   const about = el("p", { class: "about" });
   const state = el("span", { class: "state" });
   const stage = el("p", { class: "stage" });

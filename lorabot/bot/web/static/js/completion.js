@@ -3,6 +3,8 @@
 import { el } from "./dom.js";
 
 const WAIT_MS = 60;
+// Chinese keyboards write the wide slash.
+const COMMAND = /^\s*[/／]/;
 
 export class Completion {
   #box;
@@ -33,7 +35,7 @@ export class Completion {
 
   /** Handles a key of the box; true when it was for the popup. */
   key(event) {
-    if (event.key === "Tab" && !event.shiftKey && this.#popup.hidden && this.#typed.startsWith("/")) {
+    if (event.key === "Tab" && !event.shiftKey && this.#popup.hidden && COMMAND.test(this.#typed)) {
       this.#look();
       return this.#typed !== this.#asked;
     }
@@ -76,7 +78,7 @@ export class Completion {
 
   #later() {
     clearTimeout(this.#timer);
-    if (!this.#typed.startsWith("/")) return this.close();
+    if (!COMMAND.test(this.#typed)) return this.close();
     this.#timer = setTimeout(() => this.#look(), WAIT_MS);
   }
 

@@ -9,6 +9,8 @@ const LONGEST_WAIT_MS = 12_000;
 const CONFIRM_WITHIN_MS = 8_000;
 // A connection counts as good after this: one that is closed right away must not be retried without a pause.
 const PROVEN_AFTER_MS = 4_000;
+// Links to files are good for a day: a page that stays open for longer gets new ones with a new welcome.
+const RENEW_LINKS_MS = 6 * 3_600_000;
 const NO_SESSION = 4401;
 const TOO_MANY_TABS = 4429;
 const RELOADED = "lorabot.reloaded";
@@ -22,6 +24,7 @@ export class Connection {
   #timer = 0;
   #deadline = 0;
   #proof = 0;
+  #renewal = 0;
   #unsent = new Map(JSON.parse(sessionStorage.getItem(UNSENT) ?? "[]"));
   #presses = [];
   #questions = new Map();
@@ -85,6 +88,7 @@ export class Connection {
       case "welcome":
         this.#welcomed = true;
         this.#proof = setTimeout(() => (this.#failures = 0), PROVEN_AFTER_MS);
+        this.#renewal = setTimeout(() => this.#drop(), RENEW_LINKS_MS);
         this.#events.welcome(message);
         for (const line of message.lines) this.#confirm(line.key);
         for (const [key, text] of this.#unsent) this.#send({ type: "say", text, key });
@@ -136,6 +140,7 @@ export class Connection {
     this.#welcomed = false;
     clearTimeout(this.#deadline);
     clearTimeout(this.#proof);
+    clearTimeout(this.#renewal);
     for (const resolve of this.#questions.values()) resolve([]);
     this.#questions.clear();
     this.#failures += 1;

@@ -1,6 +1,6 @@
 /** The conversation: lines in their order, grouped by author and day, and the scrolling that follows them. */
 
-import { el, find } from "./dom.js";
+import { el, find, setText } from "./dom.js";
 import { createLine, createPending } from "./line.js";
 import { day } from "./texts.js";
 
@@ -50,6 +50,7 @@ export class Conversation {
 
   /** Puts `lines` in or changes them; `fresh` ones are moved in and counted as new. */
   put(lines, fresh) {
+    let added = false;
     for (const line of lines) {
       const known = this.#lines.get(line.id);
       if (known) {
@@ -57,6 +58,7 @@ export class Conversation {
         known.view.update(line);
         continue;
       }
+      added = true;
       this.#forget(line.key);
       const view = createLine(line, this.#on);
       view.node.classList.toggle("new", fresh);
@@ -66,7 +68,7 @@ export class Conversation {
       if (fresh && !this.#follow) this.#newer.hidden = false;
       if (line.author === "you" && fresh) this.toEnd();
     }
-    this.#arrange();
+    if (added) this.#arrange();
     if (this.#follow) this.toEnd();
   }
 
@@ -94,12 +96,16 @@ export class Conversation {
 
   #arrange() {
     find("empty").hidden = this.#lines.size + this.#pending.size > 0;
-    for (const node of this.#log.querySelectorAll(".day")) node.remove();
     let before = null;
     for (const { line, view } of [...this.#lines.values()].sort((a, b) => a.line.id - b.line.id)) {
       const when = new Date(line.at);
       const sameDay = before && when.toDateString() === new Date(before.at).toDateString();
-      if (!sameDay) view.node.before(el("p", { class: "day" }, day(when)));
+      // Only what is missing is put in: whatever comes into the log is read out.
+      const above = view.node.previousElementSibling;
+      const divided = above?.classList.contains("day");
+      if (!sameDay && !divided) view.node.before(el("p", { class: "day" }, day(when)));
+      else if (!sameDay) setText(above, day(when));
+      else if (divided) above.remove();
       const close = sameDay && line.author === before.author && when - new Date(before.at) < GROUP_MS;
       view.node.classList.toggle("follows", Boolean(close));
       before = line;

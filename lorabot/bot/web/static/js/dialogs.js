@@ -26,7 +26,8 @@ export function openViewer(images, start = 0) {
   viewer.showModal();
 }
 
-export function prepareViewer() {
+export function prepareDialogs() {
+  for (const button of document.querySelectorAll("[data-close]")) button.addEventListener("click", () => button.closest("dialog").close());
   const viewer = find("viewer");
   const image = viewer.querySelector("img");
   image.addEventListener("load", () => image.classList.toggle("small", image.naturalWidth < SMALL_PX));

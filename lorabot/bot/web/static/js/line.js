@@ -54,7 +54,7 @@ export function createLine(line, on) {
   const parts = card ? [text, card.node, images, files] : [text, images, files, buttons];
   const node = el(
     "div", { class: `line ${line.author}`, "data-kind": line.kind, tabindex: "-1" },
-    who, line.kind === "result" ? el("section", { class: "result", "aria-label": t("page-result") }, parts) : parts,
+    who, line.kind === "result" ? el("div", { class: "result", role: "group", "aria-label": t("page-result") }, parts) : parts,
   );
   const known = {};
 
@@ -68,7 +68,7 @@ export function createLine(line, on) {
   function update(next) {
     node.classList.toggle("busy", Boolean(next.busy));
     if (changed("text", next.text)) {
-      const typed = next.author === "you" && next.text.startsWith("/");
+      const typed = next.author === "you" && /^[/／]/.test(next.text);
       text.classList.toggle("typed", typed);
       text.replaceChildren(...(next.author === "you" ? [next.text] : rich(next.text, on.command)));
       text.hidden = !next.text;
@@ -103,7 +103,7 @@ export function createLine(line, on) {
 export function createPending(message, waiting) {
   const wait = el("p", { class: "wait" });
   setText(wait, waiting);
-  const text = el("div", { class: message.startsWith("/") ? "text typed" : "text" }, message);
+  const text = el("div", { class: /^[/／]/.test(message) ? "text typed" : "text" }, message);
   const node = el("div", { class: "line you pending" }, text, wait);
   return { node, setWaiting: (words) => setText(wait, words) };
 }

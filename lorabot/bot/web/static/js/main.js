@@ -3,7 +3,7 @@
 import { Composer } from "./composer.js";
 import { Connection } from "./connection.js";
 import { Conversation } from "./conversation.js";
-import { confirmPress, prepareViewer } from "./dialogs.js";
+import { confirmPress, prepareDialogs } from "./dialogs.js";
 import { find, setText, uniqueKey } from "./dom.js";
 import { listenForFiles } from "./dropping.js";
 import { openPicker } from "./picker.js";
@@ -13,6 +13,7 @@ import { Uploads } from "./uploads.js";
 // A short break is nobody's business; a longer one is said.
 const SAY_LOST_AFTER_MS = 700;
 const BACK_MS = 1800;
+const TRAIN = /^[/／](train|训练)/i;
 const DOUBLE_CLICK_MS = 1000;
 
 await loadTexts();
@@ -48,7 +49,7 @@ const composer = new Composer({ say, complete: (text) => connection.complete(tex
 /** Says `text`. A /train waits for the photos that are still on their way: it is meant for them, too. */
 async function say(text) {
   const key = uniqueKey();
-  if (uploads.busy && text.startsWith("/train")) {
+  if (uploads.busy && TRAIN.test(text)) {
     conversation.pend(key, text, t("page-waiting"));
     await uploads.idle();
   }
@@ -114,7 +115,7 @@ find("example").addEventListener("click", () => composer.fill(t("page-empty-exam
 for (const id of ["attach", "empty-files"]) find(id).addEventListener("click", () => find("files").click());
 
 offerLanguages(find("language"));
-prepareViewer();
+prepareDialogs();
 listenForFiles((found) => uploads.add(found));
 connection.open();
 // On a phone the keyboard would cover the page before it was seen.
