@@ -16,25 +16,35 @@ class WebConfig(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    host: str = Field("127.0.0.1", min_length=1, description="Address the web chat listens on.")
-    port: int = Field(8080, ge=0, le=65535, description="Port the web chat listens on; 0 takes any free one.")
+    host: str = Field(default="127.0.0.1", min_length=1, description="Address the web chat listens on.")
+    port: int = Field(default=8080, ge=0, le=65535, description="Port the web chat listens on; 0 takes any free one.")
     public_url: HttpUrl | None = Field(
-        None, description="Address people reach the web chat at, where it stands behind a proxy or another name."
+        default=None,
+        description="Address people reach the web chat at, where it stands behind a proxy or another name.",
     )
     password: Secret | None = Field(
-        None, description="Password of the web chat; required where it listens on more than this machine."
+        default=None, description="Password of the web chat; required where it listens on more than this machine."
     )
-    session_days: int = Field(180, ge=1, le=3650, description="Days a browser's conversation is kept open unused.")
-    link_hours: float = Field(24, gt=0, le=8760, description="Hours a signed link to a file is good for.")
+    session_days: int = Field(
+        default=180, ge=1, le=3650, description="Days a browser's conversation is kept open unused."
+    )
+    link_hours: float = Field(default=24, gt=0, le=8760, description="Hours a signed link to a file is good for.")
     update_interval_s: float = Field(
-        0.5, ge=0, le=60, description="Least seconds between two updates of a card in the web chat."
+        default=0.5, ge=0, le=60, description="Least seconds between two updates of a card in the web chat."
     )
-    heartbeat_s: float = Field(20, gt=0, le=300, description="Seconds between two signs of life on a page's socket.")
-    login_attempts: int = Field(5, ge=1, le=1000, description="Wrong passwords from one address before it has to wait.")
+    heartbeat_s: float = Field(
+        default=20, gt=0, le=300, description="Seconds between two signs of life on a page's socket."
+    )
+    login_attempts: int = Field(
+        default=5, ge=1, le=1000, description="Wrong passwords from one address before it has to wait."
+    )
     login_wait_s: float = Field(
-        30, gt=0, le=86400, description="Seconds an address waits after too many wrong passwords; doubles each time."
+        default=30,
+        gt=0,
+        le=86400,
+        description="Seconds an address waits after too many wrong passwords; doubles each time.",
     )
-    sockets_per_conversation: int = Field(20, ge=1, le=1000, description="Tabs one conversation may have open.")
+    sockets_per_conversation: int = Field(default=20, ge=1, le=1000, description="Tabs one conversation may have open.")
 
 
 class DiscordConfig(BaseModel):
@@ -42,9 +52,9 @@ class DiscordConfig(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    token: Secret | None = Field(None, description="Token of the Discord bot; none leaves Discord out.")
-    api_url: HttpUrl | None = Field(None, description="Another server that speaks Discord's REST API.")
-    gateway_url: SocketUrl | None = Field(None, description="Another server that speaks Discord's gateway.")
+    token: Secret | None = Field(default=None, description="Token of the Discord bot; none leaves Discord out.")
+    api_url: HttpUrl | None = Field(default=None, description="Another server that speaks Discord's REST API.")
+    gateway_url: SocketUrl | None = Field(default=None, description="Another server that speaks Discord's gateway.")
 
 
 class TelegramConfig(BaseModel):
@@ -52,11 +62,11 @@ class TelegramConfig(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    token: Secret | None = Field(None, description="Token of the Telegram bot; none leaves Telegram out.")
+    token: Secret | None = Field(default=None, description="Token of the Telegram bot; none leaves Telegram out.")
     api_url: HttpUrl | None = Field(
-        None, description="Another Bot API server, such as a local one without size limits."
+        default=None, description="Another Bot API server, such as a local one without size limits."
     )
-    file_url: HttpUrl | None = Field(None, description="Where that Bot API server hands out files.")
+    file_url: HttpUrl | None = Field(default=None, description="Where that Bot API server hands out files.")
 
 
 class IntakeConfig(BaseModel):
@@ -64,23 +74,31 @@ class IntakeConfig(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    max_file_bytes: int = Field(512 * MIB, ge=1024, description="Largest file a person may send, in bytes.")
-    max_files: int = Field(300, ge=1, le=10_000, description="Most images a draft holds.")
-    max_zip_entries: int = Field(2000, ge=1, le=100_000, description="Most entries a zip may have.")
-    max_unpacked_bytes: int = Field(2048 * MIB, ge=1024, description="Most bytes a zip may unpack to.")
-    max_image_bytes: int = Field(64 * MIB, ge=1024, description="Largest single image, in bytes.")
+    max_file_bytes: int = Field(default=512 * MIB, ge=1024, description="Largest file a person may send, in bytes.")
+    max_files: int = Field(default=300, ge=1, le=10_000, description="Most images a draft holds.")
+    max_zip_entries: int = Field(default=2000, ge=1, le=100_000, description="Most entries a zip may have.")
+    max_unpacked_bytes: int = Field(default=2048 * MIB, ge=1024, description="Most bytes a zip may unpack to.")
+    max_image_bytes: int = Field(default=64 * MIB, ge=1024, description="Largest single image, in bytes.")
     max_zip_ratio: float = Field(
-        200, ge=2, description="Most bytes a zip may unpack to for each byte it has; photos do not shrink at all."
+        default=200,
+        ge=2,
+        description="Most bytes a zip may unpack to for each byte it has; photos do not shrink at all.",
     )
-    max_pixels: int = Field(64_000_000, ge=4096, description="Most pixels of a single image.")
-    min_side: int = Field(64, ge=8, le=1024, description="Shortest side an image may have, in pixels.")
-    max_side: int = Field(2048, ge=256, le=8192, description="Longest side an image is kept at, in pixels.")
-    decode_seconds: float = Field(20, gt=0, le=600, description="Longest time the decoder may take for one image.")
+    max_pixels: int = Field(default=64_000_000, ge=4096, description="Most pixels of a single image.")
+    min_side: int = Field(default=64, ge=8, le=1024, description="Shortest side an image may have, in pixels.")
+    max_side: int = Field(default=2048, ge=256, le=8192, description="Longest side an image is kept at, in pixels.")
+    decode_seconds: float = Field(
+        default=20, gt=0, le=600, description="Longest time the decoder may take for one image."
+    )
     decode_bytes: int = Field(
-        1024 * MIB, ge=256 * MIB, description="Most memory the decoder of untrusted images may take, in bytes."
+        default=1024 * MIB, ge=256 * MIB, description="Most memory the decoder of untrusted images may take, in bytes."
     )
-    decoders: int = Field(2, ge=1, le=64, description="Files of all people that are looked through at the same time.")
-    draft_hours: float = Field(168, gt=0, description="Hours photos wait for a `/train` before they are thrown away.")
+    decoders: int = Field(
+        default=2, ge=1, le=64, description="Files of all people that are looked through at the same time."
+    )
+    draft_hours: float = Field(
+        default=168, gt=0, description="Hours photos wait for a `/train` before they are thrown away."
+    )
 
 
 class DeliveryConfig(BaseModel):
@@ -89,10 +107,12 @@ class DeliveryConfig(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     edit_interval_s: float = Field(
-        5, ge=0, le=600, description="Least seconds between two edits of a card on Discord or Telegram."
+        default=5, ge=0, le=600, description="Least seconds between two edits of a card on Discord or Telegram."
     )
-    poll_s: float = Field(1, gt=0, le=60, description="Seconds between two looks for news when nobody rings the bell.")
+    poll_s: float = Field(
+        default=1, gt=0, le=60, description="Seconds between two looks for news when nobody rings the bell."
+    )
     retry_s: float = Field(
-        2, gt=0, le=3600, description="Seconds until a failed delivery is tried again; doubles each time."
+        default=2, gt=0, le=3600, description="Seconds until a failed delivery is tried again; doubles each time."
     )
-    retry_max_s: float = Field(300, gt=0, le=86400, description="Longest wait between two tries of a delivery.")
+    retry_max_s: float = Field(default=300, gt=0, le=86400, description="Longest wait between two tries of a delivery.")

@@ -1,0 +1,143 @@
+"""Reads what people type: ``/train preset:anime trigger:zuri``, ``/train anime zuri``, in English or Chinese."""
+
+import difflib
+import re
+from dataclasses import dataclass
+
+from lorabot.bot.commands.errors import CommandError
+from lorabot.bot.commands.requests import Request, Train
+from lorabot.bot.commands.vocabulary import COMMAND_ALIASES, COMMANDS, OPTION_ALIASES, Command
+from lorabot.presets import Catalogue
+
+_QUOTES = {'"': '"', "'": "'", "“": "”", "‘": "’", "「": "」", "『": "』", "”": "”", "＂": "＂"}
+_COLONS = ":：=＝"
+_SLASHES = "/／"
+_MOST_SHOWN = 40
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """A word of the line, or an option with its value; ``value`` is None for a bare word."""
+
+    word: str
+    value: str | None = None
+
+
+def parse(text: str, presets: Catalogue) -> Request:
+    """The request that ``text`` makes. Raises ``CommandError``, or ``UnknownPreset`` for a preset nobody knows."""
+    head, _, rest = _split_head(text)
+    slash = head[:1] in _SLASHES and head != ""
+    name = head[1:] if slash else head
+    name = name.partition("@")[0].casefold()  # Telegram: /train@the_bot
+    command = COMMANDS.get(COMMAND_ALIASES.get(name, name))
+    if command is None:
+        if slash:
+            raise _unknown_command(name)
+        raise CommandError("command-just-talk")
+    request = command.request(**_arguments(command, tokens(rest)))
+    if isinstance(request, Train) and request.preset is not None:
+        presets.get(request.preset)
+    return request
+
+
+def parse_action(action: str) -> Request:
+    """The request of a button: the command and its options in order, between colons. Raises ``CommandError``."""
+    name, *values = action.split(":")
+    command = COMMANDS.get(name)
+    if command is None or len(values) > len(command.options):
+        raise CommandError("command-old-button")
+    return command.request(**{option: value for option, value in zip(command.options, values, strict=False) if value})
+
+
+def tokens(text: str) -> list[Token]:
+    """Words, quoted or not, and ``name:value`` pairs; colons and quotes also as Chinese keyboards write them."""
+    found: list[Token] = []
+    at = 0
+    while True:
+        at = _skip_blanks(text, at)
+        if at >= len(text):
+            return found
+        word, at = _read(text, at, _COLONS)
+        if at < len(text) and text[at] in _COLONS and word:
+            value, at = _read(text, _skip_blanks(text, at + 1), "")
+            found.append(Token(word, value))
+        elif word:
+            found.append(Token(word))
+        else:
+            at += 1  # a colon that belongs to nothing
+
+
+def _arguments(command: Command, given: list[Token]) -> dict[str, str]:
+    arguments: dict[str, str] = {}
+    for token in given:
+        if token.value is None:
+            free = [option for option in command.options if option not in arguments]
+            named_later = {_option_name(other.word) for other in given if other.value is not None}
+            open_places = [option for option in free if option not in named_later]
+            if not open_places:
+                raise _too_many(command, token.word)
+            arguments[open_places[0]] = token.word
+            continue
+        option = _option_name(token.word)
+        if option not in command.options:
+            raise _unknown_option(command, token.word)
+        if option in arguments:
+            raise CommandError("command-option-twice", option=option)
+        if not token.value:
+            raise CommandError("command-option-empty", option=option)
+        arguments[option] = token.value
+    return arguments
+
+
+def _option_name(word: str) -> str:
+    word = word.casefold().lstrip("-")
+    return OPTION_ALIASES.get(word, word)
+
+
+def _unknown_command(name: str) -> CommandError:
+    near = difflib.get_close_matches(name, COMMANDS, n=1, cutoff=0.5)
+    if near:
+        return CommandError("command-unknown-near", command=name[:_MOST_SHOWN], nearest=near[0])
+    return CommandError("command-unknown", command=name[:_MOST_SHOWN])
+
+
+def _unknown_option(command: Command, word: str) -> CommandError:
+    shown = word[:_MOST_SHOWN]
+    if not command.options:
+        return CommandError("command-no-options", command=command.name)
+    near = difflib.get_close_matches(word.casefold(), command.options, n=1, cutoff=0.5)
+    if near:
+        return CommandError("command-option-unknown-near", command=command.name, option=shown, nearest=near[0])
+    options = ", ".join(command.options)
+    return CommandError("command-option-unknown", command=command.name, option=shown, options=options)
+
+
+def _too_many(command: Command, word: str) -> CommandError:
+    if not command.options:
+        return CommandError("command-no-options", command=command.name)
+    return CommandError("command-too-many", command=command.name, word=word[:_MOST_SHOWN])
+
+
+def _split_head(text: str) -> tuple[str, str, str]:
+    """The first word, what parts it, and the rest. Chinese is typed without blanks: ``/训练动漫`` is not split."""
+    stripped = text.strip()
+    match = re.match(r"(\S+)(\s*)(.*)", stripped, re.DOTALL)
+    return (match[1], match[2], match[3]) if match else ("", "", "")
+
+
+def _skip_blanks(text: str, at: int) -> int:
+    while at < len(text) and (text[at].isspace() or text[at] in ",，、"):
+        at += 1
+    return at
+
+
+def _read(text: str, at: int, stops: str) -> tuple[str, int]:
+    """A quoted text, or all up to a blank or one of ``stops``; and where it ends. An open quote ends with the line."""
+    if at < len(text) and text[at] in _QUOTES:
+        end = text.find(_QUOTES[text[at]], at + 1)
+        end = len(text) if end < 0 else end
+        return text[at + 1 : end].strip(), min(end + 1, len(text))
+    start = at
+    while at < len(text) and not text[at].isspace() and text[at] not in stops and text[at] not in "，、":
+        at += 1
+    return text[start:at].rstrip(","), at

@@ -1,0 +1,158 @@
+"""What an untrusted zip holds, without believing what it says about itself.
+
+Runs in the decoder's process only. Nothing is unpacked by name, so a name can't lead anywhere.
+"""
+
+import re
+import zipfile
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import IO
+
+from lorabot.bot.intake.names import readable
+from lorabot.bot.intake.picture import Refused
+
+_JUNK = frozenset({"thumbs.db", "desktop.ini", "ehthumbs.db", "icon\r"})
+_MOST_CAPTION_BYTES = 16 * 1024
+_MOST_CAPTION_CHARS = 1000
+_ENCRYPTED = 0x1
+_UTF8 = 0x800
+_GB2312 = re.compile(rb"(?:[\x00-\x7f]|[\xa1-\xf7][\xa1-\xfe])*\Z")
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A file of the zip that may be a picture. ``index`` is its place in the zip's own list."""
+
+    index: int
+    name: str
+    caption: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Contents:
+    """``entries`` to look at, ``encrypted`` names that can't be, and how many files were passed over as no one's."""
+
+    entries: tuple[Entry, ...]
+    encrypted: tuple[str, ...]
+    passed_over: int
+
+
+def contents(path: Path, *, most_entries: int, most_bytes: int, most_ratio: float) -> Contents:
+    """List the zip at ``path``; raises ``Refused`` where it is damaged, locked, or larger than it may be."""
+    with _opened(path) as archive:
+        files = [(index, info) for index, info in enumerate(archive.infolist()) if not info.is_dir()]
+        if len(files) > most_entries:
+            raise Refused("intake-zip-too-many", count=len(files), limit=most_entries)
+        declared = sum(info.file_size for _, info in files)
+        if declared > most_bytes or declared > most_ratio * max(path.stat().st_size, 1024):
+            raise Refused("intake-zip-too-large", limit=most_bytes // (1024 * 1024))
+        named = [(index, info, display_name(info)) for index, info in files]
+        wanted = [(index, info, name) for index, info, name in named if not _is_junk(name)]
+        texts = {_stem(name): info for _, info, name in wanted if _is_text(name)}
+        images = [(index, info, name) for index, info, name in wanted if not _is_text(name)]
+        encrypted = [name for _, info, name in images if info.flag_bits & _ENCRYPTED]
+        if encrypted and len(encrypted) == len(images):
+            raise Refused("intake-zip-locked")
+        entries = tuple(
+            Entry(index, name, _caption(archive, texts.get(_stem(name))))
+            for index, info, name in images
+            if not info.flag_bits & _ENCRYPTED
+        )
+        used = sum(_stem(name) in texts for _, _, name in images)
+        passed_over = len(files) - len(images) - min(used, len(texts))
+        return Contents(entries, tuple(encrypted), passed_over)
+
+
+def extract(path: Path, index: int, target: Path, most_bytes: int) -> None:
+    """Unpack entry ``index`` to ``target``, at most ``most_bytes``. Raises ``Refused``."""
+    with _opened(path) as archive:
+        info = archive.infolist()[index]
+        if info.file_size > most_bytes:
+            raise Refused("intake-image-too-large", limit=most_bytes // (1024 * 1024))
+        try:
+            with archive.open(info) as source, target.open("wb") as out:
+                for block in _blocks(source, most_bytes):
+                    out.write(block)
+        except NotImplementedError as error:
+            raise Refused("intake-zip-method") from error
+        except (zipfile.BadZipFile, zlib.error, EOFError, OSError, RuntimeError) as error:
+            raise Refused("intake-broken") from error
+
+
+def display_name(info: zipfile.ZipInfo) -> str:
+    """The entry's name as its owner would read it: with its folders, without tricks. Only ever shown."""
+    name = info.orig_filename
+    if not info.flag_bits & _UTF8:
+        name = _decode_legacy(name)
+    parts = [part for part in re.split(r"[/\\]", name) if part not in ("", ".", "..")]
+    if parts and re.fullmatch(r"[A-Za-z]:", parts[0]):
+        del parts[0]
+    return readable("/".join(parts))
+
+
+def _decode_legacy(name: str) -> str:
+    """Names without the UTF-8 flag come as code page 437: undo that, and try what packers really use."""
+    try:
+        raw = name.encode("cp437")
+    except UnicodeEncodeError:
+        return name
+    try:
+        return raw.decode("utf-8")  # macOS and many others forget the flag
+    except UnicodeDecodeError:
+        pass
+    if _GB2312.match(raw):  # Windows in Chinese
+        try:
+            return raw.decode("gb18030")
+        except UnicodeDecodeError:
+            pass
+    return name
+
+
+def _opened(path: Path) -> zipfile.ZipFile:
+    try:
+        return zipfile.ZipFile(path)
+    except (zipfile.BadZipFile, NotImplementedError, OSError, ValueError) as error:
+        raise Refused("intake-zip-damaged") from error
+
+
+def _is_junk(name: str) -> bool:
+    parts = PurePosixPath(name).parts
+    return not parts or "__MACOSX" in parts or any(part.startswith(".") for part in parts) or parts[-1].lower() in _JUNK
+
+
+def _is_text(name: str) -> bool:
+    return name.lower().endswith(".txt")
+
+
+def _stem(name: str) -> str:
+    return name.rpartition(".")[0].lower() if "." in PurePosixPath(name).name else name.lower()
+
+
+def _caption(archive: zipfile.ZipFile, info: zipfile.ZipInfo | None) -> str | None:
+    """The words of ``NAME.txt`` beside an image, if they can be read."""
+    if info is None or info.file_size > _MOST_CAPTION_BYTES or info.flag_bits & _ENCRYPTED:
+        return None
+    try:
+        with archive.open(info) as source:
+            raw = source.read(_MOST_CAPTION_BYTES)
+    except (zipfile.BadZipFile, zlib.error, NotImplementedError, EOFError, OSError, RuntimeError):
+        return None
+    for encoding in ("utf-8-sig", "gb18030"):
+        try:
+            words = " ".join(raw.decode(encoding).split())
+        except UnicodeDecodeError:
+            continue
+        return "".join(char for char in words if char.isprintable())[:_MOST_CAPTION_CHARS] or None
+    return None
+
+
+def _blocks(source: IO[bytes], most_bytes: int) -> Iterator[bytes]:
+    got = 0
+    while block := source.read(1024 * 1024):
+        got += len(block)
+        if got > most_bytes:
+            raise Refused("intake-image-too-large", limit=most_bytes // (1024 * 1024))
+        yield block

@@ -1,0 +1,55 @@
+"""Says in words what was found in what a person sent."""
+
+from collections.abc import Sequence
+
+from lorabot.bot.intake.looking import LeftOut
+from lorabot.bot.intake.service import Intaken
+from lorabot.locale import Translator
+from lorabot.presets import Catalogue
+
+_MOST_NAMES = 5
+_MOST_REASONS = 8
+
+
+def found_text(intaken: Sequence[Intaken], draft: int, settled: bool, presets: Catalogue, text: Translator) -> str:
+    """One message about files that came together; ``draft`` is how many images there are now in all."""
+    looked_at = sum(one.looked_at for one in intaken)
+    candidates = sum(max(one.candidates, one.looked_at) for one in intaken)
+    if not settled:
+        if candidates > 1:
+            return text("intake-looking", done=looked_at, total=candidates)
+        return text("intake-looking-first")
+    good = sum(len(one.images) for one in intaken)
+    lines = [text("intake-found", count=good)] if good else [text("intake-found-none")]
+    lines += left_out_lines([left for one in intaken for left in one.left_out], text)
+    captions = sum(image.caption is not None for one in intaken for image in one.images)
+    if captions:
+        lines.append(text("intake-captions", count=captions))
+    passed_over = sum(one.passed_over for one in intaken)
+    if passed_over:
+        lines.append(text("intake-passed-over", count=passed_over))
+    if draft > good:
+        lines.append(text("intake-draft", count=draft))
+    if draft:
+        lines.append(text("intake-next"))
+    return "\n".join(lines)
+
+
+def left_out_lines(left_out: Sequence[LeftOut], text: Translator) -> list[str]:
+    """Who was left out and why, the same reason said once: names for the first ones, a number for the rest."""
+    by_reason: dict[str, list[str]] = {}
+    for left in left_out:
+        by_reason.setdefault(text.text(left.reason), []).append(left.name)
+    lines = []
+    for reason, names in list(by_reason.items())[:_MOST_REASONS]:
+        shown = ", ".join(f"`{name}`" for name in names[:_MOST_NAMES])
+        more = len(names) - _MOST_NAMES
+        lines.append(
+            text("intake-left-out-more", names=shown, more=more, reason=reason)
+            if more > 0
+            else text("intake-left-out", names=shown, reason=reason)
+        )
+    rest = sum(len(names) for names in list(by_reason.values())[_MOST_REASONS:])
+    if rest:
+        lines.append(text("intake-left-out-rest", count=rest))
+    return lines

@@ -1,0 +1,187 @@
+"""Intake in one piece: files come in, clean images stand in their owner's draft, and every problem has a name."""
+
+import asyncio
+import logging
+import secrets
+import shutil
+from collections import defaultdict
+from collections.abc import AsyncIterable, Awaitable, Callable
+from contextlib import aclosing
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from lorabot.bot.config import IntakeConfig
+from lorabot.bot.intake.looking import CleanImage, LeftOut, Looker, Overview
+from lorabot.bot.intake.spool import Spool, Upload
+from lorabot.locale import Message, UserError
+from lorabot.queue import Queue
+from lorabot.queue.keys import image_key
+from lorabot.queue.model import Address, Image
+
+_RETRY_S = (1.0, 2.0, 5.0, 10.0, 30.0)
+_THUMBS = 8
+_log = logging.getLogger(__name__)
+
+
+def unexpected(mark: str) -> Message:
+    """What a person reads of an error that nobody foresaw; ``mark`` finds it in the log."""
+    return Message("bot-unexpected", {"id": mark})
+
+
+@dataclass(slots=True)
+class Intaken:
+    """What came of an upload: grows while it is looked through. ``draft`` is the size of the whole draft."""
+
+    candidates: int = 0
+    passed_over: int = 0
+    images: list[Image] = field(default_factory=list)
+    left_out: list[LeftOut] = field(default_factory=list)
+    thumbs: list[tuple[Image, bytes]] = field(default_factory=list)
+    draft: int = 0
+
+    @property
+    def looked_at(self) -> int:
+        return len(self.images) + len(self.left_out)
+
+
+Announce = Callable[[Upload, Intaken, bool], Awaitable[None]]
+"""Told of an upload while it is looked through, and, with True, at the end.
+
+It may raise ``UserError``: then all is done again."""
+
+
+class Intake:
+    """Takes files of all front ends."""
+
+    def __init__(self, queue: Queue, config: IntakeConfig, folder: Path) -> None:
+        folder = folder.absolute()  # the decoder works elsewhere
+        self._queue = queue
+        self._config = config
+        self._spool = Spool(folder / "uploads", config)
+        self._scratch = folder / "scratch"
+        self._looker = Looker(config, self._scratch)
+        self._tasks: defaultdict[str, set[asyncio.Task[None]]] = defaultdict(set)
+        self._begun: set[str] = set()
+        self._spool.sweep()
+        shutil.rmtree(self._scratch, ignore_errors=True)
+
+    async def receive(
+        self,
+        chunks: AsyncIterable[bytes],
+        *,
+        owner: str,
+        address: Address,
+        language: str,
+        batch: str,
+        name: str,
+        declared: int | None,
+    ) -> Upload:
+        """Take a file to disk; see ``Spool.receive`` for what is raised. ``begin`` looks through it."""
+        return await self._spool.receive(
+            chunks,
+            owner=owner,
+            address=str(address),
+            language=language,
+            batch=batch,
+            name=name,
+            declared=declared,
+        )
+
+    def begin(self, upload: Upload, announce: Announce) -> None:
+        """Look through ``upload`` in the background; its clean images go to the owner's draft."""
+        if upload.id in self._begun:
+            return
+        self._begun.add(upload.id)
+        task = asyncio.create_task(self._look(upload, announce), name=f"intake of {upload.id}")
+        self._tasks[upload.owner].add(task)
+        task.add_done_callback(lambda done: self._forget(upload, done))
+
+    def resume(self, platform: str, announce: Announce) -> None:
+        """Go on with what ``platform`` had received when the process last ended."""
+        for upload in self._spool.waiting():
+            if Address.parse(upload.address).platform == platform:
+                self.begin(upload, announce)
+
+    async def settled(self, owner: str) -> None:
+        """Wait until all that ``owner`` has sent so far is looked through."""
+        tasks = self._tasks.get(owner)
+        if tasks:
+            await asyncio.wait(set(tasks))
+
+    async def close(self) -> None:
+        """Stop looking; what is not done goes on after the next start."""
+        tasks = [task for owned in self._tasks.values() for task in owned]
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            await asyncio.wait(tasks)
+        shutil.rmtree(self._scratch, ignore_errors=True)
+
+    def _forget(self, upload: Upload, task: asyncio.Task[None]) -> None:
+        self._begun.discard(upload.id)
+        owned = self._tasks[upload.owner]
+        owned.discard(task)
+        if not owned:
+            del self._tasks[upload.owner]
+        if not task.cancelled() and task.exception() is not None:
+            _log.error("intake of %s failed", upload.id, exc_info=task.exception())
+
+    async def _look(self, upload: Upload, announce: Announce) -> None:
+        tries = 0
+        while True:
+            try:
+                await self._look_once(upload, announce)
+            except UserError as error:  # the store is away: the upload waits on the disk
+                wait = _RETRY_S[min(tries, len(_RETRY_S) - 1)]
+                tries += 1
+                _log.warning("intake of %s waits %.0f s: %s", upload.id, wait, error)
+                await asyncio.sleep(wait)
+            except Exception:
+                mark = secrets.token_hex(4)
+                _log.exception("intake of %s failed (%s)", upload.id, mark)
+                self._spool.discard(upload)
+                await announce(upload, Intaken(left_out=[LeftOut(upload.name, unexpected(mark))]), True)
+                return
+            else:
+                self._spool.discard(upload)
+                return
+
+    async def _look_once(self, upload: Upload, announce: Announce) -> None:
+        owner, address = upload.owner, Address.parse(upload.address)
+        intaken = Intaken()
+        draft = await self._queue.drafts.get(owner, address)
+        known = {image.sha256 for image in draft.images} if draft else set()
+        intaken.draft = len(known)
+        await announce(upload, intaken, False)
+        async with aclosing(self._looker.look(self._spool.path(upload), upload.name)) as outcomes:
+            async for outcome in outcomes:
+                match outcome:
+                    case Overview():
+                        intaken.candidates, intaken.passed_over = outcome.candidates, outcome.passed_over
+                    case LeftOut():
+                        intaken.left_out.append(outcome)
+                    case CleanImage():
+                        await self._keep(owner, outcome, known, intaken)
+                await announce(upload, intaken, False)
+        intaken.images.sort(key=lambda image: image.name)
+        if intaken.images:
+            draft = await self._queue.drafts.add(owner, address, intaken.images)
+            intaken.draft = len(draft.images)
+        await announce(upload, intaken, True)
+
+    async def _keep(self, owner: str, clean: CleanImage, known: set[str], intaken: Intaken) -> None:
+        if clean.sha256 in known:
+            intaken.left_out.append(LeftOut(clean.name, Message("intake-duplicate")))
+            return
+        if len(known) >= self._config.max_files:
+            intaken.left_out.append(
+                LeftOut(clean.name, Message("intake-draft-full", {"limit": self._config.max_files}))
+            )
+            return
+        known.add(clean.sha256)
+        key = image_key(owner, clean.sha256)
+        await self._queue.blobs.put(key, clean.path)
+        image = Image(clean.name, key, clean.sha256, clean.width, clean.height, clean.size, clean.caption)
+        intaken.images.append(image)
+        if len(intaken.thumbs) < _THUMBS:
+            intaken.thumbs.append((image, clean.thumb))

@@ -1,0 +1,157 @@
+"""Uploads on their way: streamed to disk under limits, and there after a restart until they are looked through."""
+
+import asyncio
+import contextlib
+import json
+import logging
+import secrets
+import shutil
+import time
+from collections.abc import AsyncIterable
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+from lorabot.bot.config import IntakeConfig
+from lorabot.bot.intake.names import last_part
+from lorabot.locale import UserError
+
+_BUFFER_BYTES = 1024 * 1024
+_SPARE_BYTES = 256 * 1024 * 1024
+_log = logging.getLogger(__name__)
+
+
+class FileTooLarge(UserError):
+    """The file is larger than it may be. Raised before it is all read."""
+
+
+class NoRoom(UserError):
+    """The disk is too full for the file."""
+
+
+class TooManyWaiting(UserError):
+    """The owner has sent more files than can be waiting to be looked through."""
+
+
+class UploadBroken(UserError):
+    """The file ended before it was all there."""
+
+
+@dataclass(frozen=True, slots=True)
+class Upload:
+    """A file somebody sent, on disk. ``batch`` is the front end's own word for what belongs together."""
+
+    id: str
+    owner: str
+    address: str
+    language: str
+    batch: str
+    name: str
+    size: int
+    sent_at: float
+
+
+class Spool:
+    """A folder of uploads; each has its bytes and a note of whose they are."""
+
+    def __init__(self, folder: Path, config: IntakeConfig) -> None:
+        self._folder = folder
+        self._config = config
+        self._arriving: dict[str, int] = {}
+
+    async def receive(
+        self,
+        chunks: AsyncIterable[bytes],
+        *,
+        owner: str,
+        address: str,
+        language: str,
+        batch: str,
+        name: str,
+        declared: int | None,
+    ) -> Upload:
+        """Write ``chunks`` to disk. ``declared`` bytes are checked before any is read, and counted while reading.
+
+        Raises ``FileTooLarge``, ``NoRoom``, ``TooManyWaiting``, ``UploadBroken``; nothing is kept then.
+        """
+        shown = last_part(name) or "upload"
+        self._refuse_size(shown, declared or 0)
+        self._folder.mkdir(parents=True, exist_ok=True)
+        if shutil.disk_usage(self._folder).free < (declared or 0) + _SPARE_BYTES:
+            raise NoRoom("intake-no-room", name=shown)
+        if self._arriving.get(owner, 0) + sum(waiting.owner == owner for waiting in self.waiting()) >= (
+            self._config.max_files
+        ):
+            raise TooManyWaiting("intake-too-many-waiting", name=shown)
+        upload = Upload(secrets.token_hex(12), owner, address, language, batch, shown, 0, time.time())
+        self._arriving[owner] = self._arriving.get(owner, 0) + 1
+        part = self._folder / f"{upload.id}.part"
+        try:
+            size = await self._write(part, shown, chunks)
+            if declared is not None and size != declared:
+                raise UploadBroken("intake-upload-broken", name=shown)
+            upload = replace(upload, size=size)
+            await asyncio.to_thread(self._keep, part, upload)
+        except ConnectionError as error:
+            raise UploadBroken("intake-upload-broken", name=shown) from error
+        except OSError as error:
+            _log.error("upload %s could not be written: %s", upload.id, error)
+            raise NoRoom("intake-no-room", name=shown) from error
+        finally:
+            self._arriving[owner] -= 1
+            if not self._arriving[owner]:
+                del self._arriving[owner]
+            part.unlink(missing_ok=True)
+        return upload
+
+    def path(self, upload: Upload) -> Path:
+        """Where the bytes of ``upload`` lie."""
+        return self._folder / f"{upload.id}.bytes"
+
+    def waiting(self) -> list[Upload]:
+        """Uploads that were received and not yet discarded, in the order they came."""
+        found = []
+        for note in self._folder.glob("*.json"):
+            with contextlib.suppress(OSError, ValueError, TypeError):  # discarded just now
+                found.append(Upload(**json.loads(note.read_text(encoding="utf-8"))))
+        return sorted(found, key=lambda upload: upload.sent_at)
+
+    def discard(self, upload: Upload) -> None:
+        """The upload was looked through: its bytes are not needed any more."""
+        (self._folder / f"{upload.id}.json").unlink(missing_ok=True)
+        self.path(upload).unlink(missing_ok=True)
+
+    def sweep(self) -> None:
+        """At the start: throw away what was cut off when the process last ended."""
+        if not self._folder.is_dir():
+            return
+        kept = {upload.id for upload in self.waiting()}
+        for path in self._folder.iterdir():
+            if path.is_dir():
+                shutil.rmtree(path, ignore_errors=True)
+            elif path.stem not in kept:
+                path.unlink(missing_ok=True)
+
+    def _refuse_size(self, name: str, size: int) -> None:
+        if size > self._config.max_file_bytes:
+            raise FileTooLarge("intake-file-too-large", name=name, limit=self._config.max_file_bytes // (1024 * 1024))
+
+    async def _write(self, part: Path, name: str, chunks: AsyncIterable[bytes]) -> int:
+        size = 0
+        buffer = bytearray()
+        with await asyncio.to_thread(part.open, "wb") as file:
+            async for chunk in chunks:
+                size += len(chunk)
+                self._refuse_size(name, size)
+                buffer += chunk
+                if len(buffer) >= _BUFFER_BYTES:
+                    await asyncio.to_thread(file.write, bytes(buffer))
+                    buffer.clear()
+            await asyncio.to_thread(file.write, bytes(buffer))
+        return size
+
+    def _keep(self, part: Path, upload: Upload) -> None:
+        """The note comes last and in one step: with it the upload counts as received."""
+        part.rename(self.path(upload))
+        note = self._folder / f"{upload.id}.note"
+        note.write_text(json.dumps(asdict(upload)), encoding="utf-8")
+        note.replace(self._folder / f"{upload.id}.json")

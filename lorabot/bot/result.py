@@ -1,0 +1,73 @@
+"""The message that ends a job: what it made, or why it made nothing. A pure function of the job and a language."""
+
+from collections.abc import Iterator
+
+from lorabot.bot.card import preset_title
+from lorabot.bot.reply import File, Picture, Reply
+from lorabot.locale import Message, Translator
+from lorabot.queue.model import Artefact, Job, JobState, JsonObject, Outcome
+
+_PICTURES = ("plot", "grid")
+_FILES = ("lora", "report", "report_json", "log")
+
+
+def result_of(job: Job, text: Translator) -> Reply:
+    """The outcome of a job that has ended."""
+    if job.state is JobState.SUCCEEDED and job.outcome is not None:
+        artefacts = job.outcome.artefacts
+        return Reply(
+            "\n".join(_lines(job, job.outcome, text)),
+            pictures=tuple(_pictures(artefacts, text)),
+            files=tuple(_files(artefacts)),
+            private=False,
+            result=True,
+        )
+    if job.state is JobState.CANCELLED:
+        return Reply(text("result-cancelled", name=job.name), private=False, result=True)
+    reason = text.text(job.failure) if job.failure else text("result-no-reason")
+    files = tuple(_files(job.outcome.artefacts)) if job.outcome else ()
+    return Reply(text("result-failed", name=job.name, reason=reason), files=files, private=False, result=True)
+
+
+def notice_of(job: Job, message: Message, text: Translator) -> Reply:
+    """Something that happened to a job on its way."""
+    return Reply(text("result-notice", name=job.name, notice=text.text(message)), private=False)
+
+
+def _lines(job: Job, outcome: Outcome, text: Translator) -> Iterator[str]:
+    yield text("result-done", name=job.name, preset=preset_title(job, text.language))
+    images, steps, seconds = (_number(outcome.summary, key) for key in ("images", "steps", "seconds"))
+    if images is not None and steps is not None and seconds is not None:
+        yield text("result-how", images=int(images), steps=int(steps), duration=_duration(seconds))
+    first, best = _number(outcome.summary, "first_validation"), _number(outcome.summary, "best_validation")
+    if first is not None and best is not None:
+        yield text("result-loss", first=f"{first:.4f}", best=f"{best:.4f}")
+    lora = next((artefact.filename for artefact in outcome.artefacts if artefact.kind == "lora"), None)
+    if lora is not None:
+        yield text("result-use", file=lora, trigger=job.trigger, base=job.base)
+
+
+def _duration(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+
+
+def _number(summary: JsonObject, key: str) -> float | None:
+    value = summary.get(key)
+    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
+
+
+def _pictures(artefacts: tuple[Artefact, ...], text: Translator) -> Iterator[Picture]:
+    for kind in _PICTURES:
+        for artefact in artefacts:
+            if artefact.kind == kind:
+                alt = text(f"result-alt-{kind}")
+                yield Picture(artefact.key, artefact.filename, artefact.content_type, alt)
+
+
+def _files(artefacts: tuple[Artefact, ...]) -> Iterator[File]:
+    for kind in _FILES:
+        for artefact in artefacts:
+            if artefact.kind == kind:
+                yield File(artefact.key, artefact.filename, artefact.content_type, artefact.size)

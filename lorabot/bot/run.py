@@ -1,0 +1,98 @@
+"""Runs the bot: the web chat, further front ends, and delivery to each of them."""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Sequence
+from pathlib import Path
+
+from pydantic import SecretStr
+
+from lorabot.bot.commands import Commands
+from lorabot.bot.config import DeliveryConfig, IntakeConfig, WebConfig
+from lorabot.bot.delivery import Delivery
+from lorabot.bot.front_end import CannotStart, FrontEnd
+from lorabot.bot.intake.service import Intake
+from lorabot.bot.signing import Signer
+from lorabot.bot.web.server import Started, WebServer
+from lorabot.locale import UserError
+from lorabot.presets import DEFAULT_BASE, Catalogue
+from lorabot.queue import Queue, run_reconciler
+
+_FIRST_WAIT_S = 1.0
+_LONGEST_WAIT_S = 60.0
+_STEADY_S = 60.0
+_log = logging.getLogger(__name__)
+
+
+def _silent(_: str) -> None:
+    """Nobody wants to know the address."""
+
+
+async def run_bot(
+    queue: Queue,
+    presets: Catalogue,
+    *,
+    web: WebConfig,
+    intake: IntakeConfig,
+    delivery: DeliveryConfig,
+    secret: SecretStr,
+    folder: Path,
+    stop: asyncio.Event,
+    language: str = "en",
+    base: str = DEFAULT_BASE,
+    front_ends: Sequence[FrontEnd] = (),
+    started: Started = _silent,
+) -> None:
+    """Serve people until ``stop`` is set.
+
+    ``secret`` signs cookies and links; ``folder`` holds uploads until they are looked through; ``started`` is told the
+    web chat's address. A front end that fails is started again, later each time. Raises ``CannotStart`` where the web
+    chat may not or cannot listen as it is set up.
+    """
+    taking_in = Intake(queue, intake, folder)
+    commands = Commands(queue, presets, taking_in, base)
+    signer = Signer(secret.get_secret_value().encode())
+    server = WebServer(queue, commands, taking_in, web, intake, signer, language, started)
+    try:
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(run_reconciler(queue, stop))
+            for front_end in (server.front_end, *front_ends):
+                tasks.create_task(_keep_running(front_end, stop))
+                tasks.create_task(_keep_delivering(Delivery(queue, front_end, delivery), front_end.platform, stop))
+    except* CannotStart as errors:
+        raise errors.exceptions[0] from None
+    finally:
+        await taking_in.close()
+
+
+async def _keep_running(front_end: FrontEnd, stop: asyncio.Event) -> None:
+    await _restart(front_end.run, f"front end {front_end.platform}", stop)
+
+
+async def _keep_delivering(delivery: Delivery, platform: str, stop: asyncio.Event) -> None:
+    await _restart(delivery.run, f"delivery to {platform}", stop)
+
+
+async def _restart(run: Callable[[asyncio.Event], Awaitable[None]], name: str, stop: asyncio.Event) -> None:
+    """Run it until ``stop`` is set; start it again when it fails, later each time unless it held for a while."""
+    wait = _FIRST_WAIT_S
+    loop = asyncio.get_running_loop()
+    while not stop.is_set():
+        begun = loop.time()
+        try:
+            await run(stop)
+        except CannotStart:
+            raise
+        except UserError as error:
+            _log.error("%s failed: %s", name, error)
+        except Exception:
+            _log.exception("%s failed", name)
+        if stop.is_set():
+            return
+        if loop.time() - begun > _STEADY_S:
+            wait = _FIRST_WAIT_S
+        _log.warning("%s is started again in %.0f s", name, wait)
+        try:
+            await asyncio.wait_for(stop.wait(), wait)
+        except TimeoutError:
+            wait = min(_LONGEST_WAIT_S, wait * 2)

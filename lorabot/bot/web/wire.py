@@ -1,0 +1,142 @@
+"""What the page and the server say to each other, and what a line of a conversation holds."""
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
+
+from lorabot.bot.card import Card
+from lorabot.bot.reply import Button, File, Picture, Reply
+from lorabot.queue.model import JsonObject, Line
+
+Key = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9_-]+$")]
+"""A key that a page makes; the server's own hold a colon."""
+Language = Literal["en", "zh-CN"]
+
+
+class _Message(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Hello(_Message):
+    """First message of a page. ``language`` is the person's own choice on it."""
+
+    type: Literal["hello"]
+    since: int = Field(default=0, ge=0)
+    language: Language | None = None
+
+
+class Say(_Message):
+    """A line the person typed. The same ``key`` again is the same line."""
+
+    type: Literal["say"]
+    text: str = Field(min_length=1, max_length=4000)
+    key: Key
+
+
+class Press(_Message):
+    """A button the person pressed."""
+
+    type: Literal["press"]
+    action: str = Field(min_length=1, max_length=200)
+    key: Key | None = None
+
+
+class Complete(_Message):
+    """What may follow the text up to the caret?"""
+
+    type: Literal["complete"]
+    text: str = Field(max_length=4000)
+    id: int
+
+
+class Ping(_Message):
+    """A sign of life that a page may ask for."""
+
+    type: Literal["ping"]
+
+
+Request = Say | Press | Complete | Ping
+ClientMessage = Annotated[Hello | Request, Field(discriminator="type")]
+client_message: TypeAdapter[ClientMessage] = TypeAdapter(ClientMessage)
+
+Kind = Literal["text", "upload", "card", "result"]
+
+
+@dataclass(frozen=True, slots=True)
+class Upload:
+    """A file the person sent: only its name stays, not the bytes. ``size`` is in bytes."""
+
+    name: str
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class Content:
+    """What a line shows, as it is stored: files by their key in the blobs, never by a link, since links expire."""
+
+    kind: Kind
+    text: str = ""
+    buttons: tuple[Button, ...] = ()
+    pictures: tuple[Picture, ...] = ()
+    files: tuple[File, ...] = ()
+    uploads: tuple[Upload, ...] = ()
+    card: Card | None = None
+    busy: bool = False
+
+
+_content: TypeAdapter[Content] = TypeAdapter(Content)
+
+
+def content_of(reply: Reply) -> Content:
+    """What a reply's line shows."""
+    kind: Kind = "result" if reply.result else "text"
+    return Content(kind, reply.text, reply.buttons, reply.pictures, reply.files)
+
+
+def store(content: Content) -> JsonObject:
+    """``content`` as JSON for the transcript."""
+    stored: dict[str, object] = _content.dump_python(content, mode="json", exclude_defaults=True)
+    return stored | {"kind": content.kind}
+
+
+def restore(payload: JsonObject) -> Content:
+    """What ``store`` wrote. Raises pydantic's ``ValidationError`` on anything else."""
+    return _content.validate_python(dict(payload))
+
+
+Link = Callable[[Picture | File], str]
+"""Gives a file a signed address."""
+
+
+def wire_line(line: Line, link: Link) -> dict[str, object]:
+    """``line`` as the page gets it."""
+    content = restore(line.payload)
+    buttons = content.card.buttons if content.card else content.buttons
+    uploads = [{"name": upload.name, "size": upload.size, "url": ""} for upload in content.uploads]
+    return {
+        "id": line.id,
+        "key": line.key,
+        "revision": line.revision,
+        "author": line.author,
+        "at": line.at.isoformat(),
+        "kind": content.kind,
+        "text": content.text,
+        "busy": content.busy,
+        "buttons": [asdict(button) for button in buttons],
+        "images": [_image(picture, link) for picture in content.pictures],
+        "files": uploads + [{"name": file.filename, "url": link(file), "size": file.size} for file in content.files],
+        "card": _card(content.card, link) if content.card else None,
+    }
+
+
+def _image(picture: Picture, link: Link) -> dict[str, object]:
+    return {"url": link(picture), "alt": picture.alt}
+
+
+def _card(card: Card, link: Link) -> dict[str, object]:
+    flat = asdict(card)
+    flat["samples"] = [_image(sample.picture, link) | {"step": sample.step} for sample in card.samples]
+    del flat["buttons"]
+    return flat

@@ -1,0 +1,206 @@
+# Everything the bot says: answers to commands, what was found in files, cards, results, the web front end.
+
+bot-unexpected = Something went wrong on my side. Please try again; if it stays, tell the operator this number: { $id }.
+
+## Commands
+
+command-just-talk = I'm only good at commands. Send photos or a zip, then something like `/train preset:anime trigger:zuri`. `/help` shows everything.
+command-unknown = I don't know the command `/{ $command }`. `/help` shows those I know.
+command-unknown-near = I don't know the command `/{ $command }`. Did you mean `/{ $nearest }`?
+command-option-unknown = `/{ $command }` has no option `{ $option }`. It has: { $options }.
+command-option-unknown-near = `/{ $command }` has no option `{ $option }`. Did you mean `{ $nearest }:`?
+command-option-twice = You gave `{ $option }` twice. Which one shall it be?
+command-option-empty = There is nothing behind `{ $option }:`. Write it like `{ $option }:word`.
+command-no-options = `/{ $command }` stands alone, without any words behind it.
+command-too-many = I don't know what `{ $word }` is for. Write texts of several words in quotes, and options like `name:word`. `/help` shows what `/{ $command }` takes.
+command-old-button = I don't know that button any more. Please type a command instead; `/help` shows them.
+
+command-hint-train = Train a LoRA on the photos you sent
+command-hint-status = How your newest job is doing
+command-hint-jobs = Your jobs
+command-hint-cancel = Stop a job
+command-hint-presets = What can be trained, and what to send for it
+command-hint-clear = Throw away the photos you have sent and not trained on yet
+command-hint-help = What I can do
+command-option-preset = What to train: anime, portrait, product ...
+command-option-trigger = The made-up word that will call it up
+command-option-base = Base model to train on
+command-option-name = Name of the file
+command-option-seed = Whole number; the same one repeats a training
+command-option-job = The job's id or name
+command-base-hint = Base model of the family { $family }
+command-job-hint =
+    { $state ->
+        [running] { $name }, in training
+        [held] { $name }, on hold
+       *[queued] { $name }, waiting
+    }
+command-trigger-hint = A made-up word; any other does as well
+
+command-which-preset = What shall it learn? Pick a preset, or type it like `/train preset:anime`. `/presets` explains them.
+command-which-trigger = Which word shall call it up? It should be short and made up, so that it means nothing yet. Pick one, or type your own: `/train preset:{ $preset } trigger:{ $example }`.
+command-trigger-words = `{ $trigger }` is more than one word. The trigger must be a single made-up word, like `{ $suggestion }`.
+command-trigger-odd = `{ $trigger }` can't be a trigger: only plain letters a to z and digits work, starting with a letter. How about `{ $suggestion }`?
+command-trigger-short = `{ $trigger }` is too short for a trigger. Three letters is the least. How about `{ $suggestion }`?
+command-trigger-long = `{ $trigger }…` is too long for a trigger. { $limit } letters is the most. How about `{ $suggestion }`?
+command-trigger-common = `{ $trigger }` already means something to the model, which would mix it up with what you teach. Take a made-up word, like `{ $suggestion }`.
+command-base-unknown = I don't have a base model `{ $base }`. There are: { $bases }.
+command-base-unknown-near = I don't have a base model `{ $base }`. Did you mean `{ $nearest }`?
+command-name-odd = `{ $name }` can't be a file's name. Use letters, digits, `-` and `_`, at most { $limit }. How about `{ $suggestion }`?
+command-seed-odd = `{ $seed }` is no seed. It must be a whole number from 0 to { $limit }.
+command-too-few =
+    { $count ->
+        [one] There is 1 photo so far,
+       *[other] There are { $count } photos so far,
+    } and `{ $preset }` needs at least { $least }. Please send { $more } more. { $kind }
+command-too-many-images = There are { $count } photos, and `{ $preset }` takes at most { $most }. `/clear` throws them away; then send the best ones.
+command-queued =
+    { $images ->
+        [one] `{ $name }` will be trained with { $preset } on 1 photo.
+       *[other] `{ $name }` will be trained with { $preset } on { $images } photos.
+    } { $position ->
+        [0] It starts right away.
+        [1] You're next in line.
+       *[other] You're number { $position } in line.
+    }
+command-no-jobs = You have no jobs yet. Send some photos or a zip, then type something like `/train preset:anime trigger:zuri`.
+command-status = `{ $name }` ({ $id }), { $preset }: { $state }
+command-steps = Step { $step } of { $total }
+command-jobs = Your jobs, the newest first:
+command-jobs-line = `{ $id }` { $name }, { $preset }: { $state }
+command-cancel-job = Cancel { $name }
+command-nothing-to-cancel = There is nothing to cancel: none of your jobs is waiting or in training.
+command-which-job = You have several jobs under way: { $jobs }. Name the one to cancel, like `/cancel job:ID`.
+command-cancelled = `{ $name }` is cancelled.
+command-cancelling = I'm stopping `{ $name }`.
+command-cleared =
+    { $count ->
+        [0] There were no photos to throw away.
+        [one] The photo is thrown away.
+       *[other] All { $count } photos are thrown away.
+    }
+command-presets = What I can train (`/presets NAME` says more):
+command-presets-line = `{ $preset }` { $title }: { $description }
+command-preset =
+    `{ $preset }` { $title }: { $description }
+    What to send: { $kind }
+    How many: { $least } to { $most }, best about { $best }.
+    Base models: { $bases }.
+command-help = Send me photos or a zip of what I should learn. Then type one of these:
+command-help-line = `{ $usage }` { $hint }
+
+## Files that people send
+
+intake-looking-first = I'm looking at it …
+intake-looking = I'm looking through your pictures: { $done } of { $total } …
+intake-found =
+    { $count ->
+        [one] One good picture.
+       *[other] { $count } good pictures.
+    }
+intake-found-none = I found nothing to train on.
+intake-left-out = Left out: { $names }. { $reason }
+intake-left-out-more = Left out: { $names } and { $more } more. { $reason }
+intake-left-out-rest = Left out for other reasons: { $count } more.
+intake-captions =
+    { $count ->
+        [one] One of them came with a caption of yours; I use it.
+       *[other] { $count } of them came with captions of yours; I use them.
+    }
+intake-passed-over =
+    { $count ->
+        [one] I passed over one file that is no picture.
+       *[other] I passed over { $count } files that are no pictures.
+    }
+intake-draft = Together with what you sent before there are { $count } now.
+intake-next = What shall it learn? Pick a preset, or type `/train preset:anime trigger:zuri`.
+
+intake-not-a-zip = It's neither a zip nor a picture. Please send JPEG, PNG or WebP pictures, or a zip of them.
+intake-other-archive = That is another kind of archive. Please pack the pictures as a zip.
+intake-zip-damaged = The zip is damaged. Please pack and send it again.
+intake-zip-empty = The zip is empty.
+intake-zip-no-images = There are no pictures in the zip.
+intake-zip-locked = The zip has a password. Please send it without one.
+intake-zip-too-many = The zip holds { $count } files; { $limit } is the most. Please send only the pictures.
+intake-zip-too-large = The zip would unpack to more than I can take ({ $limit } MB at most, and pictures shrink little in a zip). Please send only the pictures.
+intake-zip-method = It's packed in a way I can't unpack. Please use a plain zip.
+intake-nested-zip = It's an archive inside the zip. Please put the pictures in directly.
+intake-locked = It has a password.
+intake-broken = It can't be read; it may be damaged. Please send it again.
+intake-not-an-image = It isn't a picture.
+intake-video = It's a video. Please send single pictures.
+intake-empty-file = The file is empty.
+intake-no-heic = I can't read HEIC pictures here. Please send them as JPEG (on an iPhone: Settings, Camera, Formats, Most Compatible).
+intake-too-many-pixels = It has more than { $limit } million pixels. Please send it smaller.
+intake-too-small = It's { $width } × { $height } pixels; each side needs at least { $least }.
+intake-too-narrow = It's { $width } × { $height } pixels, which is too long and narrow.
+intake-blank = It's blank.
+intake-duplicate = It's the same as another one.
+intake-draft-full = There are { $limit } pictures already, which is the most. `/clear` throws them away.
+intake-image-too-large = It's larger than { $limit } MB.
+intake-too-heavy = It takes too much memory to read. Please send it smaller.
+intake-too-slow = It takes too long to read. Please send it again as JPEG or PNG.
+intake-crashed = It can't be read; the file is damaged or not what it says. Please send it again as JPEG or PNG.
+intake-file-too-large = { $name } is too large. { $limit } MB is the most.
+intake-no-room = There is no room for { $name } on my disk right now. Please try again later.
+intake-too-many-waiting = You have sent very many files at once. Please wait until I have looked through them, then send { $name } again.
+intake-upload-broken = { $name } was cut off on its way. Please send it again.
+
+## The card of a job
+
+card-state-held = On hold
+card-state-queued = Waiting
+card-state-in-line =
+    { $position ->
+        [1] Next in line
+       *[other] Number { $position } in line
+    }
+card-state-running = In training
+card-state-cancelling = Being cancelled
+card-state-succeeded = Done
+card-state-failed = Failed
+card-state-cancelled = Cancelled
+card-stage-preparing = Getting ready
+card-stage-captioning = Describing the pictures
+card-stage-planning = Planning what fits the machine
+card-stage-training = Training
+card-stage-evaluating = Judging the result
+card-stage-exporting = Writing the files
+card-rate = { $rate } steps/s
+card-rate-slow = { $seconds } s a step
+card-left-seconds = { $seconds } s left
+card-left-minutes = { $minutes } min left
+card-left-hours = { $hours } h { $minutes } min left
+card-sample-alt = { $prompt }, at step { $step }
+card-cancel = Cancel
+
+## The result of a job
+
+result-done = `{ $name }` is done ({ $preset }).
+result-how =
+    { $images ->
+        [one] Trained on 1 picture
+       *[other] Trained on { $images } pictures
+    } in { $steps } steps, { $duration }.
+result-loss = Validation loss: { $first } at first, { $best } at its best.
+result-use = How to use it: put `{ $file }` where your LoRA files are (made for the base model `{ $base }`) and write `{ $trigger }` in your prompt.
+result-alt-plot = Loss over the steps of the training
+result-alt-grid = Samples from before, during and after the training
+result-cancelled = `{ $name }` was cancelled.
+result-failed = `{ $name }` failed. { $reason }
+result-no-reason = I don't know why; the operator's log may.
+result-notice = `{ $name }`: { $notice }
+
+## The web front end
+
+web-needs-password = The web chat would be open to everybody at { $host }. Set a password (LORABOT_WEB__PASSWORD), or let it listen on 127.0.0.1.
+web-port-taken = Something else listens on { $host }:{ $port } already. End it, or take another port (LORABOT_WEB__PORT).
+web-no-address = The web chat can't listen on { $host }:{ $port }: this machine has no such address, or doesn't allow it (LORABOT_WEB__HOST, LORABOT_WEB__PORT).
+web-no-session = Your visit has ended. Please load the page again.
+web-wrong-host = This lorabot doesn't answer to that name.
+web-wrong-origin = That came from another site.
+web-upload-unnamed = The upload has no name.
+web-not-understood = I didn't understand that message of the page. Please load the page again.
+web-link-expired = This link has expired. Load the conversation again for a fresh one.
+web-link-unknown = This link is not one of mine.
+web-file-gone = This file is gone.

@@ -1,0 +1,181 @@
+# 机器人说的一切：命令的回答、文件检查结果、任务卡片、训练结果、网页前端。
+
+bot-unexpected = 我这边出了点问题，请再试一次；如果一直这样，请把这个编号告诉管理员：{ $id }。
+
+## 命令
+
+command-just-talk = 我只听得懂命令。先发照片或 zip 压缩包，再输入例如 `/train preset:anime trigger:zuri`。`/help` 列出全部命令。
+command-unknown = 没有 `/{ $command }` 这个命令。`/help` 列出全部命令。
+command-unknown-near = 没有 `/{ $command }` 这个命令。是不是想输入 `/{ $nearest }`？
+command-option-unknown = `/{ $command }` 没有 `{ $option }` 这个选项。可用的有：{ $options }。
+command-option-unknown-near = `/{ $command }` 没有 `{ $option }` 这个选项。是不是想输入 `{ $nearest }:`？
+command-option-twice = `{ $option }` 写了两次，以哪个为准？
+command-option-empty = `{ $option }:` 后面是空的。请写成 `{ $option }:内容`。
+command-no-options = `/{ $command }` 后面不需要其他内容。
+command-too-many = 不知道 `{ $word }` 是做什么用的。多个词的内容请加引号，选项请写成 `name:内容`。`/help` 说明 `/{ $command }` 的用法。
+command-old-button = 这个按钮已经失效了。请直接输入命令，`/help` 列出全部命令。
+
+command-hint-train = 用发来的照片训练 LoRA
+command-hint-status = 查看最近一个任务的进展
+command-hint-jobs = 我的任务
+command-hint-cancel = 停止任务
+command-hint-presets = 能训练什么，需要发什么照片
+command-hint-clear = 清空已发送、尚未训练的照片
+command-hint-help = 我能做什么
+command-option-preset = 训练什么：anime、portrait、product……
+command-option-trigger = 用来唤出它的自造词
+command-option-base = 用哪个基础模型训练
+command-option-name = 文件名
+command-option-seed = 整数；相同的种子可以重复同一次训练
+command-option-job = 任务的编号或名称
+command-base-hint = { $family } 系列的基础模型
+command-job-hint =
+    { $state ->
+        [running] { $name }，训练中
+        [held] { $name }，已暂缓
+       *[queued] { $name }，等待中
+    }
+command-trigger-hint = 一个自造词，换成别的也可以
+
+command-which-preset = 要学什么？请选一个预设，或者输入例如 `/train preset:anime`。`/presets` 有说明。
+command-which-trigger = 用哪个词来唤出它？最好是短的自造词，本身没有含义。请选一个，或者自己写：`/train preset:{ $preset } trigger:{ $example }`。
+command-trigger-words = `{ $trigger }` 不止一个词。触发词必须是一个自造的单词，例如 `{ $suggestion }`。
+command-trigger-odd = `{ $trigger }` 不能作触发词：只能用英文字母 a 到 z 和数字，并以字母开头。用 `{ $suggestion }` 怎么样？
+command-trigger-short = `{ $trigger }` 太短，触发词至少要三个字母。用 `{ $suggestion }` 怎么样？
+command-trigger-long = `{ $trigger }…` 太长，触发词最多 { $limit } 个字母。用 `{ $suggestion }` 怎么样？
+command-trigger-common = `{ $trigger }` 对模型来说已有含义，会和要学的内容混在一起。请用自造词，例如 `{ $suggestion }`。
+command-base-unknown = 没有 `{ $base }` 这个基础模型。可用的有：{ $bases }。
+command-base-unknown-near = 没有 `{ $base }` 这个基础模型。是不是想输入 `{ $nearest }`？
+command-name-odd = `{ $name }` 不能作文件名。请用英文字母、数字、`-` 和 `_`，最多 { $limit } 个字符。用 `{ $suggestion }` 怎么样？
+command-seed-odd = `{ $seed }` 不是有效的种子，必须是 0 到 { $limit } 的整数。
+command-too-few = 目前有 { $count } 张照片，`{ $preset }` 至少需要 { $least } 张，请再发 { $more } 张。{ $kind }
+command-too-many-images = 现在有 { $count } 张照片，`{ $preset }` 最多用 { $most } 张。用 `/clear` 清空后，只发最好的那些。
+command-queued = `{ $name }` 将用“{ $preset }”训练，共 { $images } 张照片。{ $position ->
+        [0] 马上开始。
+        [1] 下一个就轮到它。
+       *[other] 排在第 { $position } 位。
+    }
+command-no-jobs = 还没有任务。先发一些照片或 zip 压缩包，再输入例如 `/train preset:anime trigger:zuri`。
+command-status = `{ $name }`（{ $id }），{ $preset }：{ $state }
+command-steps = 第 { $step } 步，共 { $total } 步
+command-jobs = 你的任务，最新的在前：
+command-jobs-line = `{ $id }` { $name }，{ $preset }：{ $state }
+command-cancel-job = 取消 { $name }
+command-nothing-to-cancel = 没有可以取消的：没有任务在等待或训练。
+command-which-job = 有好几个任务在进行：{ $jobs }。请写明要取消哪一个，例如 `/cancel job:编号`。
+command-cancelled = `{ $name }` 已取消。
+command-cancelling = 正在停止 `{ $name }`。
+command-cleared =
+    { $count ->
+        [0] 没有要清空的照片。
+       *[other] 已清空 { $count } 张照片。
+    }
+command-presets = 我能训练这些（`/presets 名称` 查看详情）：
+command-presets-line = `{ $preset }` { $title }：{ $description }
+command-preset =
+    `{ $preset }` { $title }：{ $description }
+    发什么：{ $kind }
+    发多少：{ $least } 到 { $most } 张，最好 { $best } 张左右。
+    基础模型：{ $bases }。
+command-help = 把要学的照片或 zip 压缩包发给我，再输入下面的命令：
+command-help-line = `{ $usage }` { $hint }
+
+## 人们发来的文件
+
+intake-looking-first = 正在看……
+intake-looking = 正在检查图片：{ $done } / { $total }……
+intake-found = 有 { $count } 张可用的图片。
+intake-found-none = 没有找到可以训练的图片。
+intake-left-out = 未采用：{ $names }。{ $reason }
+intake-left-out-more = 未采用：{ $names } 等，另有 { $more } 个。{ $reason }
+intake-left-out-rest = 还有 { $count } 个因其他原因未采用。
+intake-captions = 其中 { $count } 张带有你写的描述，我会采用。
+intake-passed-over = 跳过了 { $count } 个不是图片的文件。
+intake-draft = 加上之前发的，现在一共 { $count } 张。
+intake-next = 要学什么？请选一个预设，或者输入 `/train preset:anime trigger:zuri`。
+
+intake-not-a-zip = 它既不是 zip 也不是图片。请发 JPEG、PNG 或 WebP 图片，或把图片打包成 zip。
+intake-other-archive = 这是别的压缩格式，请把图片打包成 zip。
+intake-zip-damaged = 这个 zip 已损坏，请重新打包再发。
+intake-zip-empty = 这个 zip 是空的。
+intake-zip-no-images = 这个 zip 里没有图片。
+intake-zip-locked = 这个 zip 设了密码，请去掉密码再发。
+intake-zip-too-many = 这个 zip 里有 { $count } 个文件，最多 { $limit } 个。请只发图片。
+intake-zip-too-large = 这个 zip 解压后超出限制（最多 { $limit } MB，而图片在 zip 里几乎不会变小）。请只发图片。
+intake-zip-method = 它的压缩方式我解不开，请用普通的 zip。
+intake-nested-zip = 它是 zip 里的另一个压缩包，请把图片直接放进 zip。
+intake-locked = 它设了密码。
+intake-broken = 读不出来，可能已损坏，请重新发送。
+intake-not-an-image = 它不是图片。
+intake-video = 它是视频，请发单张图片。
+intake-empty-file = 文件是空的。
+intake-no-heic = 这里读不了 HEIC 图片，请发 JPEG（iPhone：设置 > 相机 > 格式 > 兼容性最佳）。
+intake-too-many-pixels = 它超过 { $limit } 百万像素，请缩小后再发。
+intake-too-small = 它只有 { $width } × { $height } 像素，每边至少要 { $least }。
+intake-too-narrow = 它是 { $width } × { $height } 像素，太狭长了。
+intake-blank = 它是空白的。
+intake-duplicate = 和另一张完全相同。
+intake-draft-full = 已经有 { $limit } 张图片，达到上限。用 `/clear` 可以清空。
+intake-image-too-large = 它超过 { $limit } MB。
+intake-too-heavy = 读取它需要太多内存，请缩小后再发。
+intake-too-slow = 读取它太久了，请存成 JPEG 或 PNG 再发。
+intake-crashed = 读不出来，文件已损坏或名不副实。请存成 JPEG 或 PNG 再发。
+intake-file-too-large = { $name } 太大了，最大 { $limit } MB。
+intake-no-room = 磁盘空间不够，暂时放不下 { $name }，请稍后再试。
+intake-too-many-waiting = 一次发来的文件太多了。请等我看完，再发一次 { $name }。
+intake-upload-broken = { $name } 在传输途中断了，请重新发送。
+
+## 任务卡片
+
+card-state-held = 已暂缓
+card-state-queued = 等待中
+card-state-in-line =
+    { $position ->
+        [1] 下一个就是
+       *[other] 排在第 { $position } 位
+    }
+card-state-running = 训练中
+card-state-cancelling = 正在取消
+card-state-succeeded = 完成
+card-state-failed = 失败
+card-state-cancelled = 已取消
+card-stage-preparing = 准备中
+card-stage-captioning = 描述图片
+card-stage-planning = 按机器情况做规划
+card-stage-training = 训练
+card-stage-evaluating = 评估结果
+card-stage-exporting = 写出文件
+card-rate = 每秒 { $rate } 步
+card-rate-slow = 每步 { $seconds } 秒
+card-left-seconds = 还剩 { $seconds } 秒
+card-left-minutes = 还剩 { $minutes } 分钟
+card-left-hours = 还剩 { $hours } 小时 { $minutes } 分钟
+card-sample-alt = { $prompt }，第 { $step } 步
+card-cancel = 取消
+
+## 训练结果
+
+result-done = `{ $name }` 训练好了（{ $preset }）。
+result-how = 用 { $images } 张图片训练了 { $steps } 步，用时 { $duration }。
+result-loss = 验证损失：开始 { $first }，最好 { $best }。
+result-use = 使用方法：把 `{ $file }` 放进 LoRA 文件夹（适用于基础模型 `{ $base }`），在提示词里写上 `{ $trigger }`。
+result-alt-plot = 训练过程中的损失曲线
+result-alt-grid = 训练前、训练中、训练后的样图
+result-cancelled = `{ $name }` 已取消。
+result-failed = `{ $name }` 失败了。{ $reason }
+result-no-reason = 原因不明，管理员的日志里也许有。
+result-notice = `{ $name }`：{ $notice }
+
+## 网页前端
+
+web-needs-password = 网页聊天会在 { $host } 对所有人开放。请设置密码（LORABOT_WEB__PASSWORD），或让它只监听 127.0.0.1。
+web-port-taken = { $host }:{ $port } 已被其他程序占用。请结束它，或换一个端口（LORABOT_WEB__PORT）。
+web-no-address = 网页聊天无法监听 { $host }:{ $port }：本机没有这个地址，或不允许使用（LORABOT_WEB__HOST、LORABOT_WEB__PORT）。
+web-no-session = 本次访问已结束，请重新打开页面。
+web-wrong-host = 这个 lorabot 不响应该主机名。
+web-wrong-origin = 这个请求来自别的网站。
+web-upload-unnamed = 上传的文件没有名字。
+web-not-understood = 没看懂页面发来的消息，请重新打开页面。
+web-link-expired = 这个链接已过期，请重新打开对话获取新链接。
+web-link-unknown = 这不是我的链接。
+web-file-gone = 这个文件已经不在了。
