@@ -1,0 +1,101 @@
+# What the trainer says: errors, the plan's reasons, notes while it works, the report.
+
+## Errors
+trainer-unknown-base = This host has no base model called “{ $base }”. Ask for another one, or leave the choice out.
+trainer-no-card = The settings ask for { $device }, but there is no such card here. Choose another device, or “auto”.
+trainer-no-images = There are no images to train on. Send some first.
+trainer-broken-image = The image “{ $image }” can't be read. Send it again, or leave it out.
+trainer-out-of-memory = There is not enough memory to train even one image at a time. Try again later, or ask the operator for a larger machine.
+trainer-out-of-memory-held = There is not enough memory to train even one image at a time. These programs hold the card's memory: { $holders }. Try again when they have ended.
+trainer-disk-full = The disk is full: the training needs { $needed } MB, and { $free } MB are free. The operator has to make room; your images are safe.
+trainer-diverged = The training ran away at step { $step }: its loss went from { $first } to { $now }. More varied images, or another preset, usually help.
+trainer-not-finite = The training gave no numbers any more at step { $step } ({ $skipped } steps were skipped). Try again, or with another preset.
+trainer-crashed = The training broke down unexpectedly ({ $signature }). The operator finds the details in the log.
+trainer-dataset-lost = One of the images of this job is not stored any more. Please send them again.
+
+## Notes and notices while it works
+training-note-encoding = Looking at the images
+training-note-sampling = Drawing sample pictures
+evaluating-note-sampling = Drawing the final pictures
+training-notice-begun-anew = What was saved of this training can't be used, so it begins anew.
+
+## The plan and why
+plan-card = { $card } has { $free } of { $total } MB free.
+plan-card-shared = Other programs hold memory of the card: { $holders }.
+plan-resolution = { $resolution } × { $resolution } pixels: the size this base model draws best. Images are scaled to cover the square and cut around the middle, never stretched.
+plan-steps = { $steps } steps of { $batch } images: the preset's budget of { $views } views, so that every image is seen about { $each } times.
+plan-batch-whole = { $batch } { $batch ->
+    [one] image goes
+   *[other] images go
+  } through the model at once; a test step showed that it fits.
+plan-batch-split = { $batch } at a time, { $accumulation } times a step: more does not fit, and together they count as { $effective } as the preset wants.
+plan-precision-fp32 = Numbers of 32 bits, which { $device } calculates best with.
+plan-precision-bf16 = Numbers of 16 bits (bfloat16), which { $device } is fast with; the LoRA itself keeps 32.
+plan-rate = Learning rate { $rate }, rising over { $warmup } steps and then falling in half a cosine. Rank { $rank } and alpha { $alpha }: scale { $scale }.
+plan-held-out = { $count } images are not trained on: they show whether the model learns or only memorises.
+plan-none-held-out = With { $images } { $images ->
+    [one] image
+   *[other] images
+  } none is held out, that needs { $least }: the validation loss is measured on training images, with the same noise every time.
+plan-estimate = A test step took { $step_ms } ms, so the steps should take about { $seconds } s, not counting samples.
+plan-text-encoder-kept = The text encoder stays as it is; only the image model learns.
+plan-moved = Gone on with on { $device }, { $batch } at a time.
+
+## The report
+report-intro = A LoRA for the base model **{ $base }**, made with the preset **{ $preset }** from { $images } { $images ->
+    [one] image
+   *[other] images
+  } in { $steps } steps. Its trigger word is **{ $trigger }**.
+report-chosen = What you get is the state after step { $step }: of those from step { $half } on, it had the lowest loss on images that it was not trained on ({ $loss }; before training { $first }).
+report-chosen-seen = What you get is the state after step { $step }: of those from step { $half } on, it had the lowest validation loss ({ $loss }; before training { $first }). There were too few images to hold some out, so it was measured on training images.
+report-plot = Loss plot
+report-grid = Sample pictures before, during and after training
+report-usage = How to use it
+report-usage-demo = This LoRA belongs to the small demo model that comes with lorabot. In AUTOMATIC1111, Forge and ComfyUI you use LoRAs trained on a Stable Diffusion base.
+report-usage-a1111 = **AUTOMATIC1111 / Forge**: put `{ $file }` into `models/Lora` and write `{ $tag } { $trigger }` into the prompt.
+report-usage-comfyui = **ComfyUI**: put `{ $file }` into `models/loras`, add the node “Load LoRA” after the checkpoint, and write `{ $trigger }` into the prompt.
+report-usage-diffusers = **diffusers**:
+report-usage-strength = Start with strength 1. If everything looks the same, go down to 0.7; if too little shows, up to 1.2.
+report-numbers = In numbers
+report-row-file = File
+report-row-images = Images
+report-row-steps = Steps
+report-row-rate = Rate
+report-row-time = Time
+report-row-loss = Training loss (smoothed)
+report-row-validation = Validation loss
+report-row-skipped = Skipped steps
+report-row-device = Device
+report-images = { $training } trained on, { $held } held out
+report-steps = { $steps }, { $batch } images each
+report-rate = { $rate } steps/s, without saving and sampling
+report-time = { $seconds } s, of which { $training } s are training steps
+report-plan = The plan, and why
+report-estimate-true = It came true like this: { $estimate } s were expected for the steps, they took { $true } s.
+report-losses = Losses
+report-losses-how = Measured with the same noise and the same noise levels every time, so the numbers can be compared. ★ is the state you get.
+report-column-step = Step
+report-column-validation = Validation
+report-column-seen = Training images
+report-dataset = Images and captions
+report-dataset-how = The trigger word **{ $trigger }** stands in every caption. What a caption names can be changed later in a prompt; what it leaves out belongs to the trigger.
+report-dataset-more = … and { $count } more, all of them in `report.json`.
+report-column-image = Image
+report-column-caption = Caption
+report-column-used = Used for
+report-used-training = training
+report-used-held-out = validation
+report-timings = Where the time went
+report-column-stage = Stage
+report-seconds-preparing = Loading the base model
+report-seconds-captioning = Captions
+report-seconds-planning = Planning
+report-seconds-encoding = Encoding images and captions
+report-seconds-training = Training steps
+report-seconds-validation = Validation
+report-seconds-sampling = Sample pictures
+report-seconds-saving = Saving states to resume from
+report-seconds-exporting = Writing the files
+report-seconds-sum = Together
+report-versions = Versions
+report-base = Base model { $base } ({ $identity }), seed { $seed }

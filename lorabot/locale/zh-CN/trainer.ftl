@@ -1,0 +1,92 @@
+# 训练器说的话：错误、计划的理由、进行中的提示、报告。
+
+## 错误
+trainer-unknown-base = 这台机器上没有名为“{ $base }”的底模。请换一个，或者不指定底模。
+trainer-no-card = 设置里要求使用 { $device }，但这里没有这张显卡。请改用其他设备，或设为“auto”。
+trainer-no-images = 没有可以训练的图片，请先发几张过来。
+trainer-broken-image = 图片“{ $image }”无法读取。请重新发送，或者去掉它。
+trainer-out-of-memory = 内存不足，连一次训练一张图片都放不下。请稍后再试，或请管理员换一台更大的机器。
+trainer-out-of-memory-held = 显存不足，连一次训练一张图片都放不下。以下程序占用着显存：{ $holders }。等它们结束后再试。
+trainer-disk-full = 磁盘已满：训练需要 { $needed } MB，只剩 { $free } MB。请管理员清理磁盘；你的图片没有丢失。
+trainer-diverged = 训练在第 { $step } 步失控：损失从 { $first } 变成了 { $now }。换更多样的图片或换一个预设，通常会有帮助。
+trainer-not-finite = 训练在第 { $step } 步得不到有效数值（已跳过 { $skipped } 步）。请重试，或换一个预设。
+trainer-crashed = 训练意外中断（{ $signature }）。管理员可以在日志中查看详情。
+trainer-dataset-lost = 这个任务有一张图片已经不在存储中了。请重新发送图片。
+
+## 进行中的提示
+training-note-encoding = 正在读取图片
+training-note-sampling = 正在绘制样张
+evaluating-note-sampling = 正在绘制最终样张
+training-notice-begun-anew = 之前保存的训练进度无法使用，训练将从头开始。
+
+## 计划与理由
+plan-card = { $card } 共有 { $total } MB 显存，空闲 { $free } MB。
+plan-card-shared = 其他程序占用着显存：{ $holders }。
+plan-resolution = { $resolution } × { $resolution } 像素：这是底模最擅长的尺寸。图片会缩放到铺满方形并从中间裁切，绝不拉伸。
+plan-steps = 共 { $steps } 步，每步 { $batch } 张：预设的总量是 { $views } 次浏览，每张图片大约会看 { $each } 次。
+plan-batch-whole = 每次同时处理 { $batch } 张图片；试跑一步证明放得下。
+plan-batch-split = 每次处理 { $batch } 张，每步累积 { $accumulation } 次：再多就放不下了，合起来正好是预设要求的 { $effective } 张。
+plan-precision-fp32 = 使用 32 位数值，{ $device } 这样计算效果最好。
+plan-precision-bf16 = 使用 16 位数值（bfloat16），{ $device } 这样算得快；LoRA 本身仍保留 32 位。
+plan-rate = 学习率 { $rate }，先在 { $warmup } 步内升高，再按半个余弦下降。秩 { $rank }，alpha { $alpha }：缩放为 { $scale }。
+plan-held-out = 留出 { $count } 张图片不参与训练，用来判断模型是学会了还是只是背下来了。
+plan-none-held-out = 只有 { $images } 张图片，不留出验证图片（至少需要 { $least } 张）：验证损失在训练图片上测量，每次使用相同的噪声。
+plan-estimate = 试跑一步用了 { $step_ms } 毫秒，全部步骤预计约 { $seconds } 秒，不含绘制样张。
+plan-text-encoder-kept = 文本编码器保持不变，只训练图像模型。
+plan-moved = 改在 { $device } 上继续，每次处理 { $batch } 张。
+
+## 报告
+report-intro = 这是底模 **{ $base }** 的 LoRA，使用预设 **{ $preset }**，由 { $images } 张图片训练 { $steps } 步而成。触发词是 **{ $trigger }**。
+report-chosen = 你得到的是第 { $step } 步之后的状态：从第 { $half } 步起，它在没有训练过的图片上损失最低（{ $loss }；训练前为 { $first }）。
+report-chosen-seen = 你得到的是第 { $step } 步之后的状态：从第 { $half } 步起，它的验证损失最低（{ $loss }；训练前为 { $first }）。图片太少，没有留出验证图片，所以是在训练图片上测量的。
+report-plot = 损失曲线
+report-grid = 训练前、训练中和训练后的样张
+report-usage = 使用方法
+report-usage-demo = 这个 LoRA 属于 lorabot 自带的小型演示模型。在 AUTOMATIC1111、Forge 和 ComfyUI 中，请使用在 Stable Diffusion 底模上训练的 LoRA。
+report-usage-a1111 = **AUTOMATIC1111 / Forge**：把 `{ $file }` 放进 `models/Lora`，在提示词里写 `{ $tag } { $trigger }`。
+report-usage-comfyui = **ComfyUI**：把 `{ $file }` 放进 `models/loras`，在 checkpoint 之后加上“Load LoRA”节点，并在提示词里写 `{ $trigger }`。
+report-usage-diffusers = **diffusers**：
+report-usage-strength = 强度先用 1。如果画面都千篇一律，就降到 0.7；如果效果太弱，就升到 1.2。
+report-numbers = 数据一览
+report-row-file = 文件
+report-row-images = 图片
+report-row-steps = 步数
+report-row-rate = 速度
+report-row-time = 用时
+report-row-loss = 训练损失（平滑后）
+report-row-validation = 验证损失
+report-row-skipped = 跳过的步数
+report-row-device = 设备
+report-images = 训练 { $training } 张，留出 { $held } 张
+report-steps = { $steps } 步，每步 { $batch } 张图片
+report-rate = 每秒 { $rate } 步，不含保存和绘制样张
+report-time = { $seconds } 秒，其中训练步骤 { $training } 秒
+report-plan = 计划与理由
+report-estimate-true = 实际情况：步骤预计 { $estimate } 秒，实际用了 { $true } 秒。
+report-losses = 损失
+report-losses-how = 每次都用相同的噪声和噪声强度测量，所以数值可以相互比较。★ 是你得到的状态。
+report-column-step = 步
+report-column-validation = 验证
+report-column-seen = 训练图片
+report-dataset = 图片与标注
+report-dataset-how = 每条标注里都有触发词 **{ $trigger }**。标注里写到的内容以后可以用提示词改变，没写到的内容就归触发词所有。
+report-dataset-more = ……另有 { $count } 张，全部列在 `report.json` 中。
+report-column-image = 图片
+report-column-caption = 标注
+report-column-used = 用途
+report-used-training = 训练
+report-used-held-out = 验证
+report-timings = 时间花在哪里
+report-column-stage = 阶段
+report-seconds-preparing = 加载底模
+report-seconds-captioning = 生成标注
+report-seconds-planning = 制定计划
+report-seconds-encoding = 编码图片和标注
+report-seconds-training = 训练步骤
+report-seconds-validation = 验证
+report-seconds-sampling = 绘制样张
+report-seconds-saving = 保存续训状态
+report-seconds-exporting = 写出文件
+report-seconds-sum = 合计
+report-versions = 版本
+report-base = 底模 { $base }（{ $identity }），种子 { $seed }

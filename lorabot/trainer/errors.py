@@ -1,0 +1,78 @@
+"""What can go wrong in the trainer: sentences for people, and the two ways to be stopped."""
+
+from lorabot.locale import UserError
+
+
+class TrainerError(UserError):
+    """Anything of the trainer that has a sentence of its own. The job fails with it."""
+
+
+class UnknownBase(TrainerError):
+    """This host has no base model of that name."""
+
+    def __init__(self, base: str) -> None:
+        super().__init__("trainer-unknown-base", base=base)
+
+
+class NoCard(TrainerError):
+    """The settings name a card that is not there."""
+
+    def __init__(self, device: str) -> None:
+        super().__init__("trainer-no-card", device=device)
+
+
+class NoImages(TrainerError):
+    """A dataset without images."""
+
+    def __init__(self) -> None:
+        super().__init__("trainer-no-images")
+
+
+class BrokenImage(TrainerError):
+    """An image of the dataset can't be read; ``image`` is what its owner called it."""
+
+    def __init__(self, image: str) -> None:
+        super().__init__("trainer-broken-image", image=image)
+
+
+class OutOfMemory(TrainerError):
+    """Not even one image at a time fits."""
+
+    def __init__(self, holders: str = "") -> None:
+        if holders:
+            super().__init__("trainer-out-of-memory-held", holders=holders)
+        else:
+            super().__init__("trainer-out-of-memory")
+
+
+class DiskFull(TrainerError):
+    """The work folder's disk has too little room."""
+
+    def __init__(self, needed_mb: int, free_mb: int) -> None:
+        super().__init__("trainer-disk-full", needed=needed_mb, free=free_mb)
+
+
+class Diverged(TrainerError):
+    """The loss ran away."""
+
+    def __init__(self, step: int, first: float, now: float) -> None:
+        super().__init__("trainer-diverged", step=step, first=round(first, 4), now=round(now, 4))
+
+
+class NotFinite(TrainerError):
+    """Too many steps gave no finite number."""
+
+    def __init__(self, step: int, skipped: int) -> None:
+        super().__init__("trainer-not-finite", step=step, skipped=skipped)
+
+
+class BadResumeState(Exception):
+    """A resume file that can't be gone on from: cut short, another version's, or another job's."""
+
+
+class Cancelled(Exception):
+    """The job is to be cancelled; nothing of it is wanted any more."""
+
+
+class Suspended(Exception):
+    """The engine is to stop now so that the job can go on later; what can be saved is saved."""

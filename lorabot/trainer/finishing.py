@@ -1,0 +1,133 @@
+"""Stage: writes a job's files: the LoRA, the loss plot, the sample grid and the report."""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from lorabot.presets import BASES
+from lorabot.trainer.adapter import State
+from lorabot.trainer.bases import BaseModel
+from lorabot.trainer.captioning import Caption
+from lorabot.trainer.course import Course
+from lorabot.trainer.export import Description, export
+from lorabot.trainer.grid import draw_grid
+from lorabot.trainer.planning import Plan
+from lorabot.trainer.plotting import LossPlot, plot_losses
+from lorabot.trainer.report import LoraFile, Report, write_json, write_markdown
+from lorabot.trainer.telling import Stopwatch
+from lorabot.trainer.training import learning_rate
+from lorabot.trainer.wire import Done, MadeFile, TrainingJob
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """A training that came to its end. ``state`` is the adapter after step ``chosen``, ``last_pictures`` are its."""
+
+    job: TrainingJob
+    base: BaseModel
+    plan: Plan
+    captions: tuple[Caption, ...]
+    course: Course
+    chosen: int
+    state: State
+    prompts: Sequence[str]
+    last_pictures: tuple[bytes, ...]
+    started: datetime
+    watch: Stopwatch
+
+
+def write_files(finished: Finished) -> Done:
+    """Write everything into the job's folder and say what there is."""
+    job, plan, course, watch = finished.job, finished.plan, finished.course, finished.watch
+    folder = job.folder
+    recipe = job.preset.recipe(BASES[job.base])
+    name = file_name(job.name)
+    lora, loss, grid = folder / f"{name}.safetensors", folder / "loss.png", folder / "samples.png"
+    with watch.running("exporting"):
+        about = Description(
+            name=name,
+            trigger=job.trigger,
+            base=job.base,
+            family=finished.base.family,
+            plan=plan,
+            captions=finished.captions,
+            seed=job.seed,
+            step=finished.chosen,
+            min_snr_gamma=recipe.min_snr_gamma,
+            noise_offset=recipe.noise_offset,
+            started=finished.started,
+            finished=datetime.now(UTC),
+        )
+        size = export(lora, finished.state, about)
+        digest = hashlib.sha256(lora.read_bytes()).hexdigest()
+        plot_losses(
+            LossPlot(
+                title=f"{name} · {job.preset.title.en} · {len(job.images)} images",
+                losses=course.losses,
+                validation=course.validation,
+                seen=course.seen,
+                rates=[learning_rate(plan, step) for step in range(course.step)],
+                samples=sorted({*course.pictures, plan.steps}),
+                chosen=finished.chosen,
+            ),
+            loss,
+        )
+        final = f"final (step {finished.chosen})"
+        columns = {_heading(step): files for step, files in sorted(course.pictures.items())}
+        draw_grid(finished.prompts, {**columns, final: finished.last_pictures}, grid, chosen=final)
+    report = Report(
+        job=job,
+        base_identity=finished.base.identity,
+        plan=plan,
+        captions=finished.captions,
+        course=course,
+        chosen=finished.chosen,
+        file=LoraFile(lora.name, size, digest, len(finished.state) // 2),
+        seconds=dict(watch.seconds),
+        started=finished.started,
+        finished=datetime.now(UTC),
+    )
+    write_json(report, folder / "report.json")
+    write_markdown(report, folder / "report.md")
+    validation = dict(course.validation)
+    good = [value for value in course.losses if value is not None]
+    return Done(
+        job=job.id,
+        files=(
+            MadeFile(kind="lora", path=lora, content_type="application/octet-stream"),
+            MadeFile(kind="plot", path=loss, content_type="image/png"),
+            MadeFile(kind="grid", path=grid, content_type="image/png"),
+            MadeFile(kind="report", path=folder / "report.md", content_type="text/markdown; charset=utf-8"),
+            MadeFile(kind="report_json", path=folder / "report.json", content_type="application/json"),
+        ),
+        summary={
+            "preset": job.preset.id,
+            "trigger": job.trigger,
+            "base": job.base,
+            "images": len(job.images),
+            "held_out": len(plan.split.held_out),
+            "steps": plan.steps,
+            "best_step": finished.chosen,
+            "first_validation": round(course.validation[0][1], 5),
+            "best_validation": round(validation[finished.chosen], 5),
+            "last_loss": round(good[-1], 5) if good else None,
+            "skipped": course.skipped,
+            "seconds": round(sum(watch.seconds.values()), 1),
+            "steps_per_second": round(report.rate, 3) if report.rate else None,
+            "file_bytes": size,
+            "rank": plan.rank,
+            "alpha": plan.alpha,
+            "resolution": plan.resolution,
+        },
+    )
+
+
+def file_name(name: str) -> str:
+    """``name`` as a file's name on every system and in a prompt's ``<lora:...>``: letters, digits, ``-`` and ``_``."""
+    plain = "".join(sign if sign.isalnum() or sign in "-_" else "-" for sign in name.strip())
+    return "-".join(part for part in plain.split("-") if part)[:60] or "lora"
+
+
+def _heading(step: int) -> str:
+    return "before training" if step == 0 else f"step {step}"

@@ -1,0 +1,228 @@
+"""One job from its images to its files: the stages in their order, from top to bottom."""
+
+import logging
+import shutil
+import time
+from contextlib import nullcontext
+from datetime import UTC, datetime
+from io import BytesIO
+from pathlib import Path
+from typing import Literal
+
+from PIL import Image
+
+from lorabot.locale import Message
+from lorabot.presets import BASES
+from lorabot.trainer import adapter, resume
+from lorabot.trainer.bases import BaseModel
+from lorabot.trainer.captioning import Caption, caption
+from lorabot.trainer.config import TrainerConfig
+from lorabot.trainer.control import Control
+from lorabot.trainer.course import KEPT, Course, choose
+from lorabot.trainer.devices import MIB
+from lorabot.trainer.encoding import encode
+from lorabot.trainer.errors import BadResumeState, DiskFull, NoImages, UnknownBase
+from lorabot.trainer.export import rounded
+from lorabot.trainer.finishing import Finished, write_files
+from lorabot.trainer.models import Models
+from lorabot.trainer.planning import Plan, moved, plan
+from lorabot.trainer.probing import probe
+from lorabot.trainer.resume import ResumeState
+from lorabot.trainer.sampling import Settings, sample, settings
+from lorabot.trainer.telling import Emit, Stopwatch, Teller
+from lorabot.trainer.training import Moments, Setup, Watch, train
+from lorabot.trainer.wire import CheckpointMade, Done, Notice, SampleMade, TrainingJob
+
+_SPARE = 64 * MIB
+_log = logging.getLogger(__name__)
+
+
+def run(job: TrainingJob, models: Models, config: TrainerConfig, control: Control, emit: Emit) -> Done:
+    """Do ``job`` and return what it made; everything lies in ``job.folder``.
+
+    Raises ``TrainerError`` with a sentence for the person, ``Cancelled`` or ``Suspended`` as ``control`` was told.
+    """
+    started = datetime.now(UTC)
+    teller = Teller(emit, job.id, config.progress_s)
+    teller.stage("preparing")
+    if not job.images:
+        raise NoImages
+    if job.base not in BASES:
+        raise UnknownBase(job.base)
+    recipe = job.preset.recipe(BASES[job.base])
+    began = time.perf_counter()
+    base = models.base(job.base)
+    saved = _saved(job, base, emit)
+    watch = Stopwatch(dict(saved.seconds) if saved else None)
+    watch.add("preparing", time.perf_counter() - began)
+
+    control.check()
+    teller.stage("captioning")
+    with watch.running("captioning"):
+        captions = saved.captions if saved else _captions(job, models, control, recipe.caption.method)
+
+    with adapter.attached(base.unet, recipe.rank, recipe.alpha, job.seed):
+        control.check()
+        teller.stage("planning")
+        with watch.running("planning"):
+            hardware = models.hardware()
+            measure = probe(base, recipe.resolution, hardware.precision)
+            if saved:
+                chosen_plan = moved(saved.plan, hardware, measure)
+            else:
+                chosen_plan = plan(recipe, len(job.images), job.seed, hardware, config, measure)
+            _check_disk(base, job.folder)
+
+        teller.stage("training", "training-note-encoding")
+        with watch.running("encoding"):
+            texts = [each.text for each in captions]
+            encoded = encode(base, job.images, texts, recipe.resolution, recipe.flip, control)
+            wanted = settings(base, recipe, job.trigger, job.seed)
+
+        setup = Setup(base, encoded, chosen_plan, recipe, job.seed)
+        course = saved.course if saved else Course()
+        if saved:
+            adapter.write(base.unet, saved.adapter)
+            for step, pictures in sorted(course.pictures.items()):
+                _show(job, step, pictures, wanted, emit)
+        saver = _Saver(job, base, captions, chosen_plan, config.checkpoint_s, watch, emit)
+
+        def pictures_of(step: int) -> tuple[bytes, ...]:
+            teller.stage("training", "training-note-sampling")
+            with watch.running("sampling"):
+                return _pictures(job, setup, wanted, step, control, emit)
+
+        looking_on = Watch(
+            check=control.check,
+            progress=lambda now, rate: teller.training(now, chosen_plan.steps, rate),
+            pictures=pictures_of,
+            saving_due=saver.due,
+            save=saver.save,
+            timed=watch.add,
+        )
+        teller.training(course, chosen_plan.steps, None)
+        train(setup, course, saved.moments if saved else None, looking_on)
+
+        teller.stage("evaluating", "evaluating-note-sampling")
+        best = choose(course)
+        best_state = rounded(best.state)
+        adapter.write(base.unet, best_state)
+        with watch.running("sampling"):
+            last = _pictures(job, setup, wanted, chosen_plan.steps, control, emit)
+
+    control.check_cancel()
+    teller.stage("exporting")
+    finished = Finished(
+        job=job,
+        base=base,
+        plan=chosen_plan,
+        captions=captions,
+        course=course,
+        chosen=best.step,
+        state=best_state,
+        last_pictures=last,
+        prompts=tuple(prompt.text for prompt in wanted.prompts),
+        started=started,
+        watch=watch,
+    )
+    return write_files(finished)
+
+
+def _saved(job: TrainingJob, base: BaseModel, emit: Emit) -> ResumeState | None:
+    """What to go on from, if there is something that fits this job."""
+    if job.resume is None:
+        return None
+    try:
+        state = resume.read(job.resume)
+    except BadResumeState:
+        _log.exception("job %s: the saved state can't be read", job.id)
+        emit(Notice(job=job.id, message=Message("training-notice-begun-anew")))
+        return None
+    if (state.job, state.base) != (job.id, base.identity) or len(state.captions) != len(job.images):
+        _log.error("job %s: the saved state belongs to something else", job.id)
+        emit(Notice(job=job.id, message=Message("training-notice-begun-anew")))
+        return None
+    return state
+
+
+def _captions(
+    job: TrainingJob, models: Models, control: Control, method: Literal["zero-shot", "none"]
+) -> tuple[Caption, ...]:
+    vocabulary = job.vocabulary if method == "zero-shot" else None
+    wanted = vocabulary is not None and any(not image.caption for image in job.images)
+    return caption(job.images, job.trigger, vocabulary, models.clip() if wanted else None, control)
+
+
+def _check_disk(base: BaseModel, folder: Path) -> None:
+    """Raise ``DiskFull`` where saved states and results would not find room."""
+    weights = sum(parameter.numel() for _, parameter in adapter.parameters(base.unet)) * 4
+    # A saved state holds the adapter, two moments and the candidates; two of them may lie there at once.
+    needed = 2 * weights * (1 + 2 + KEPT) + _SPARE
+    folder.mkdir(parents=True, exist_ok=True)
+    free = shutil.disk_usage(folder).free
+    if free < needed:
+        raise DiskFull(needed // MIB, free // MIB)
+
+
+def _pictures(
+    job: TrainingJob, setup: Setup, wanted: Settings, step: int, control: Control, emit: Emit
+) -> tuple[bytes, ...]:
+    """Draw the sample pictures after ``step`` and show them; before the first step, those of the base model alone."""
+    with adapter.switched_off(setup.base.unet) if step == 0 else nullcontext():
+        drawn = sample(setup.base, wanted, control.check, setup.autocast)
+    files = tuple(_png(picture) for picture in drawn)
+    _show(job, step, files, wanted, emit)
+    return files
+
+
+def _show(job: TrainingJob, step: int, files: tuple[bytes, ...], wanted: Settings, emit: Emit) -> None:
+    folder = job.folder / "samples"
+    folder.mkdir(parents=True, exist_ok=True)
+    for index, (content, prompt) in enumerate(zip(files, wanted.prompts, strict=True)):
+        path = folder / f"{step:06d}-{index + 1}.png"
+        path.write_bytes(content)
+        emit(SampleMade(job=job.id, step=step, index=index, prompt=prompt.text, path=path))
+
+
+def _png(picture: Image.Image) -> bytes:
+    content = BytesIO()
+    picture.save(content, format="PNG")
+    return content.getvalue()
+
+
+class _Saver:
+    """Saves the state at an interval, and whenever the training says so."""
+
+    def __init__(
+        self,
+        job: TrainingJob,
+        base: BaseModel,
+        captions: tuple[Caption, ...],
+        chosen_plan: Plan,
+        interval_s: float,
+        watch: Stopwatch,
+        emit: Emit,
+    ) -> None:
+        self._job, self._base, self._captions, self._plan = job, base, captions, chosen_plan
+        self._interval_s, self._watch, self._emit = interval_s, watch, emit
+        self._next = time.monotonic() + interval_s
+
+    def due(self) -> bool:
+        return time.monotonic() >= self._next
+
+    def save(self, course: Course, moments: Moments) -> None:
+        path = self._job.folder / "resume" / f"{course.step:06d}.safetensors"
+        with self._watch.running("saving"):
+            state = ResumeState(
+                job=self._job.id,
+                base=self._base.identity,
+                plan=self._plan,
+                captions=self._captions,
+                course=course,
+                adapter=adapter.read(self._base.unet),
+                moments=moments,
+                seconds=self._watch.seconds,
+            )
+            resume.write(path, state)
+        self._next = time.monotonic() + self._interval_s
+        self._emit(CheckpointMade(job=self._job.id, step=course.step, path=path))

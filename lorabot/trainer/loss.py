@@ -1,0 +1,69 @@
+"""The diffusion loss: noise a latent, let the UNet predict the noise, weigh the error by min-SNR."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch
+
+from lorabot.trainer.draws import Draw
+from lorabot.trainer.encoding import Encoded
+
+if TYPE_CHECKING:
+    from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
+
+
+@dataclass(frozen=True, slots=True)
+class Schedule:
+    """The base model's forward process, per timestep, on the training device: float32 (T).
+
+    ``signal`` and ``noise`` are the factors of latent and noise; ``weight`` is the loss's.
+    """
+
+    signal: torch.Tensor
+    noise: torch.Tensor
+    weight: torch.Tensor
+
+    @property
+    def timesteps(self) -> int:
+        return len(self.signal)
+
+
+def schedule(config: dict[str, object], gamma: float | None, device: torch.device) -> Schedule:
+    """The schedule of a base model's scheduler ``config``.
+
+    Weights for predicted noise: min(SNR, gamma) / SNR (arXiv 2303.09556, equation 4), 1 when ``gamma`` is None.
+    """
+    from diffusers.schedulers.scheduling_ddpm import DDPMScheduler
+
+    kept = DDPMScheduler.from_config(config).alphas_cumprod.to(device, torch.float32)
+    ratio = kept / (1 - kept)
+    weight = torch.ones_like(kept) if gamma is None else ratio.clamp(max=gamma) / ratio
+    return Schedule(signal=kept.sqrt(), noise=(1 - kept).sqrt(), weight=weight)
+
+
+def losses(
+    unet: "UNet2DConditionModel",
+    encoded: Encoded,
+    members: torch.Tensor,
+    drawn: Draw,
+    part: slice,
+    process: Schedule,
+    autocast: torch.dtype | None,
+) -> torch.Tensor:
+    """The weighted squared error of each image in ``part`` of the draw, float32 (B).
+
+    ``members`` (int64, CPU) are the images that the draw's indices count in.
+    """
+    device = encoded.latents.device
+    images = members[drawn.images[part]]
+    texts = torch.where(drawn.uncaptioned[part], len(encoded.texts) - 1, encoded.text_of[images])
+    clean = encoded.latents[images.to(device), drawn.mirrored[part].long().to(device)]
+    timesteps = drawn.timesteps[part].to(device)
+    noise = drawn.noise[part].to(device)
+    at = timesteps[:, None, None, None]
+    noisy = process.signal[at] * clean + process.noise[at] * noise
+    with torch.autocast(device.type, dtype=autocast, enabled=autocast is not None):
+        predicted = unet(noisy.to(unet.dtype), timesteps, encoded.texts[texts.to(device)], return_dict=False)[0]
+    error = (predicted.float() - noise).square().mean(dim=(1, 2, 3))
+    weighted: torch.Tensor = error * process.weight[timesteps]
+    return weighted

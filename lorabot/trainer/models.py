@@ -1,0 +1,88 @@
+"""What stays loaded between jobs: the base model on its device, and the CLIP that labels pictures."""
+
+import os
+import platform
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+
+from lorabot.trainer.bases import BaseModel, load_base, load_clip
+from lorabot.trainer.devices import Card, cards, holders_text
+from lorabot.trainer.errors import NoCard, UnknownBase
+from lorabot.trainer.planning import Hardware, Precision
+
+if TYPE_CHECKING:
+    from lorabot.trainer.bases import Clip
+
+_BASES = frozenset({"demo"})
+
+
+class Models:
+    """The models of one device, loaded when first asked for; one base at a time, since a card may hold no second."""
+
+    def __init__(self, device: str) -> None:
+        self._wanted = device
+        self._base: tuple[str, BaseModel] | None = None
+        self._clip: Clip | None = None
+
+    def hardware(self) -> Hardware:
+        """Where a job would run now, with the card's free memory as it is at this moment. Raises ``NoCard``."""
+        device = pick_device(self._wanted)
+        if device.type == "cpu":
+            return Hardware("cpu", cpu_name(), "fp32")
+        free, total = torch.cuda.mem_get_info(device)
+        properties = torch.cuda.get_device_properties(device)
+        seen = next((card for card in cards() if card.uuid.endswith(str(properties.uuid))), None)
+        card = Card(device.index or 0, str(properties.uuid), properties.name, total, free, seen.holders if seen else ())
+        precision: Precision = "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp32"
+        return Hardware(str(device), properties.name, precision, card, holders_text(card, os.getpid()))
+
+    def base(self, name: str) -> BaseModel:
+        """The base model ``name``. Raises ``UnknownBase``."""
+        if name not in _BASES:
+            raise UnknownBase(name)
+        if self._base is None or self._base[0] != name:
+            self._base = None
+            hardware = self.hardware()
+            half = hardware.precision == "bf16"
+            base = load_base(name, hardware.device, torch.bfloat16 if half else torch.float32)
+            if half:
+                torch.nn.Module.to(base.vae, torch.float32)  # half-precision VAEs overflow into black pictures
+            self._base = (name, base)
+        return self._base[1]
+
+    def clip(self) -> "Clip":
+        """The CLIP that captions."""
+        if self._clip is None:
+            self._clip = load_clip(pick_device(self._wanted))
+        return self._clip
+
+
+def pick_device(wanted: str) -> torch.device:
+    """The device that the setting ``wanted`` means here. Raises ``NoCard`` when it is not there."""
+    if wanted == "auto":
+        return torch.device("cuda:0" if torch.cuda.is_available() else "cpu")
+    device = torch.device("cuda:0" if wanted == "cuda" else wanted)
+    if device.type == "cuda" and (not torch.cuda.is_available() or (device.index or 0) >= torch.cuda.device_count()):
+        raise NoCard(wanted)
+    return device
+
+
+def cpu_name() -> str:
+    """The processor's name and the threads that torch uses: ``AMD EPYC, 2 threads``."""
+    name = platform.processor() or platform.machine()
+    described = Path("/proc/cpuinfo")
+    if described.exists():
+        for line in described.read_text(errors="replace").splitlines():
+            if line.startswith("model name"):
+                name = line.partition(":")[2].strip()
+                break
+    return f"{name}, {torch.get_num_threads()} threads"
+
+
+def cores() -> int:
+    """How many processors this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1

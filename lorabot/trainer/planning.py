@@ -1,0 +1,193 @@
+"""Stage: decides how an attempt trains: batch, steps, precision, what is held out, when to look. Each with a reason."""
+
+import math
+import random
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from lorabot.locale import Message, Param
+from lorabot.presets import Recipe
+from lorabot.trainer.config import TrainerConfig
+from lorabot.trainer.devices import MIB, Card
+from lorabot.trainer.errors import OutOfMemory
+
+Precision = Literal["fp32", "bf16"]
+
+HOLD_OUT_FROM = 10
+"""With fewer images than this, holding some out hurts more than it tells (shared experience of practitioners)."""
+_HELD_SHARE, _HELD_LEAST, _HELD_MOST = 0.1, 2, 8
+
+
+class DoesNotFit(Exception):
+    """A probe ran out of memory."""
+
+
+Probe = Callable[[int], float]
+"""Seconds that one forward and backward over this many images takes, measured. Raises ``DoesNotFit``."""
+
+
+@dataclass(frozen=True, slots=True)
+class Split:
+    """Indices of the images that are trained on and of those only used to measure, each sorted."""
+
+    training: tuple[int, ...]
+    held_out: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Hardware:
+    """Where the attempt runs. ``device`` is torch's name for it, ``name`` the people's; ``card`` only with CUDA."""
+
+    device: str
+    name: str
+    precision: Precision
+    card: Card | None = None
+    holders: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What was decided. ``batch`` images go through the model at once, ``batch * accumulation`` make a step.
+
+    ``estimate_s`` is the time of the training steps alone, ``step_s`` what the probe measured for one of them.
+    ``sample_at`` and ``validate_at`` are steps done; ``reasons`` says why, in the order to be read.
+    """
+
+    device: str
+    device_name: str
+    precision: Precision
+    resolution: int
+    batch: int
+    accumulation: int
+    steps: int
+    warmup_steps: int
+    learning_rate: float
+    rank: int
+    alpha: float
+    split: Split
+    sample_at: tuple[int, ...]
+    validate_at: tuple[int, ...]
+    step_s: float
+    estimate_s: float
+    reasons: tuple[Message, ...]
+
+    @property
+    def effective_batch(self) -> int:
+        return self.batch * self.accumulation
+
+
+def plan(recipe: Recipe, images: int, seed: int, hardware: Hardware, config: TrainerConfig, probe: Probe) -> Plan:
+    """The plan for ``images`` images on ``hardware``. Raises ``OutOfMemory`` when not even one image fits."""
+    batch, step_s = _fit(recipe.batch, hardware, probe)
+    accumulation = recipe.batch // batch
+    step_s *= accumulation
+    steps = math.ceil(recipe.views / recipe.batch)
+    warmup = min(math.ceil(recipe.warmup * steps), steps - 1)
+    split = hold_out(images, seed)
+    estimate = steps * step_s
+    reasons = [
+        Message("plan-resolution", {"resolution": recipe.resolution}),
+        Message(
+            "plan-steps",
+            {
+                "views": recipe.views,
+                "batch": recipe.batch,
+                "steps": steps,
+                "each": round(steps * recipe.batch / len(split.training)),
+            },
+        ),
+        Message("plan-batch-whole", {"batch": batch})
+        if accumulation == 1
+        else Message("plan-batch-split", {"batch": batch, "accumulation": accumulation, "effective": recipe.batch}),
+        Message(f"plan-precision-{hardware.precision}", {"device": hardware.name}),
+        Message(
+            "plan-rate",
+            {
+                "rate": f"{recipe.unet_lr:.1e}",
+                "warmup": warmup,
+                "rank": recipe.rank,
+                "alpha": f"{recipe.alpha:g}",
+                "scale": f"{recipe.alpha / recipe.rank:g}",
+            },
+        ),
+        Message("plan-held-out", {"count": len(split.held_out)})
+        if split.held_out
+        else Message("plan-none-held-out", {"images": images, "least": HOLD_OUT_FROM}),
+        Message("plan-estimate", {"seconds": round(estimate), "step_ms": round(1000 * step_s)}),
+    ]
+    if recipe.text_encoder_lr > 0:
+        reasons.append(Message("plan-text-encoder-kept"))
+    if hardware.card is not None:
+        params: dict[str, Param] = {
+            "free": hardware.card.free // MIB,
+            "total": hardware.card.total // MIB,
+            "card": hardware.card.name,
+        }
+        reasons.insert(0, Message("plan-card", params))
+        if hardware.holders:
+            reasons.insert(1, Message("plan-card-shared", {"holders": hardware.holders}))
+    return Plan(
+        device=hardware.device,
+        device_name=hardware.name,
+        precision=hardware.precision,
+        resolution=recipe.resolution,
+        batch=batch,
+        accumulation=accumulation,
+        steps=steps,
+        warmup_steps=warmup,
+        learning_rate=recipe.unet_lr,
+        rank=recipe.rank,
+        alpha=recipe.alpha,
+        split=split,
+        sample_at=_spread(steps, config.sample_rounds + 1)[:-1],
+        validate_at=_spread(steps, config.validations),
+        step_s=step_s,
+        estimate_s=estimate,
+        reasons=tuple(reasons),
+    )
+
+
+def moved(made: Plan, hardware: Hardware, probe: Probe) -> Plan:
+    """``made`` for going on with on ``hardware``: what is learnt stays the same, what fits may have changed.
+
+    Raises ``OutOfMemory`` when not even one image fits.
+    """
+    if (made.device_name, made.precision) == (hardware.name, hardware.precision):
+        return replace(made, device=hardware.device)
+    batch, step_s = _fit(made.effective_batch, hardware, probe)
+    accumulation = made.effective_batch // batch
+    return replace(
+        made,
+        device=hardware.device,
+        device_name=hardware.name,
+        precision=hardware.precision,
+        batch=batch,
+        accumulation=accumulation,
+        step_s=step_s * accumulation,
+        reasons=(*made.reasons, Message("plan-moved", {"device": hardware.name, "batch": batch})),
+    )
+
+
+def hold_out(images: int, seed: int) -> Split:
+    """A tenth of the images, at least 2 and at most 8, chosen by ``seed``; none of fewer than ten."""
+    count = 0
+    if images >= HOLD_OUT_FROM:
+        count = min(max(round(images * _HELD_SHARE), _HELD_LEAST), _HELD_MOST)
+    held = sorted(random.Random(seed).sample(range(images), count))  # noqa: S311
+    return Split(tuple(index for index in range(images) if index not in held), tuple(held))
+
+
+def _fit(effective: int, hardware: Hardware, probe: Probe) -> tuple[int, float]:
+    """The largest part of the effective batch that fits, and the seconds the probe measured for it."""
+    for batch in (size for size in range(effective, 0, -1) if effective % size == 0):
+        try:
+            return batch, probe(batch)
+        except DoesNotFit:
+            continue
+    raise OutOfMemory(hardware.holders)
+
+
+def _spread(steps: int, count: int) -> tuple[int, ...]:
+    """``count`` steps at equal distances, the last one among them; fewer where there are fewer steps."""
+    return tuple(sorted({max(1, round(steps * (i + 1) / count)) for i in range(count)}))

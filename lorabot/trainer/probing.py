@@ -1,0 +1,57 @@
+"""Tries one training step for real: how long it takes, and whether it fits."""
+
+import time
+from typing import TYPE_CHECKING
+
+import torch
+
+from lorabot.trainer.planning import DoesNotFit, Precision, Probe
+from lorabot.trainer.shapes import Shapes
+
+if TYPE_CHECKING:
+    from lorabot.trainer.bases import BaseModel
+
+
+def probe(base: "BaseModel", resolution: int, precision: Precision) -> Probe:
+    """A probe of ``base`` with its adapter on, at ``resolution``. Its first step warms up, its second is timed."""
+
+    def run(batch: int) -> float:
+        seconds = 0.0
+        try:
+            for _ in range(2):
+                seconds = _step(base, batch, resolution, precision)
+        except (torch.OutOfMemoryError, RuntimeError, MemoryError) as error:
+            if not ran_out_of_memory(error):
+                raise
+            if torch.cuda.is_available():
+                torch.cuda.empty_cache()
+            raise DoesNotFit from error
+        finally:
+            base.unet.zero_grad(set_to_none=True)
+        return seconds
+
+    return run
+
+
+def ran_out_of_memory(error: BaseException) -> bool:
+    """Whether ``error`` says that a card's or the host's memory is full."""
+    if isinstance(error, torch.OutOfMemoryError | MemoryError):
+        return True
+    return isinstance(error, RuntimeError) and "can't allocate memory" in str(error)
+
+
+def _step(base: "BaseModel", batch: int, resolution: int, precision: Precision) -> float:
+    unet = base.unet
+    shapes = Shapes.of(base)
+    side = resolution // shapes.factor
+    chance = torch.Generator().manual_seed(0)
+    latents = torch.randn(batch, shapes.channels, side, side, generator=chance).to(unet.device, unet.dtype)
+    texts = torch.zeros(batch, base.tokenizer.model_max_length, shapes.text_width, device=unet.device, dtype=unet.dtype)
+    timesteps = torch.full((batch,), 500, device=unet.device)
+    began = time.perf_counter()
+    with torch.autocast(unet.device.type, dtype=torch.bfloat16, enabled=precision == "bf16"):
+        predicted = unet(latents, timesteps, texts, return_dict=False)[0]
+    predicted.float().square().mean().backward()
+    if unet.device.type == "cuda":
+        torch.cuda.synchronize(unet.device)
+    return time.perf_counter() - began

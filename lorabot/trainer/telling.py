@@ -1,0 +1,69 @@
+"""How a running job tells what it does: progress at a bearable pace, and the seconds that went into each thing."""
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from lorabot.locale import Message
+from lorabot.trainer.course import Course
+from lorabot.trainer.curves import for_people, thin
+from lorabot.trainer.wire import Event, Progress, StageName
+
+Emit = Callable[[Event], None]
+
+
+class Stopwatch:
+    """Seconds by what they were spent on."""
+
+    def __init__(self, spent: dict[str, float] | None = None) -> None:
+        self.seconds = dict(spent or {})
+
+    def add(self, name: str, seconds: float) -> None:
+        self.seconds[name] = self.seconds.get(name, 0.0) + seconds
+
+    @contextmanager
+    def running(self, name: str) -> Iterator[None]:
+        """Add the time of the block to ``name``."""
+        began = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.add(name, time.perf_counter() - began)
+
+
+class Teller:
+    """Sends a job's progress: every new stage at once, the steps in between at most once per ``interval_s``."""
+
+    def __init__(self, emit: Emit, job: str, interval_s: float) -> None:
+        self._emit = emit
+        self._job = job
+        self._interval_s = interval_s
+        self._next = 0.0
+        self._last = Progress(job=job, stage="preparing")
+
+    def stage(self, stage: StageName, note: str | None = None) -> None:
+        """A stage begins, or goes on with something worth a ``note``; what is known of the training stays shown."""
+        message = Message(note) if note else None
+        self._send(self._last.model_copy(update={"stage": stage, "note": message}))
+
+    def training(self, course: Course, total: int, rate: float | None) -> None:
+        """A step was done, or the training goes on after something else; ``rate`` in steps/s, of steps alone."""
+        if course.step < total and time.monotonic() < self._next:
+            return
+        self._send(
+            Progress(
+                job=self._job,
+                stage="training",
+                step=course.step,
+                total_steps=total,
+                rate=rate,
+                eta_s=(total - course.step) / rate if rate else None,
+                loss=for_people(course.losses),
+                validation=thin(course.validation),
+            )
+        )
+
+    def _send(self, progress: Progress) -> None:
+        self._last = progress
+        self._next = time.monotonic() + self._interval_s
+        self._emit(progress)

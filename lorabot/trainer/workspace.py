@@ -1,0 +1,38 @@
+"""A folder of one's own for the work of this process, and the removal of those that dead processes left."""
+
+import fcntl
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+_LOCK = ".lock"
+
+
+@contextmanager
+def workspace(root: Path) -> Iterator[Path]:
+    """A fresh folder below ``root`` for the block. It is locked, so that others can tell it from a dead process's."""
+    root.mkdir(parents=True, exist_ok=True)
+    sweep(root)
+    folder = Path(tempfile.mkdtemp(dir=root, prefix="trainer-"))
+    try:
+        with (folder / _LOCK).open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def sweep(root: Path) -> int:
+    """Remove the folders below ``root`` that no living process has locked; returns how many."""
+    removed = 0
+    for folder in root.glob("trainer-*"):
+        try:
+            with (folder / _LOCK).open("r") as lock:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                shutil.rmtree(folder, ignore_errors=True)
+                removed += 1
+        except OSError:  # locked, or made this moment and not locked yet
+            continue
+    return removed
