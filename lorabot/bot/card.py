@@ -13,10 +13,11 @@ Curve = tuple[tuple[int, float], ...]
 
 @dataclass(frozen=True, slots=True)
 class CardSample:
-    """A picture the model made at ``step``."""
+    """A picture the model made of ``prompt`` at ``step``."""
 
     picture: Picture
     step: int
+    prompt: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +122,7 @@ def _samples(progress: Progress | None, text: Translator) -> Iterator[CardSample
         kind = {"jpg": "image/jpeg", "jpeg": "image/jpeg", "webp": "image/webp"}.get(suffix, "image/png")
         filename = sample.key.rpartition("/")[2]
         alt = text("card-sample-alt", prompt=sample.prompt, step=sample.step)
-        yield CardSample(Picture(sample.key, filename, kind, alt), sample.step)
+        yield CardSample(Picture(sample.key, filename, kind, alt), sample.step, sample.prompt)
 
 
 def _note(job: Job, text: Translator) -> str:

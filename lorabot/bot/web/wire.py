@@ -1,13 +1,14 @@
 """What the page and the server say to each other, and what a line of a conversation holds."""
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, fields
+from datetime import datetime
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
 from lorabot.bot.card import Card
-from lorabot.bot.reply import Button, File, Picture, Reply
+from lorabot.bot.reply import Button, ButtonStyle, File, Picture, Reply
 from lorabot.queue.model import JsonObject, Line
 
 Key = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9_-]+$")]
@@ -110,33 +111,103 @@ Link = Callable[[Picture | File], str]
 """Gives a file a signed address."""
 
 
-def wire_line(line: Line, link: Link) -> dict[str, object]:
-    """``line`` as the page gets it."""
+class ShownButton(_Message):
+    """A button; pressing it sends ``action`` back."""
+
+    label: str
+    action: str
+    style: ButtonStyle
+
+
+class ShownImage(_Message):
+    """A picture in the conversation; ``step`` is that of a sample."""
+
+    url: str
+    alt: str
+    step: int | None = None
+
+
+class ShownFile(_Message):
+    """A file to take away; one that the person sent has no address. ``size`` is in bytes."""
+
+    name: str
+    url: str
+    size: int
+
+
+class ShownCard(_Message):
+    """A job as the page shows it; see ``lorabot.bot.card.Card``."""
+
+    job: str
+    name: str
+    title: str
+    trigger: str
+    state: str
+    final: bool
+    state_text: str
+    stage_text: str
+    position: int | None
+    step: int
+    total_steps: int
+    percent: float | None
+    rate_text: str
+    eta_text: str
+    loss: tuple[tuple[int, float], ...]
+    validation: tuple[tuple[int, float], ...]
+    samples: tuple[ShownImage, ...]
+    note: str
+
+
+class ShownLine(_Message):
+    """A line of the conversation as the page gets it. ``revision`` grows when the line changes."""
+
+    id: int
+    key: str | None
+    revision: int
+    author: str
+    at: datetime
+    kind: Kind
+    text: str
+    busy: bool
+    buttons: tuple[ShownButton, ...]
+    images: tuple[ShownImage, ...]
+    files: tuple[ShownFile, ...]
+    card: ShownCard | None
+
+
+def show(line: Line, link: Link) -> ShownLine:
+    """``line`` for the page, with fresh links."""
     content = restore(line.payload)
     buttons = content.card.buttons if content.card else content.buttons
-    uploads = [{"name": upload.name, "size": upload.size, "url": ""} for upload in content.uploads]
-    return {
-        "id": line.id,
-        "key": line.key,
-        "revision": line.revision,
-        "author": line.author,
-        "at": line.at.isoformat(),
-        "kind": content.kind,
-        "text": content.text,
-        "busy": content.busy,
-        "buttons": [asdict(button) for button in buttons],
-        "images": [_image(picture, link) for picture in content.pictures],
-        "files": uploads + [{"name": file.filename, "url": link(file), "size": file.size} for file in content.files],
-        "card": _card(content.card, link) if content.card else None,
-    }
+    uploads = [ShownFile(name=upload.name, url="", size=upload.size) for upload in content.uploads]
+    files = [ShownFile(name=file.filename, url=link(file), size=file.size) for file in content.files]
+    return ShownLine(
+        id=line.id,
+        key=line.key,
+        revision=line.revision,
+        author=line.author,
+        at=line.at,
+        kind=content.kind,
+        text=content.text,
+        busy=content.busy,
+        buttons=tuple(ShownButton(label=one.label, action=one.action, style=one.style) for one in buttons),
+        images=tuple(ShownImage(url=link(picture), alt=picture.alt) for picture in content.pictures),
+        files=(*uploads, *files),
+        card=_card(content.card, link) if content.card else None,
+    )
 
 
-def _image(picture: Picture, link: Link) -> dict[str, object]:
-    return {"url": link(picture), "alt": picture.alt}
+def _card(card: Card, link: Link) -> ShownCard:
+    samples = tuple(
+        ShownImage(url=link(sample.picture), alt=sample.picture.alt, step=sample.step) for sample in card.samples
+    )
+    flat = {item.name: getattr(card, item.name) for item in fields(card) if item.name not in ("samples", "buttons")}
+    return ShownCard(samples=samples, **flat)
 
 
-def _card(card: Card, link: Link) -> dict[str, object]:
-    flat = asdict(card)
-    flat["samples"] = [_image(sample.picture, link) | {"step": sample.step} for sample in card.samples]
-    del flat["buttons"]
-    return flat
+def as_json(message: str, **parts: object) -> str:
+    """A message of the server: its type and its parts, models among them."""
+    return _anything.dump_json({"type": message, **parts}).decode()
+
+
+_anything: TypeAdapter[dict[str, object]] = TypeAdapter(dict[str, object])

@@ -45,6 +45,7 @@ export class Conversation {
   tell(lines) {
     this.#log.ariaBusy = "true";
     this.put(lines, false);
+    this.#arrange();
     setTimeout(() => (this.#log.ariaBusy = null), 500);
   }
 
