@@ -16,7 +16,7 @@ from lorabot.queue.lease import Lease
 from lorabot.queue.model import Event, Job, JobState, NewJob
 from lorabot.queue.payload import IMAGES, MESSAGE
 from lorabot.queue.rows import new_job_values
-from lorabot.queue.tables import attempts, datasets, drafts, events, jobs, switches
+from lorabot.queue.tables import attempts, datasets, drafts, events, jobs, queued, switches
 
 _UNFINISHED = (JobState.HELD.value, JobState.QUEUED.value, JobState.RUNNING.value)
 _FRONT = 100
@@ -107,6 +107,15 @@ class JobStore:
             if row is None:
                 return None
             return (await connection.execute(ahead_of(row))).scalar_one() + 1
+
+    async def positions(self) -> dict[str, int]:
+        """The places of all waiting jobs by id, in order; 1 is served next."""
+        query = (
+            select(jobs.c.id).where(queued).order_by(jobs.c.priority.desc(), jobs.c.turn, jobs.c.created_at, jobs.c.id)
+        )
+        async with self._database.read() as connection:
+            ids = (await connection.execute(query)).scalars().all()
+        return {job_id: place for place, job_id in enumerate(ids, start=1)}
 
     async def events(self, job_id: str) -> list[Event]:
         """The job's audit log, oldest first."""

@@ -1,6 +1,6 @@
 """What must reach a conversation once, and what each job's card shows."""
 
-from sqlalchemy import select, update
+from sqlalchemy import Column, ColumnElement, select, update
 
 from lorabot.queue import rows
 from lorabot.queue.clock import now, now_plus
@@ -9,17 +9,21 @@ from lorabot.queue.model import Card, Job, OutboxEntry
 from lorabot.queue.tables import jobs, outbox, stale_card, undelivered
 
 
+def _on(platform: str | None, address: Column[str]) -> tuple[ColumnElement[bool], ...]:
+    return () if platform is None else (address.startswith(f"{platform}:", autoescape=True),)
+
+
 class Outbox:
     """Notices and outcomes, written in the transaction of what they tell. Delivered at least once, by a key once."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def pending(self, limit: int = 50) -> list[OutboxEntry]:
-        """Entries that are due, oldest first."""
+    async def pending(self, limit: int = 50, platform: str | None = None) -> list[OutboxEntry]:
+        """Entries that are due, oldest first; those of one platform only, when it is named."""
         query = (
             select(outbox)
-            .where(undelivered, outbox.c.due_at <= now())
+            .where(undelivered, outbox.c.due_at <= now(), *_on(platform, outbox.c.address))
             .order_by(outbox.c.due_at, outbox.c.id)
             .limit(limit)
         )
@@ -47,9 +51,12 @@ class Cards:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def stale(self, limit: int = 50) -> list[tuple[Job, Card]]:
-        """Jobs that have changed since their card was drawn, or that have none yet (``card.ref`` is None)."""
-        query = select(jobs).where(stale_card).order_by(jobs.c.id).limit(limit)
+    async def stale(self, limit: int = 50, platform: str | None = None) -> list[tuple[Job, Card]]:
+        """Jobs that have changed since their card was drawn, or that have none yet (``card.ref`` is None).
+
+        Those of one platform only, when it is named.
+        """
+        query = select(jobs).where(stale_card, *_on(platform, jobs.c.address)).order_by(jobs.c.id).limit(limit)
         async with self._database.read() as connection:
             found = (await connection.execute(query)).mappings().all()
         return [(rows.job(row), rows.card(row)) for row in found]

@@ -1,0 +1,93 @@
+"""The queue on real servers: each test gets a database, a Valkey and a blob folder of its own."""
+
+import asyncio
+import os
+import shutil
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import pytest
+
+from lorabot.queue import Queue, QueueConfig, migrate, open_queue
+from lorabot.queue.embedded import EmbeddedValkey
+from lorabot.queue.keys import new_id
+from tests.queue.servers import PostgreSQL
+
+# Short times, so that what takes seconds in service takes a moment here. The order of the times is the same.
+QUICK = QueueConfig(lease_s=1.0, heartbeat_s=0.1, reconcile_s=0.2, poll_s=0.05, shutdown_s=5.0, jobs_per_owner=1000)
+
+
+@pytest.fixture(scope="session")
+def postgresql() -> Iterator[PostgreSQL]:
+    server = PostgreSQL()
+    server.start()
+    try:
+        yield server
+    finally:
+        server.remove()
+
+
+@pytest.fixture(scope="session")
+def postgresql_template(postgresql: PostgreSQL) -> str:
+    """A migrated, empty database to copy."""
+    postgresql.sql("CREATE DATABASE migrated")
+    asyncio.run(migrate(postgresql.url("migrated")))
+    return "migrated"
+
+
+@pytest.fixture(scope="session")
+def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same as a file."""
+    file = tmp_path_factory.mktemp("sqlite") / "migrated.sqlite3"
+    asyncio.run(migrate(f"sqlite:///{file}"))
+    return file
+
+
+@pytest.fixture
+def sqlite_url(sqlite_template: Path, tmp_path: Path) -> str:
+    """For tests whose point is elsewhere than in the database."""
+    copy = shutil.copy(sqlite_template, tmp_path / "lorabot.sqlite3")
+    return f"sqlite:///{copy}"
+
+
+@pytest.fixture
+def postgresql_url(postgresql: PostgreSQL, postgresql_template: str) -> str:
+    name = f"test_{new_id()}"
+    postgresql.sql(f"CREATE DATABASE {name} TEMPLATE {postgresql_template}")
+    return postgresql.url(name)
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database_url(request: pytest.FixtureRequest) -> str:
+    """An empty, migrated database; every test that asks for it runs once on each kind."""
+    url: str = request.getfixturevalue(f"{request.param}_url")
+    return url
+
+
+@pytest.fixture
+async def valkey(tmp_path: Path) -> AsyncIterator[EmbeddedValkey]:
+    server = EmbeddedValkey(tmp_path)
+    await server.start()
+    try:
+        yield server
+    finally:
+        await server.stop()
+
+
+@pytest.fixture
+def no_redis(tmp_path: Path) -> str:
+    """Where a Redis would be."""
+    return f"unix://{tmp_path}/nobody.sock"
+
+
+@pytest.fixture
+async def queue(database_url: str, no_redis: str, tmp_path: Path) -> AsyncIterator[Queue]:
+    """A queue without Redis: whatever is asked of it must work all the same."""
+    async with open_queue(QUICK, database_url, no_redis, str(tmp_path / "blobs")) as opened:
+        yield opened
+
+
+@pytest.fixture(autouse=True)
+def _no_credentials_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in [name for name in os.environ if name.startswith("AWS_")]:
+        monkeypatch.delenv(name)

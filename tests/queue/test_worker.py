@@ -1,0 +1,353 @@
+"""Workers: killed, stopped, cut off from Redis or the database, a job ends once and where it should."""
+
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from lorabot.queue import Lease, Queue, database, open_queue, run_reconciler, run_worker
+from lorabot.queue.embedded import EmbeddedValkey
+from lorabot.queue.model import Job, JobState, Outcome, Progress, Stage
+from lorabot.queue.redis import connect
+from tests.queue.conftest import QUICK
+from tests.queue.samples import eventually, submit
+from tests.queue.servers import PostgreSQL
+
+DONE = Outcome((), {"steps": 1})
+
+
+@pytest.fixture
+async def online(sqlite_url: str, valkey: EmbeddedValkey, tmp_path: Path) -> AsyncIterator[Queue]:
+    """A queue with everything that belongs to it."""
+    async with open_queue(QUICK, sqlite_url, valkey.url, str(tmp_path / "blobs")) as queue:
+        yield queue
+
+
+@asynccontextmanager
+async def worker(
+    queue: Queue, handle: Callable[[Lease], Awaitable[None]], name: str = "here"
+) -> AsyncIterator[asyncio.Event]:
+    """A worker in this process, stopped at the end of the block."""
+    stop = asyncio.Event()
+    running = asyncio.create_task(run_worker(queue, handle, name, stop))
+    try:
+        yield stop
+    finally:
+        stop.set()
+        await asyncio.wait_for(running, 15)
+
+
+@asynccontextmanager
+async def worker_process(
+    queue_url: str, redis_url: str, folder: Path, name: str
+) -> AsyncIterator[asyncio.subprocess.Process]:
+    """A worker in a process of its own, killed at the end of the block."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "tests.queue.worker_process", queue_url, redis_url, str(folder), name
+    )
+    try:
+        yield process
+    finally:
+        if process.returncode is None:
+            process.kill()
+        await process.wait()
+
+
+async def until(queue: Queue, job_id: str, condition: Callable[[Job], bool], timeout_s: float = 20.0) -> Job:
+    """Look at the job at each change, and now and then, until it is as it should be."""
+    async with asyncio.timeout(timeout_s), queue.changes(f"job:{job_id}") as changes:
+        while not condition(job := await queue.jobs.get(job_id)):
+            await changes.wait(0.1)
+    return job
+
+
+def final(job: Job) -> bool:
+    return job.state.final
+
+
+def has_step(job: Job) -> bool:
+    return job.progress is not None and job.progress.step > 0
+
+
+async def test_a_worker_runs_what_is_submitted_and_takes_its_tickets_away(online: Queue) -> None:
+    seen = []
+
+    async def handle(lease: Lease) -> None:
+        seen.append(lease.job.name)
+        await lease.succeed(DONE)
+
+    async with worker(online, handle):
+        jobs = [await submit(online, f"web:{name}", name) for name in ("ann", "bob", "eve")]
+        for job in jobs:
+            assert (await until(online, job.id, final)).outcome == DONE
+    assert sorted(seen) == ["ann", "bob", "eve"]
+
+
+async def test_tickets_say_nothing_and_are_plain_json(online: Queue) -> None:
+    job = await submit(online)
+    await online.tickets.add()
+    (ticket, *_) = await online.redis.queued_jobs()
+    assert (ticket.function, list(ticket.args), ticket.kwargs) == ("ticket", [], {})
+    stored = await online.redis.get(f"arq:job:{ticket.job_id}")
+    assert stored is not None
+    assert stored.startswith(b"{")
+    assert job.id.encode() not in stored
+    assert 0 < await online.redis.ttl(f"arq:job:{ticket.job_id}") <= QUICK.ticket_expiry_s
+
+
+async def test_another_worker_goes_on_when_one_is_killed(
+    sqlite_url: str, valkey: EmbeddedValkey, online: Queue, tmp_path: Path
+) -> None:
+    job = await submit(online)
+    async with worker_process(sqlite_url, valkey.url, tmp_path, "killed") as process:
+        await until(online, job.id, has_step)
+        process.kill()
+        await process.wait()
+        async with worker(online, lambda lease: lease.succeed(Outcome((), {"worker": "heir"}))):
+            ended = await until(online, job.id, final, timeout_s=10)
+    assert (ended.state, ended.attempt, ended.crashes) == (JobState.SUCCEEDED, 2, 1)
+    assert [entry.kind for entry in await online.outbox.pending()] == ["outcome"]
+
+
+async def test_a_worker_that_was_frozen_and_replaced_can_change_nothing(
+    sqlite_url: str, valkey: EmbeddedValkey, online: Queue, tmp_path: Path
+) -> None:
+    job = await submit(online)
+    async with worker_process(sqlite_url, valkey.url, tmp_path, "frozen") as process:
+        await until(online, job.id, has_step)
+        os.kill(process.pid, signal.SIGSTOP)
+        async with worker(online, lambda lease: lease.succeed(Outcome((), {"worker": "heir"}))):
+            ended = await until(online, job.id, final, timeout_s=10)
+        (tmp_path / "finish").touch()
+        os.kill(process.pid, signal.SIGCONT)
+
+        async def noticed() -> bool:
+            return (tmp_path / "lost").exists()
+
+        await eventually(noticed)
+    assert ended.outcome == Outcome((), {"worker": "heir"})
+    assert await online.jobs.get(job.id) == ended
+
+
+async def test_a_worker_that_is_told_to_stop_gives_its_job_back_at_once(
+    sqlite_url: str, valkey: EmbeddedValkey, online: Queue, tmp_path: Path
+) -> None:
+    job = await submit(online)
+    async with worker_process(sqlite_url, valkey.url, tmp_path, "polite") as process:
+        await until(online, job.id, has_step)
+        process.terminate()
+        assert await asyncio.wait_for(process.wait(), 10) == 0
+    back = await online.jobs.get(job.id)
+    assert (back.state, back.crashes) == (JobState.QUEUED, 0)
+    async with worker(online, lambda lease: lease.succeed(DONE)):
+        assert (await until(online, job.id, final)).attempt == 2
+
+
+async def test_a_handler_has_time_to_save_when_its_worker_stops(online: Queue) -> None:
+    saved = asyncio.Event()
+    job = await submit(online)
+
+    async def handle(lease: Lease) -> None:
+        try:
+            await lease.beat(Progress(Stage.TRAINING, 1, 2))
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            await asyncio.sleep(0.2)
+            await lease.beat(Progress(Stage.TRAINING, 2, 2))
+            saved.set()
+            raise
+
+    async with worker(online, handle):
+        await until(online, job.id, has_step)
+    assert saved.is_set()
+    back = await online.jobs.get(job.id)
+    assert back.state is JobState.QUEUED
+    assert back.progress == Progress(Stage.TRAINING, 2, 2)
+
+
+async def test_a_cancelled_job_is_ended_by_its_worker(online: Queue) -> None:
+    async def handle(lease: Lease) -> None:
+        async with lease.kept():
+            await asyncio.Event().wait()
+
+    job = await submit(online)
+    async with worker(online, handle):
+        await until(online, job.id, lambda job: job.state is JobState.RUNNING)
+        await online.jobs.cancel(job.id, "web:ann")
+        assert (await until(online, job.id, final)).state is JobState.CANCELLED
+
+
+async def test_a_handler_that_breaks_in_the_same_way_each_time_fails_the_job(online: Queue) -> None:
+    async def handle(_lease: Lease) -> None:
+        raise RuntimeError("no such card")
+
+    job = await submit(online)
+    async with worker(online, handle):
+        ended = await until(online, job.id, final)
+    assert (ended.state, ended.attempt) == (JobState.FAILED, QUICK.same_crashes)
+    assert ended.failure is not None
+    assert ended.failure.code == "queue-crashed"
+
+
+async def test_a_handler_that_ends_nothing_is_a_crash(online: Queue) -> None:
+    async def handle(lease: Lease) -> None:
+        if lease.attempt > 1:
+            await lease.succeed(DONE)
+
+    job = await submit(online)
+    async with worker(online, handle):
+        assert (await until(online, job.id, final)).crashes == 1
+
+
+async def test_jobs_are_found_again_after_redis_was_flushed(online: Queue) -> None:
+    first, second = await submit(online, "web:ann"), await submit(online, "web:bob")
+    go_on = asyncio.Event()
+
+    async def handle(lease: Lease) -> None:
+        async with lease.kept():
+            await go_on.wait()
+        await lease.succeed(DONE)
+
+    async with worker(online, handle):
+        await until(online, first.id, lambda job: job.state is JobState.RUNNING)
+        await online.redis.flushall()
+        go_on.set()
+        await until(online, first.id, final)
+        ended = await until(online, second.id, final)
+    assert (ended.state, ended.attempt) == (JobState.SUCCEEDED, 1)
+
+
+async def test_a_worker_and_its_job_outlast_redis_going_away(online: Queue, valkey: EmbeddedValkey) -> None:
+    job = await submit(online)
+    go_on = asyncio.Event()
+
+    async def handle(lease: Lease) -> None:
+        async with lease.kept():
+            await go_on.wait()
+        await lease.succeed(DONE)
+
+    async with worker(online, handle):
+        await until(online, job.id, lambda job: job.state is JobState.RUNNING)
+        await valkey.stop()
+        late = await submit(online, "web:bob")
+        await asyncio.sleep(3.0)
+        go_on.set()
+        assert (await until(online, job.id, final)).attempt == 1
+        await valkey.start()
+        ended = await until(online, late.id, final)
+    assert (ended.state, ended.attempt, ended.crashes) == (JobState.SUCCEEDED, 1, 0)
+
+
+async def test_a_worker_starts_before_redis_does(sqlite_url: str, tmp_path: Path) -> None:
+    server = EmbeddedValkey(tmp_path)
+    async with open_queue(QUICK, sqlite_url, server.url, str(tmp_path / "blobs")) as queue:
+        job = await submit(queue)
+        async with worker(queue, lambda lease: lease.succeed(DONE)):
+            await asyncio.sleep(0.5)
+            await server.start()
+            try:
+                await until(queue, job.id, final)
+            finally:
+                await server.stop()
+
+
+async def test_a_job_goes_on_when_postgresql_comes_back(
+    postgresql: PostgreSQL, postgresql_url: str, valkey: EmbeddedValkey, tmp_path: Path
+) -> None:
+    async with open_queue(QUICK, postgresql_url, valkey.url, str(tmp_path / "blobs")) as queue:
+        job = await submit(queue)
+        go_on = asyncio.Event()
+
+        async def handle(lease: Lease) -> None:
+            async with lease.kept():
+                lease.show(Progress(Stage.TRAINING, 1, 2))
+                await go_on.wait()
+            await lease.succeed(DONE)
+
+        async with worker(queue, handle), worker(queue, handle, "idle"):
+            await until(queue, job.id, has_step)
+            await asyncio.to_thread(postgresql.stop)
+            try:
+                # Longer than the lease: it lapses, and an idle worker stands by.
+                await asyncio.sleep(QUICK.lease_s * 2)
+            finally:
+                await asyncio.to_thread(postgresql.start)
+            go_on.set()
+            ended = await until(queue, job.id, final)
+    assert (ended.state, ended.attempt, ended.crashes) == (JobState.SUCCEEDED, 1, 0)
+
+
+async def test_a_job_goes_on_when_sqlite_was_locked_for_longer_than_its_patience(
+    sqlite_url: str, valkey: EmbeddedValkey, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(database, "BUSY_TIMEOUT_MS", 50)
+    async with open_queue(QUICK, sqlite_url, valkey.url, str(tmp_path / "blobs")) as queue:
+        job = await submit(queue)
+
+        async def handle(lease: Lease) -> None:
+            async with lease.kept():
+                lease.show(Progress(Stage.TRAINING, 1, 2))
+                await locked_out.wait()
+            await lease.succeed(DONE)
+
+        locked_out = asyncio.Event()
+        async with worker(queue, handle):
+            await until(queue, job.id, has_step)
+            locker = database.Database(database.create_engine(database.parse_database_url(sqlite_url)))
+            async with locker.write():
+                locked_out.set()
+                await asyncio.sleep(QUICK.lease_s * 1.5)
+            await locker.close()
+            ended = await until(queue, job.id, final)
+    assert (ended.state, ended.attempt) == (JobState.SUCCEEDED, 1)
+
+
+async def test_the_reconciler_makes_tickets_for_jobs_submitted_without_redis(sqlite_url: str, tmp_path: Path) -> None:
+    server = EmbeddedValkey(tmp_path)
+    stop = asyncio.Event()
+    async with open_queue(QUICK, sqlite_url, server.url, str(tmp_path / "blobs")) as queue:
+        for owner in ("web:ann", "web:bob"):
+            await submit(queue, owner)
+        reconciler = asyncio.create_task(run_reconciler(queue, stop))
+        await server.start()
+        try:
+
+            async def enough() -> bool:
+                return await queue.tickets.count() >= 2
+
+            await eventually(enough)
+            await asyncio.sleep(QUICK.reconcile_s * 3)
+            assert await queue.tickets.count() == 2
+        finally:
+            stop.set()
+            await reconciler
+            await server.stop()
+
+
+async def test_a_crafted_ticket_is_no_way_into_the_worker(
+    online: Queue, valkey: EmbeddedValkey, tmp_path: Path
+) -> None:
+    import pickle
+
+    class Evil:
+        def __reduce__(self) -> tuple[Callable[[str], int], tuple[str]]:
+            return os.system, (f"touch {tmp_path}/owned",)
+
+    redis = connect(valkey.url, patient=False)
+    await redis.psetex("arq:job:evil", 60_000, pickle.dumps(Evil()))
+    await redis.zadd("arq:queue", {"evil": 1})
+    async with worker(online, lambda lease: lease.succeed(DONE)):
+        job = await submit(online)
+        await until(online, job.id, final)
+
+        async def taken() -> bool:
+            return await redis.zscore("arq:queue", "evil") is None
+
+        await eventually(taken)
+    await redis.aclose(close_connection_pool=True)
+    assert not (tmp_path / "owned").exists()
