@@ -24,7 +24,8 @@ def check_trigger(typed: str, presets: Catalogue) -> str:
     word = unicodedata.normalize("NFKC", typed).strip().lower()
     shown = typed.strip()[:_MOST]
     if len(word.split()) > 1:
-        joined = re.sub(r"[^a-z0-9]", "", "".join(word.split()))
+        parts = [_ascii(part) for part in word.split()]
+        joined = "" if any(is_common(part, presets) for part in parts) else "".join(parts)
         raise CommandError("command-trigger-words", trigger=shown, suggestion=_usable(joined, presets, typed))
     if not _PLAIN.fullmatch(word):
         raise CommandError("command-trigger-odd", trigger=shown, suggestion=_usable(_ascii(word), presets, typed))

@@ -13,7 +13,7 @@ from lorabot.bot.web.conversation import Conversations, Tab, TooManyTabs
 from lorabot.bot.web.language import wanted_language
 from lorabot.bot.web.links import Links
 from lorabot.bot.web.session import Session, Sessions
-from lorabot.bot.web.wire import Complete, Hello, Ping, Press, Request, Say, client_message, wire_line
+from lorabot.bot.web.wire import Complete, Hello, Ping, Press, Request, Say, as_json, client_message, show
 from lorabot.locale import UserError, translator
 
 _MOST_MESSAGE_BYTES = 64 * 1024
@@ -60,7 +60,7 @@ class Sockets:
             await socket.close(code=CLOSE_TOO_MANY_TABS)
         except UserError as error:  # the store is away: what was not acknowledged is sent again by the page
             with contextlib.suppress(ConnectionError):
-                await socket.send_json({"type": "error", "text": translator(self._language).text(error.message)})
+                await socket.send_str(as_json("error", text=translator(self._language).text(error.message)))
             await socket.close(code=WSCloseCode.TRY_AGAIN_LATER)
         except ConnectionError:
             _log.debug("a page went away")
@@ -101,30 +101,29 @@ class Sockets:
                 self._chat.press(session, message.action, message.key, tab.language)
             case Complete():
                 items = await self._chat.complete(session, message.text, tab.language)
-                await socket.send_json({"type": "completions", "id": message.id, "items": items})
+                await socket.send_str(as_json("completions", id=message.id, items=items))
             case Ping():
-                await socket.send_json({"type": "pong"})
+                await socket.send_str(as_json("pong"))
 
     async def _welcome(self, socket: web.WebSocketResponse, session: Session, tab: Tab) -> None:
         lines = await self._conversations.history(session.conversation)
         tab.saw(lines)
-        await socket.send_json(
-            {
-                "type": "welcome",
-                "conversation": session.conversation,
-                "language": tab.language,
-                "limits": self._limits,
-                "lines": [wire_line(line, self._links.link) for line in lines],
-            }
+        welcome = as_json(
+            "welcome",
+            conversation=session.conversation,
+            language=tab.language,
+            limits=self._limits,
+            lines=[show(line, self._links.link) for line in lines],
         )
+        await socket.send_str(welcome)
         self._chat.go_on(session, lines, tab.language)
 
     async def _send_changes(self, socket: web.WebSocketResponse, tab: Tab) -> None:
         try:
             async for line, new in tab.changes():
-                await socket.send_json({"type": "line" if new else "update", "line": wire_line(line, self._links.link)})
+                await socket.send_str(as_json("line" if new else "update", line=show(line, self._links.link)))
         except ConnectionError:
             _log.debug("a page went away")
 
     async def _error(self, socket: web.WebSocketResponse, tab: Tab, code: str) -> None:
-        await socket.send_json({"type": "error", "text": translator(tab.language)(code)})
+        await socket.send_str(as_json("error", text=translator(tab.language)(code)))

@@ -120,11 +120,12 @@ class ShownButton(_Message):
 
 
 class ShownImage(_Message):
-    """A picture in the conversation; ``step`` is that of a sample."""
+    """A picture in the conversation; ``step`` and ``prompt`` are those of a sample."""
 
     url: str
     alt: str
     step: int | None = None
+    prompt: str | None = None
 
 
 class ShownFile(_Message):
@@ -199,7 +200,8 @@ def show(line: Line, link: Link) -> ShownLine:
 
 def _card(card: Card, link: Link) -> ShownCard:
     samples = tuple(
-        ShownImage(url=link(sample.picture), alt=sample.picture.alt, step=sample.step) for sample in card.samples
+        ShownImage(url=link(sample.picture), alt=sample.picture.alt, step=sample.step, prompt=sample.prompt)
+        for sample in card.samples
     )
     flat = {item.name: getattr(card, item.name) for item in fields(card) if item.name not in ("samples", "buttons")}
     return ShownCard(samples=samples, **flat)
