@@ -61,10 +61,11 @@ const pressed = new Set();
 
 /** Presses `button`, after a question where something would be lost; a double click counts once. */
 async function press(button) {
+  if (button.style === "danger" && !(await confirmPress(button))) return;
   if (pressed.has(button.action)) return;
   pressed.add(button.action);
-  if (button.style !== "danger" || (await confirmPress(button))) connection.press(button.action);
   setTimeout(() => pressed.delete(button.action), DOUBLE_CLICK_MS);
+  connection.press(button.action);
 }
 
 let told = 0;
