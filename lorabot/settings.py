@@ -11,6 +11,7 @@ from functools import partial
 from pathlib import Path
 from types import UnionType
 from typing import Any, Literal, Union, get_args, get_origin
+from urllib.parse import urlsplit
 
 from pydantic import BaseModel, Field, SecretStr, ValidationError, field_validator
 from pydantic.fields import FieldInfo
@@ -92,10 +93,10 @@ class Settings(BaseSettings):
         """URL of Redis; None where the embedded one is to be started."""
         return _revealed(self.redis_url)
 
-    def signing_key(self) -> bytes:
+    def signing_secret(self) -> SecretStr:
         """The key for cookies and links: the one that is set, else the one in data_dir, made at the first call."""
         if self.secret is not None:
-            return self.secret.get_secret_value().encode()
+            return self.secret
         path = self.data_dir / "secret"
         self.data_dir.mkdir(parents=True, exist_ok=True)
         while not path.exists():
@@ -109,7 +110,19 @@ class Settings(BaseSettings):
                 continue
             finally:
                 part.unlink()
-        return path.read_bytes().strip()
+        return SecretStr(path.read_text(encoding="utf-8").strip())
+
+    def secrets(self) -> tuple[str, ...]:
+        """Everything that may stand in no log: tokens, passwords, keys, URLs that hold a password."""
+        found = []
+        for setting in settings_tree():
+            value = _value(self, setting.path)
+            if isinstance(value, SecretStr):
+                text = value.get_secret_value()
+                found.append(text)
+                password = urlsplit(text).password if "://" in text else None
+                found += [password] if password else []
+        return tuple(found)
 
     @classmethod
     def settings_customise_sources(

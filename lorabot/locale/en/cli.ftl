@@ -39,3 +39,151 @@ settings-allowed-number = { $kind ->
         [whole] a whole number
        *[number] a number
     }
+
+## Help of the command line. Markdown is allowed here.
+cli-help =
+    Train image LoRAs from a chat: send photos, type `/train`, get a `.safetensors` file back.
+
+    New here? `lorabot demo` shows everything in a few minutes, and `lorabot up` starts your own chat page.
+cli-epilog = Settings come from `LORABOT_...` variables and `lorabot.toml`; docs/settings.md lists them all. Exit codes: 0 it worked, 1 it did not, 2 the command line was wrong, 78 the settings are wrong.
+cli-help-config = Settings file to read instead of `lorabot.toml` in this folder.
+cli-help-debug = Show tracebacks and the most talkative logs.
+cli-help-version = Show the version and exit.
+cli-help-panel-run = Run it for people
+cli-help-panel-make = Make a LoRA here and now
+cli-help-panel-look = Look around
+cli-help-up =
+    Run everything on this machine: chat page, bots, trainer, queue.
+
+    The chat page opens on `http://127.0.0.1:8080`. Discord and Telegram join in where `LORABOT_DISCORD__TOKEN` or `LORABOT_TELEGRAM__TOKEN` is set. A part that dies is started again; Ctrl-C ends all of it in order.
+cli-help-bot = Run the chat side alone: web page, Discord, Telegram. Needs no GPU and no torch.
+cli-help-trainer = Run the training side alone, one for each GPU. Needs no chat library.
+cli-help-demo =
+    Watch the whole way once: a zip is sent to the chat, a LoRA is trained, its files come back.
+
+    Uses the small built-in model, needs no GPU and no account, and leaves nothing behind but the results.
+cli-help-demo-out = Folder for the results.
+cli-help-train =
+    Train one LoRA from a folder or a zip, without chat or queue.
+
+    Example: `lorabot train photos/ --preset pet --trigger mokka --out mokka-lora`
+cli-help-train-photos = A folder, a zip or a single picture.
+cli-help-train-preset = The recipe to train by; `lorabot presets` lists them.
+cli-help-train-trigger = A made-up word that will call up what was learnt, such as `zuri`.
+cli-help-train-base = The base model: demo, sd15 or sdxl.
+cli-help-train-name = Name of the LoRA's file; the trigger word if not given.
+cli-help-train-seed = Number that makes a training repeatable; random if not given.
+cli-help-train-out = Folder for the results.
+cli-help-presets = List what people can ask for, or show one preset in full.
+cli-help-presets-id = The preset to show in full.
+cli-help-doctor = Check this machine: Python, torch, GPU, Redis, database, files, tokens, models. Each line is ok, missing, or broken with what to do about it.
+
+## What the commands say.
+cli-unexpected = Something went wrong that nobody foresaw: { $reason }. The details are in { $file }.
+cli-web-ready = The chat page is open: { $url }
+cli-valkey-started = Started the embedded Valkey.
+cli-valkey-failed = The embedded Valkey can't be started: { $reason }
+cli-starting = Starting lorabot { $version } in { $folder } ...
+cli-stopping = Stopping, one part after the other. Press Ctrl-C again to end at once.
+cli-stopping-now = Ending at once.
+cli-stopped = Everything has ended.
+cli-rate = { $rate } steps/s
+cli-loss = loss { $loss }
+cli-train-no-photos = There is nothing at { $path }. Name a folder, a zip or a picture.
+cli-train-looking = Looking through the photos
+cli-train-device = Loading the models on { $device }
+cli-train-done = Done. The files are in { $folder }:
+
+supervisor-started = { $part } started (process { $pid })
+supervisor-died = { $part } ended unexpectedly (exit code { $code }); starting it again in { $seconds } s
+supervisor-died-signal = { $part } was killed ({ $signal }); starting it again in { $seconds } s
+supervisor-settings = { $part } can't work with these settings; see its lines above.
+supervisor-ending = Ending { $part } ...
+supervisor-killed = { $part } did not end by itself and was killed.
+supervisor-already-running = lorabot already runs on { $folder } (process { $pid }). Stop it first, or choose another folder with LORABOT_DATA_DIR.
+supervisor-port-taken = Port { $port } on { $host } is taken by another program. Stop it, or choose another port with LORABOT_WEB__PORT.
+supervisor-port-forbidden = Port { $port } may only be used by the system's administrator. Choose one above 1023 with LORABOT_WEB__PORT.
+supervisor-host-unknown = { $host } is no address of this machine. Choose another with LORABOT_WEB__HOST.
+
+presets-field = Field
+presets-count = { $least } to { $most } images, best { $best }
+presets-send = Send { $images }: { $kind }
+presets-more = `lorabot presets ID` shows one in full. Put presets of your own into a folder and name it in LORABOT_PRESETS_DIR.
+presets-override = Your { $file } takes the place of the built-in { $id }.
+presets-broken = Left out: { $what }
+
+demo-starting = Starting lorabot
+demo-no-example = The example photos { $file } are not here. Run the demo from a checkout of the project.
+demo-not-started = The chat page did not open within { $seconds } seconds.
+demo-ended = lorabot ended in the middle of the demo (exit code { $code }).
+demo-refused = The chat refused: { $reason }
+demo-job-failed = The training failed. { $reason }
+demo-too-long = The demo was not done after { $minutes } minutes.
+demo-files-missing = The result came without { $files }.
+demo-log = The whole log is in { $file }.
+demo-done = Done in { $seconds } s. The results:
+demo-next =
+
+    Next steps
+    {"  "}lorabot up                        your own chat page on http://127.0.0.1:8080
+    {"  "}lorabot presets                   what people can ask for
+    {"  "}LORABOT_DISCORD__TOKEN=...        bring it to Discord (token: discord.com/developers, your application, Bot)
+    {"  "}LORABOT_TELEGRAM__TOKEN=...       bring it to Telegram (token: ask @BotFather for /newbot)
+    Set a token, start `lorabot up` again, and write to your bot.
+
+doctor-state-ok = ok
+doctor-state-missing = missing
+doctor-state-broken = broken
+doctor-well = All that is needed is here.
+doctor-broken = { $count ->
+        [one] One thing is broken.
+       *[other] { $count } things are broken.
+    } The lines above say how to mend it.
+doctor-python = { $version } ({ $path })
+doctor-packages = { $names }
+doctor-packages-missing = not installed: { $names }
+doctor-packages-mend = Needed on a host that runs `lorabot { $extra }`: pip install 'lorabot[{ $extra }]'
+doctor-torch = { $version }, CUDA { $cuda }
+doctor-torch-broken = torch is installed but does not start: { $reason }
+doctor-torch-mend = Install it again: pip install --force-reinstall torch torchvision
+doctor-gpu = { $name } (number { $index }): { $free } of { $total } GB free, held by: { $holders }
+doctor-gpu-full-mend = Little of its memory is free. End what holds it, or trainings will be slow or refused.
+doctor-gpu-none = no NVIDIA card found; trainings run on the processor
+doctor-gpu-none-mend = That is fine for the demo model. For real ones install the NVIDIA driver; nvidia-smi should list the card.
+doctor-gpu-wanted = LORABOT_TRAINER__DEVICE is { $device }, but there is no NVIDIA card
+doctor-gpu-wanted-mend = Install the NVIDIA driver, or set LORABOT_TRAINER__DEVICE=auto.
+doctor-gpu-unused = { $name } is here, but torch can't use it
+doctor-gpu-unused-mend = This torch was built without CUDA or for a newer driver. See pytorch.org/get-started for the right one, or set LORABOT_TRAINER__DEVICE=cpu.
+doctor-redis = { $where }, version { $version }
+doctor-redis-away = { $where } does not answer ({ $reason })
+doctor-redis-mend = Start it or correct LORABOT_REDIS_URL; without LORABOT_REDIS_URL lorabot starts its own.
+doctor-valkey = our own Valkey, starts when needed
+doctor-valkey-runs = our own Valkey, running
+doctor-valkey-broken = our own Valkey does not start: { $reason }
+doctor-valkey-mend = Install valkey or redis from your system's packages, or set LORABOT_REDIS_URL.
+doctor-database = { $where }, version { $version }
+doctor-database-new = { $where }, will be made at the first start
+doctor-database-older = { $where }, version { $version }; the next start brings it to { $newest }
+doctor-database-away = { $where } does not answer ({ $reason })
+doctor-database-mend = Start it or correct LORABOT_DATABASE_URL; without it lorabot keeps a file of its own.
+doctor-blobs = { $where } can be written, read and cleared
+doctor-blobs-broken = { $where } can't be used: { $reason }
+doctor-blobs-mend = Check LORABOT_BLOB_URL, the folder's permissions, or for S3 the AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY.
+doctor-disk = { $folder }, { $free } GB free
+doctor-disk-mend = A training needs about 1 GB for a while, and its results stay. Make room, or move LORABOT_DATA_DIR.
+doctor-disk-forbidden = { $folder } can't be written to
+doctor-disk-forbidden-mend = Give this user the right to write there, or choose another LORABOT_DATA_DIR.
+doctor-web = { $host }:{ $port } is free
+doctor-web-runs = { $host }:{ $port }, lorabot is running
+doctor-web-mend = The chat page can't open there.
+doctor-token = { $setting } is set and looks like a token
+doctor-token-missing = { $setting } is not set
+doctor-token-odd = { $setting } does not look like a token
+doctor-token-discord = Get one at discord.com/developers: your application, Bot, Reset Token.
+doctor-token-telegram = Get one from @BotFather on Telegram with /newbot.
+doctor-base = { $base }, { $size } MB
+doctor-base-missing = { $base } is not on this host
+doctor-base-mend = This version trains on the built-in demo model; presets already hold recipes for { $base }.
+doctor-presets = { $count } can be asked for
+doctor-preset-broken = left out: { $reason }
+doctor-preset-mend = Correct the file; the others work meanwhile.

@@ -36,3 +36,148 @@ settings-allowed-number = { $kind ->
         [whole] 整数
        *[number] 数字
     }
+
+## 命令行帮助，可以使用 Markdown。
+cli-help =
+    在聊天中训练图像 LoRA：发送照片，输入 `/train`，得到 `.safetensors` 文件。
+
+    第一次用？`lorabot demo` 几分钟内演示全过程，`lorabot up` 启动你自己的聊天页面。
+cli-epilog = 设置来自 `LORABOT_...` 环境变量和 `lorabot.toml`，完整列表见 docs/settings.md。退出码：0 成功，1 失败，2 命令行有误，78 设置有误。
+cli-help-config = 读取指定的设置文件，而不是当前目录的 `lorabot.toml`。
+cli-help-debug = 显示错误堆栈和最详细的日志。
+cli-help-version = 显示版本后退出。
+cli-help-panel-run = 对外提供服务
+cli-help-panel-make = 立即训练 LoRA
+cli-help-panel-look = 查看与检查
+cli-help-up =
+    在本机运行全部组件：聊天页面、机器人、训练器和队列。
+
+    聊天页面在 `http://127.0.0.1:8080`。设置了 `LORABOT_DISCORD__TOKEN` 或 `LORABOT_TELEGRAM__TOKEN` 后，Discord、Telegram 也会加入。组件意外退出会自动重启；按 Ctrl-C 依次结束全部组件。
+cli-help-bot = 仅运行聊天端：网页、Discord、Telegram。不需要 GPU，也不需要 torch。
+cli-help-trainer = 仅运行训练端，每块 GPU 一个。不需要聊天相关的库。
+cli-help-demo =
+    完整看一遍流程：把压缩包发到聊天里，训练 LoRA，取回文件。
+
+    使用内置的小模型，不需要 GPU 和账号，除结果外不留下任何东西。
+cli-help-demo-out = 存放结果的文件夹。
+cli-help-train =
+    用文件夹或压缩包直接训练一个 LoRA，不经过聊天和队列。
+
+    例如：`lorabot train photos/ --preset pet --trigger mokka --out mokka-lora`
+cli-help-train-photos = 文件夹、zip 压缩包或单张图片。
+cli-help-train-preset = 训练配方，`lorabot presets` 可查看全部。
+cli-help-train-trigger = 用来唤出所学内容的自造词，例如 `zuri`。
+cli-help-train-base = 基础模型：demo、sd15 或 sdxl。
+cli-help-train-name = LoRA 文件的名字，默认与触发词相同。
+cli-help-train-seed = 让训练可以重现的数字，默认随机。
+cli-help-train-out = 存放结果的文件夹。
+cli-help-presets = 列出可用的预设，或完整显示其中一个。
+cli-help-presets-id = 要完整显示的预设。
+cli-help-doctor = 检查本机：Python、torch、GPU、Redis、数据库、文件、令牌、模型。每一行是正常、缺少，或损坏及其修复办法。
+
+## 各命令的输出。
+cli-unexpected = 发生了意料之外的错误：{ $reason }。详情见 { $file }。
+cli-web-ready = 聊天页面已就绪：{ $url }
+cli-valkey-started = 已启动内置的 Valkey。
+cli-valkey-failed = 无法启动内置的 Valkey：{ $reason }
+cli-starting = 正在 { $folder } 中启动 lorabot { $version } ……
+cli-stopping = 正在依次结束各组件。再按一次 Ctrl-C 立即结束。
+cli-stopping-now = 立即结束。
+cli-stopped = 全部组件已结束。
+cli-rate = { $rate } 步/秒
+cli-loss = 损失 { $loss }
+cli-train-no-photos = { $path } 不存在。请给出文件夹、zip 压缩包或图片。
+cli-train-looking = 正在查看照片
+cli-train-device = 正在 { $device } 上加载模型
+cli-train-done = 完成。文件在 { $folder }：
+
+supervisor-started = { $part } 已启动（进程 { $pid }）
+supervisor-died = { $part } 意外退出（退出码 { $code }），{ $seconds } 秒后重新启动
+supervisor-died-signal = { $part } 被终止（{ $signal }），{ $seconds } 秒后重新启动
+supervisor-settings = { $part } 无法使用当前设置，请看上面它的输出。
+supervisor-ending = 正在结束 { $part } ……
+supervisor-killed = { $part } 没有自行结束，已被强制终止。
+supervisor-already-running = lorabot 已在 { $folder } 上运行（进程 { $pid }）。请先结束它，或用 LORABOT_DATA_DIR 换一个文件夹。
+supervisor-port-taken = { $host } 的端口 { $port } 已被其他程序占用。请结束该程序，或用 LORABOT_WEB__PORT 换一个端口。
+supervisor-port-forbidden = 端口 { $port } 仅限系统管理员使用。请用 LORABOT_WEB__PORT 选择 1023 以上的端口。
+supervisor-host-unknown = { $host } 不是本机的地址。请用 LORABOT_WEB__HOST 换一个。
+
+presets-field = 字段
+presets-count = { $least } 到 { $most } 张图片，最好 { $best } 张
+presets-send = 请发送 { $images }：{ $kind }
+presets-more = `lorabot presets ID` 完整显示一个预设。可以把自己的预设放进文件夹，并用 LORABOT_PRESETS_DIR 指定。
+presets-override = 你的 { $file } 替换了内置的 { $id }。
+presets-broken = 未载入：{ $what }
+
+demo-starting = 正在启动 lorabot
+demo-no-example = 找不到示例照片 { $file }。请在项目的代码目录中运行演示。
+demo-not-started = 聊天页面在 { $seconds } 秒内没有打开。
+demo-ended = 演示进行中 lorabot 退出了（退出码 { $code }）。
+demo-refused = 聊天端拒绝了请求：{ $reason }
+demo-job-failed = 训练失败。{ $reason }
+demo-too-long = { $minutes } 分钟后演示仍未完成。
+demo-files-missing = 结果中缺少 { $files }。
+demo-log = 完整日志在 { $file }。
+demo-done = 用时 { $seconds } 秒。结果如下：
+demo-next =
+
+    接下来
+    {"  "}lorabot up                        启动你自己的聊天页面 http://127.0.0.1:8080
+    {"  "}lorabot presets                   查看可以训练什么
+    {"  "}LORABOT_DISCORD__TOKEN=...        接入 Discord（令牌：discord.com/developers，你的应用，Bot）
+    {"  "}LORABOT_TELEGRAM__TOKEN=...       接入 Telegram（令牌：向 @BotFather 发送 /newbot）
+    设置令牌后重新运行 `lorabot up`，就可以给你的机器人发消息了。
+
+doctor-state-ok = 正常
+doctor-state-missing = 缺少
+doctor-state-broken = 损坏
+doctor-well = 需要的都齐全。
+doctor-broken = 有 { $count } 处损坏，修复办法见上。
+doctor-python = { $version }（{ $path }）
+doctor-packages = { $names }
+doctor-packages-missing = 未安装：{ $names }
+doctor-packages-mend = 运行 `lorabot { $extra }` 的主机需要：pip install 'lorabot[{ $extra }]'
+doctor-torch = { $version }，CUDA { $cuda }
+doctor-torch-broken = torch 已安装但无法启动：{ $reason }
+doctor-torch-mend = 请重新安装：pip install --force-reinstall torch torchvision
+doctor-gpu = { $name }（编号 { $index }）：共 { $total } GB，空闲 { $free } GB，占用者：{ $holders }
+doctor-gpu-full-mend = 空闲显存很少。请结束占用者，否则训练会很慢或被拒绝。
+doctor-gpu-none = 未找到 NVIDIA 显卡，将用处理器训练
+doctor-gpu-none-mend = 对演示模型来说足够。使用真实模型请安装 NVIDIA 驱动，nvidia-smi 应能列出显卡。
+doctor-gpu-wanted = LORABOT_TRAINER__DEVICE 是 { $device }，但没有 NVIDIA 显卡
+doctor-gpu-wanted-mend = 请安装 NVIDIA 驱动，或设置 LORABOT_TRAINER__DEVICE=auto。
+doctor-gpu-unused = 有 { $name }，但 torch 无法使用
+doctor-gpu-unused-mend = 当前的 torch 不含 CUDA，或需要更新的驱动。请按 pytorch.org/get-started 安装合适的版本，或设置 LORABOT_TRAINER__DEVICE=cpu。
+doctor-redis = { $where }，版本 { $version }
+doctor-redis-away = { $where } 没有响应（{ $reason }）
+doctor-redis-mend = 请启动它或更正 LORABOT_REDIS_URL；不设置时 lorabot 会启动自带的服务。
+doctor-valkey = 自带的 Valkey，需要时启动
+doctor-valkey-runs = 自带的 Valkey，正在运行
+doctor-valkey-broken = 自带的 Valkey 无法启动：{ $reason }
+doctor-valkey-mend = 请用系统的软件包安装 valkey 或 redis，或设置 LORABOT_REDIS_URL。
+doctor-database = { $where }，版本 { $version }
+doctor-database-new = { $where }，首次启动时创建
+doctor-database-older = { $where }，版本 { $version }，下次启动时升级到 { $newest }
+doctor-database-away = { $where } 没有响应（{ $reason }）
+doctor-database-mend = 请启动它或更正 LORABOT_DATABASE_URL；不设置时 lorabot 使用自己的文件。
+doctor-blobs = { $where } 可以写入、读取和清除
+doctor-blobs-broken = { $where } 无法使用：{ $reason }
+doctor-blobs-mend = 请检查 LORABOT_BLOB_URL、文件夹权限；使用 S3 时检查 AWS_ACCESS_KEY_ID 和 AWS_SECRET_ACCESS_KEY。
+doctor-disk = { $folder }，空闲 { $free } GB
+doctor-disk-mend = 一次训练暂时需要约 1 GB，结果会保留。请腾出空间，或更改 LORABOT_DATA_DIR。
+doctor-disk-forbidden = 无法写入 { $folder }
+doctor-disk-forbidden-mend = 请给当前用户写入权限，或更改 LORABOT_DATA_DIR。
+doctor-web = { $host }:{ $port } 可用
+doctor-web-runs = { $host }:{ $port }，lorabot 正在运行
+doctor-web-mend = 聊天页面无法在那里打开。
+doctor-token = { $setting } 已设置，格式正确
+doctor-token-missing = { $setting } 未设置
+doctor-token-odd = { $setting } 看起来不是令牌
+doctor-token-discord = 在 discord.com/developers 获取：你的应用，Bot，Reset Token。
+doctor-token-telegram = 在 Telegram 上向 @BotFather 发送 /newbot 获取。
+doctor-base = { $base }，{ $size } MB
+doctor-base-missing = 本机没有 { $base }
+doctor-base-mend = 当前版本使用内置的演示模型训练；预设中已备有 { $base } 的配方。
+doctor-presets = 有 { $count } 个可用
+doctor-preset-broken = 未载入：{ $reason }
+doctor-preset-mend = 请更正该文件，其余预设不受影响。

@@ -1,0 +1,150 @@
+"""``lorabot train``: one LoRA from a folder or a zip, without queue or chat."""
+
+import asyncio
+import secrets
+import tempfile
+import zipfile
+from contextlib import aclosing
+from dataclasses import dataclass
+from pathlib import Path
+
+from lorabot.bot.card import duration_left
+from lorabot.bot.commands.errors import CommandError
+from lorabot.bot.commands.trigger import check_trigger
+from lorabot.bot.config import IntakeConfig
+from lorabot.bot.intake.looking import CleanImage, LeftOut, Looker, Overview
+from lorabot.bot.intake.report import left_out_lines
+from lorabot.cli.logs import configure
+from lorabot.cli.meter import Meter
+from lorabot.cli.terminal import Terminal
+from lorabot.locale import Message, Translator, UserError
+from lorabot.presets import BASES, Preset, load_presets
+from lorabot.trainer import wire
+from lorabot.trainer.local import LocalImage, LocalOutcome, train
+
+_MOST_SEED = 2**31 - 1
+
+
+class NoPhotos(UserError):
+    """There is nothing to train on at the path that was given."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What was asked for on the command line."""
+
+    photos: Path
+    preset: str
+    trigger: str
+    base: str
+    name: str | None
+    seed: int | None
+    out: Path
+
+
+@dataclass(frozen=True, slots=True)
+class _Photos:
+    images: tuple[LocalImage, ...]
+    left_out: tuple[LeftOut, ...]
+
+
+def run_train(terminal: Terminal, wish: Wish) -> int:
+    """Train and say where the files are; returns the exit code. Raises ``UserError`` where it can't be done."""
+    settings = terminal.settings()
+    configure("debug" if terminal.debug else "warning", settings.secrets())
+    catalogue = load_presets(settings.presets_dir)
+    preset = catalogue.get(wish.preset)
+    if wish.base not in BASES:
+        raise CommandError("command-base-unknown", base=wish.base[:40], bases=", ".join(BASES))
+    caption = preset.recipe(BASES[wish.base]).caption
+    trigger = check_trigger(wish.trigger, catalogue)
+    if not wish.photos.exists():
+        raise NoPhotos("cli-train-no-photos", path=str(wish.photos))
+
+    async def work(meter: Meter, folder: Path) -> LocalOutcome:
+        photos = await _look(wish.photos, settings.intake, folder, meter, terminal.translate)
+        for line in left_out_lines(photos.left_out, terminal.translate):
+            meter.print(line, "yellow")
+        _refuse_count(preset, len(photos.images), terminal.translate)
+        return await train(
+            photos.images,
+            preset=preset,
+            vocabulary=catalogue.vocabulary(caption.vocabulary) if caption.method != "none" else None,
+            trigger=trigger,
+            base=wish.base,
+            name=wish.name or trigger,
+            seed=secrets.randbelow(_MOST_SEED) if wish.seed is None else wish.seed,
+            language=terminal.translate.language,
+            out=wish.out,
+            config=settings.trainer,
+            on_event=lambda event: _show(event, meter, terminal.translate),
+        )
+
+    with Meter(terminal.err) as meter, tempfile.TemporaryDirectory(prefix="lorabot-photos-") as folder:
+        outcome = asyncio.run(work(meter, Path(folder)))
+    terminal.print("cli-train-done", "bold green", folder=str(wish.out))
+    for file in outcome.files:
+        terminal.out.print(f"  {file.path}", markup=False)
+    return 0
+
+
+async def _look(path: Path, config: IntakeConfig, folder: Path, meter: Meter, text: Translator) -> _Photos:
+    """The clean images of a zip, a folder or a single picture, as files in ``folder``; the same picture counts once."""
+    source = await asyncio.to_thread(_one_file, path, folder / "photos.zip")
+    images: dict[str, LocalImage] = {}
+    left_out: list[LeftOut] = []
+    total = 0
+    async with aclosing(Looker(config, folder / "scratch").look(source, path.name)) as outcomes:
+        async for outcome in outcomes:
+            match outcome:
+                case Overview():
+                    total = outcome.candidates
+                case LeftOut():
+                    left_out.append(outcome)
+                case CleanImage() if outcome.sha256 in images:
+                    left_out.append(LeftOut(outcome.name, Message("intake-duplicate")))
+                case CleanImage():
+                    kept = folder / f"{outcome.sha256}.webp"
+                    outcome.path.rename(kept)  # the looker would delete it
+                    images[outcome.sha256] = LocalImage(kept, outcome.name, outcome.caption)
+            meter.show(text("cli-train-looking"), len(images) + len(left_out), total)
+    # Decoders finish in any order; the same photos must make the same dataset.
+    return _Photos(tuple(sorted(images.values(), key=lambda image: (image.name, image.path.name))), tuple(left_out))
+
+
+def _one_file(path: Path, target: Path) -> Path:
+    """``path``, or its files as one zip: a folder is looked through exactly as what people send."""
+    if not path.is_dir():
+        return path
+    with zipfile.ZipFile(target, "w", zipfile.ZIP_STORED, strict_timestamps=False) as archive:
+        for file in sorted(path.rglob("*")):
+            if file.is_file():
+                archive.write(file, file.relative_to(path))
+    return target
+
+
+def _refuse_count(preset: Preset, count: int, text: Translator) -> None:
+    send = preset.send
+    if count < send.min_images:
+        kind, more = send.kind.get(text.language), send.min_images - count
+        raise CommandError(
+            "command-too-few", preset=preset.id, count=count, least=send.min_images, more=more, kind=kind
+        )
+    if count > send.max_images:
+        raise CommandError("command-too-many-images", preset=preset.id, count=count, most=send.max_images)
+
+
+def _show(event: wire.Event, meter: Meter, text: Translator) -> None:
+    match event:
+        case wire.Hello():
+            meter.show(text("cli-train-device", device=event.device_name))
+        case wire.Progress():
+            rate = text("cli-rate", rate=f"{event.rate:.2g}") if event.rate else ""
+            left = duration_left(event.eta_s, text) if event.eta_s is not None else ""
+            loss = text("cli-loss", loss=f"{event.loss[-1][1]:.4f}") if event.loss else ""
+            stage = text(f"card-stage-{event.stage}")
+            meter.show(stage, event.step, event.total_steps, details=(rate, left, loss))
+        case wire.Notice():
+            meter.print(text.text(event.message), "yellow")
+        case _:
+            pass

@@ -1,0 +1,286 @@
+"""Looks at everything lorabot needs on this host: what is there, what is missing, and how to mend it."""
+
+import asyncio
+import json
+import os
+import re
+import shutil
+import sys
+import tempfile
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Literal
+
+from lorabot.locale import Message, Param, UserError
+from lorabot.presets import BASES, DEFAULT_BASE, load_presets
+from lorabot.queue.blobs import open_blobs
+from lorabot.queue.database import parse_database_url, sqlite_file, without_password
+from lorabot.queue.embedded import EmbeddedValkey, ValkeyFailed
+from lorabot.queue.errors import StoreUnavailable
+from lorabot.queue.migrations import current, newest
+from lorabot.queue.redis import AWAY, connect
+from lorabot.settings import Settings
+from lorabot.supervisor import PortTaken, is_running, refuse_taken_port
+
+State = Literal["ok", "missing", "broken"]
+"""``missing`` is something that one can do without; only ``broken`` makes the doctor worried."""
+
+_TORCH_S = 120.0
+_SOME_DISK = 10 * 1024**3
+_LEAST_DISK = 1024**3
+_LEAST_GPU_FREE = 0.25
+_PACKAGES = {
+    "bot": ("aiohttp", "discord.py", "python-telegram-bot"),
+    "trainer": ("torch", "diffusers", "transformers", "peft", "open_clip_torch", "safetensors", "matplotlib"),
+}
+# The documented shapes: three base64url parts; the bot's number, a colon and 35 characters.
+_DISCORD_TOKEN = re.compile(r"[\w-]{18,}\.[\w-]{6,}\.[\w-]{25,}")
+_TELEGRAM_TOKEN = re.compile(r"\d{5,}:[\w-]{30,}")
+_ASK_TORCH = """
+import json, torch
+cards = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())] if torch.cuda.is_available() else []
+print(json.dumps({"version": torch.__version__, "cuda": torch.version.cuda, "cards": cards}))
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One line of the examination: ``what`` was looked at, ``found`` says how it is, ``mend`` what to do about it."""
+
+    what: str
+    state: State
+    found: Message
+    mend: Message | None = None
+
+
+async def examine(settings: Settings) -> AsyncIterator[Finding]:
+    """Look at one thing after the other. Never raises for what is broken: that is what it is for."""
+    yield _python()
+    for extra in _PACKAGES:
+        yield _packages(extra)
+    steps: tuple[Callable[[Settings], Awaitable[list[Finding]]], ...] = (
+        _torch_and_cards,
+        _redis,
+        _database,
+        _blobs,
+        _disk,
+        _web,
+        _tokens,
+        _bases,
+        _presets,
+    )
+    for step in steps:
+        for finding in await step(settings):
+            yield finding
+
+
+def _finding(what: str, state: State, found: str, mend: str | None = None, /, **params: Param) -> Finding:
+    return Finding(what, state, Message(found, params), Message(mend, params) if mend else None)
+
+
+def _python() -> Finding:
+    return _finding("python", "ok", "doctor-python", version=sys.version.split()[0], path=sys.executable)
+
+
+def _packages(extra: str) -> Finding:
+    found, absent = [], []
+    for name in _PACKAGES[extra]:
+        try:
+            found.append(f"{name} {version(name)}")
+        except PackageNotFoundError:
+            absent.append(name)
+    if absent:
+        return _finding(
+            extra, "missing", "doctor-packages-missing", "doctor-packages-mend", names=", ".join(absent), extra=extra
+        )
+    return _finding(extra, "ok", "doctor-packages", names=", ".join(found))
+
+
+async def _torch_and_cards(settings: Settings) -> list[Finding]:
+    from lorabot.trainer.devices import cards, holders_text
+
+    try:
+        version("torch")
+    except PackageNotFoundError:
+        return []  # said among the packages: a chat host needs none
+    torch = await _ask_torch()
+    if isinstance(torch, str):
+        return [_finding("torch", "broken", "doctor-torch-broken", "doctor-torch-mend", reason=torch)]
+    findings = [_finding("torch", "ok", "doctor-torch", version=str(torch["version"]), cuda=str(torch["cuda"] or "-"))]
+    seen = await asyncio.to_thread(cards)
+    wants_card = settings.trainer.device.startswith("cuda")
+    if not seen:
+        params: dict[str, Param] = {"device": settings.trainer.device}
+        if wants_card:
+            findings.append(_finding("gpu", "broken", "doctor-gpu-wanted", "doctor-gpu-wanted-mend", **params))
+        else:
+            findings.append(_finding("gpu", "missing", "doctor-gpu-none", "doctor-gpu-none-mend", **params))
+    elif not torch["cards"] and settings.trainer.device != "cpu":
+        findings.append(_finding("gpu", "broken", "doctor-gpu-unused", "doctor-gpu-unused-mend", name=seen[0].name))
+    for card in seen:
+        params = {
+            "index": card.index,
+            "name": card.name,
+            "free": f"{card.free / 1e9:.1f}",
+            "total": f"{card.total / 1e9:.1f}",
+            "holders": holders_text(card, os.getpid()) or "-",
+        }
+        scarce = card.free < _LEAST_GPU_FREE * card.total
+        mend = "doctor-gpu-full-mend" if scarce else None
+        findings.append(_finding("gpu", "missing" if scarce else "ok", "doctor-gpu", mend, **params))
+    return findings
+
+
+async def _ask_torch() -> dict[str, object] | str:
+    """What torch says of itself, or why it says nothing; in a child, since a broken one can take its process along."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", _ASK_TORCH, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
+    )
+    try:
+        out, err = await asyncio.wait_for(process.communicate(), _TORCH_S)
+    except TimeoutError:
+        process.kill()
+        await process.wait()
+        return f"no answer within {_TORCH_S:.0f} s"
+    if process.returncode != 0:
+        lines = err.decode(errors="replace").strip().splitlines()
+        return lines[-1] if lines else f"exit code {process.returncode}"
+    answer: dict[str, object] = json.loads(out.splitlines()[-1])
+    return answer
+
+
+async def _redis(settings: Settings) -> list[Finding]:
+    if settings.redis is None:
+        return [await _own_valkey(settings)]
+    where = without_password(settings.redis)
+    redis = connect(settings.redis, patient=False)
+    try:
+        server = await redis.info("server")
+    except AWAY as error:
+        reason = type(error).__name__
+        return [_finding("redis", "broken", "doctor-redis-away", "doctor-redis-mend", where=where, reason=reason)]
+    finally:
+        await redis.aclose(close_connection_pool=True)
+    release = str(server.get("valkey_version") or server.get("redis_version") or "?")
+    return [_finding("redis", "ok", "doctor-redis", where=where, version=release)]
+
+
+async def _own_valkey(settings: Settings) -> Finding:
+    if EmbeddedValkey(settings.data_dir).alive:
+        return _finding("redis", "ok", "doctor-valkey-runs")
+    with tempfile.TemporaryDirectory(prefix="lorabot-doctor-") as folder:
+        trial = EmbeddedValkey(Path(folder))
+        try:
+            await trial.start()
+            await trial.stop()
+        except ValkeyFailed as error:
+            return _finding("redis", "broken", "doctor-valkey-broken", "doctor-valkey-mend", reason=str(error))
+    return _finding("redis", "ok", "doctor-valkey")
+
+
+async def _database(settings: Settings) -> list[Finding]:
+    file = sqlite_file(parse_database_url(settings.database))
+    where = str(file) if file is not None else without_password(settings.database)
+    if file is not None and not file.exists():
+        return [_finding("database", "ok", "doctor-database-new", where=where)]
+    try:
+        has, wants = await current(settings.database), await asyncio.to_thread(newest)
+    except StoreUnavailable as error:
+        cause = error.__cause__
+        reason = type(cause).__name__ if cause else ""
+        return [
+            _finding("database", "broken", "doctor-database-away", "doctor-database-mend", where=where, reason=reason)
+        ]
+    if has == wants:
+        return [_finding("database", "ok", "doctor-database", where=where, version=wants)]
+    return [_finding("database", "ok", "doctor-database-older", where=where, version=has or "-", newest=wants)]
+
+
+async def _blobs(settings: Settings) -> list[Finding]:
+    where = without_password(settings.blobs).removeprefix("file://")
+    try:
+        await open_blobs(settings.blobs).check()
+    except (UserError, ValueError) as error:
+        cause = error.__cause__ or error
+        reason = str(cause).splitlines()[0][:200] if str(cause) else type(cause).__name__
+        return [_finding("blobs", "broken", "doctor-blobs-broken", "doctor-blobs-mend", where=where, reason=reason)]
+    return [_finding("blobs", "ok", "doctor-blobs", where=where)]
+
+
+async def _disk(settings: Settings) -> list[Finding]:
+    folder = settings.data_dir
+    while not folder.exists():
+        folder = folder.parent
+    if not os.access(folder, os.W_OK | os.X_OK):
+        return [_finding("disk", "broken", "doctor-disk-forbidden", "doctor-disk-forbidden-mend", folder=str(folder))]
+    free = shutil.disk_usage(folder).free
+    params: dict[str, Param] = {"folder": str(settings.data_dir), "free": f"{free / 1e9:.1f}"}
+    if free < _SOME_DISK:
+        state: State = "broken" if free < _LEAST_DISK else "missing"
+        return [_finding("disk", state, "doctor-disk", "doctor-disk-mend", **params)]
+    return [_finding("disk", "ok", "doctor-disk", **params)]
+
+
+async def _web(settings: Settings) -> list[Finding]:
+    web = settings.web
+    params: dict[str, Param] = {"host": web.host, "port": str(web.port)}
+    try:
+        from lorabot.bot.front_end import CannotStart
+        from lorabot.bot.web.guard import refuse_exposure
+    except ModuleNotFoundError:  # said among the packages: a GPU host serves no pages
+        return []
+    try:
+        refuse_exposure(web)
+    except CannotStart as error:
+        return [Finding("web", "broken", error.message)]
+    if is_running(settings.data_dir):
+        return [_finding("web", "ok", "doctor-web-runs", **params)]
+    try:
+        refuse_taken_port(web.host, web.port)
+    except PortTaken as error:
+        return [Finding("web", "broken", error.message, Message("doctor-web-mend"))]
+    return [_finding("web", "ok", "doctor-web", **params)]
+
+
+async def _tokens(settings: Settings) -> list[Finding]:
+    """Whether tokens are there and look like ones; they are never shown."""
+    found = []
+    for name, token, shape in (
+        ("discord", settings.discord.token, _DISCORD_TOKEN),
+        ("telegram", settings.telegram.token, _TELEGRAM_TOKEN),
+    ):
+        params: dict[str, Param] = {"setting": f"LORABOT_{name.upper()}__TOKEN"}
+        if token is None:
+            found.append(_finding(name, "missing", "doctor-token-missing", f"doctor-token-{name}", **params))
+        elif not shape.fullmatch(token.get_secret_value()):
+            found.append(_finding(name, "broken", "doctor-token-odd", f"doctor-token-{name}", **params))
+        else:
+            found.append(_finding(name, "ok", "doctor-token", **params))
+    return found
+
+
+async def _bases(settings: Settings) -> list[Finding]:
+    from lorabot.trainer.bases import base_folder
+
+    found = []
+    for base in BASES:
+        try:
+            folder = await asyncio.to_thread(base_folder, base)
+        except FileNotFoundError:
+            state: State = "broken" if base == DEFAULT_BASE else "missing"
+            found.append(_finding("base", state, "doctor-base-missing", "doctor-base-mend", base=base))
+        else:
+            size = sum(path.stat().st_size for path in folder.rglob("*.safetensors"))
+            found.append(_finding("base", "ok", "doctor-base", base=base, size=f"{size / 1e6:.0f}"))
+    return found
+
+
+async def _presets(settings: Settings) -> list[Finding]:
+    catalogue = await asyncio.to_thread(load_presets, settings.presets_dir)
+    found = [
+        _finding("presets", "broken", "doctor-preset-broken", "doctor-preset-mend", reason=str(broken))
+        for broken in catalogue.broken
+    ]
+    return [*found, _finding("presets", "ok", "doctor-presets", count=len(catalogue.presets))]
