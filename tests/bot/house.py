@@ -70,21 +70,27 @@ async def running_bot(
             started=address.set_result,
         )
     )
-    await asyncio.wait({serving, address}, return_when=asyncio.FIRST_COMPLETED)
-    if serving.done():
-        await serving
+    serving.add_done_callback(lambda task: address.done() or address.cancel())
     try:
-        yield House(await address, queue, folder)
+        yield House(await _unless_failed(address, serving), queue, folder)
     finally:
         stop.set()
         await serving
 
 
+async def _unless_failed(address: asyncio.Future[str], serving: asyncio.Task[None]) -> str:
+    try:
+        return await address
+    except asyncio.CancelledError:
+        await serving
+        raise
+
+
 async def claimed(queue: Queue) -> Lease:
     """The next job, as a worker gets it."""
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(20), queue.changes() as changes:
         while (lease := await queue.jobs.claim("tester")) is None:
-            await asyncio.sleep(0.02)
+            await changes.wait(0.1)
     return lease
 
 

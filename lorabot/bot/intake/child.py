@@ -11,7 +11,8 @@ from typing import Self
 from pydantic import ValidationError
 
 import lorabot
-from lorabot.bot.intake.protocol import Answer, Question, answer
+from lorabot.bot.intake.answers import Answer, answer
+from lorabot.bot.intake.questions import Question, write
 
 _ROOT = Path(lorabot.__file__).parent.parent
 _MOST_ANSWER_BYTES = 16 * 1024 * 1024  # a zip's list of names and captions
@@ -48,7 +49,7 @@ class Decoder:
         assert process.stdin is not None
         assert process.stdout is not None
         try:
-            process.stdin.write(asked.model_dump_json().encode() + b"\n")
+            process.stdin.write(write(asked))
             await process.stdin.drain()
             async with asyncio.timeout(seconds + (_START_SECONDS if fresh else 0)):
                 line = await process.stdout.readline()

@@ -5,13 +5,15 @@ import hashlib
 import tempfile
 from collections import deque
 from collections.abc import AsyncGenerator, Iterator
+from contextlib import aclosing
 from dataclasses import dataclass
 from pathlib import Path
 
 from lorabot.bot.config import IntakeConfig
+from lorabot.bot.intake.answers import Decoded, Found, Looked, Refusal
 from lorabot.bot.intake.child import Decoder, DecoderDied, DecoderSlow
 from lorabot.bot.intake.kinds import HEAD_BYTES, IMAGE_KINDS, Kind, kind_of
-from lorabot.bot.intake.protocol import Decode, Decoded, Found, Look, Looked, Refusal
+from lorabot.bot.intake.questions import Decode, Look
 from lorabot.locale import Message
 
 _LOOK_SECONDS = 60
@@ -75,8 +77,9 @@ class Looker:
             yield Overview(len(opened.found), opened.passed_over)
             for locked in opened.locked:
                 yield LeftOut(locked, Message("intake-locked"))
-            async for outcome in self._decode_all(path, name, opened.found, Path(folder)):
-                yield outcome
+            async with aclosing(self._decode_all(path, name, opened.found, Path(folder))) as outcomes:
+                async for outcome in outcomes:
+                    yield outcome
 
     async def _open(self, path: Path) -> Looked | Message:
         kind = await asyncio.to_thread(_kind, path)
@@ -86,7 +89,7 @@ class Looker:
             return Message(_USELESS.get(kind, "intake-not-a-zip"))
         config = self._config
         asked = Look(
-            path=path,
+            path=str(path),
             most_entries=config.max_zip_entries,
             most_bytes=config.max_unpacked_bytes,
             most_ratio=config.max_zip_ratio,
@@ -142,11 +145,11 @@ class Looker:
         shown = item.name or name
         target, thumb = stem.with_suffix(".webp"), stem.with_suffix(".thumb")
         asked = Decode(
-            path=path,
+            path=str(path),
             index=item.index,
-            scratch=stem.with_suffix(".raw"),
-            target=target,
-            thumb=thumb,
+            scratch=str(stem.with_suffix(".raw")),
+            target=str(target),
+            thumb=str(thumb),
             most_bytes=config.max_image_bytes,
             most_pixels=config.max_pixels,
             least_side=config.min_side,

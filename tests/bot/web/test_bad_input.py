@@ -5,6 +5,7 @@ import zipfile
 
 import aiohttp
 import pytest
+from yarl import URL
 
 from lorabot.bot.web.client import ChatClient, ChatError
 from lorabot.bot.web.wire import ShownLine
@@ -133,7 +134,7 @@ async def test_names_that_climb_out_of_the_zip_are_harmless(chat: ChatClient, ho
 
 async def test_an_upload_over_the_limit_is_refused_before_it_is_read(chat: ChatClient, house: House) -> None:
     """The server answers to the headers alone: not a byte of the body is ever sent."""
-    url = aiohttp.client.URL(house.url)
+    url = URL(house.url)
     cookies = "; ".join(f"{cookie.key}={cookie.value}" for cookie in chat.http.cookie_jar)
     request = (
         f"POST /api/uploads?name=big.zip HTTP/1.1\r\nHost: {url.host}:{url.port}\r\nCookie: {cookies}\r\n"

@@ -1,56 +1,30 @@
-"""What intake and the decoder's process say to each other, one JSON line each."""
+"""What the decoder's process answers, checked strictly: a file may have taken it over."""
 
-from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
+
+_Name = Annotated[str, Field(max_length=200)]
 
 
 class _Message(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class Look(_Message):
-    """What is in this zip?"""
-
-    op: Literal["look"] = "look"
-    path: Path
-    most_entries: int
-    most_bytes: int
-    most_ratio: float
-    seconds: int
-
-
-class Decode(_Message):
-    """Make a clean picture of the file, or of entry ``index`` of the zip. ``scratch`` is a file it may use."""
-
-    op: Literal["decode"] = "decode"
-    path: Path
-    index: int | None
-    scratch: Path
-    target: Path
-    thumb: Path
-    most_bytes: int
-    most_pixels: int
-    least_side: int
-    most_side: int
-    seconds: int
-
-
 class Found(_Message):
     """A file that may be a picture; ``index`` is None for one that is not in a zip."""
 
     index: int | None
-    name: str = Field(max_length=200)
+    name: _Name
     caption: str | None = Field(default=None, max_length=2000)
 
 
 class Looked(_Message):
-    """Answer to ``Look``."""
+    """Answer to ``Look``: what to decode, what is locked by a password, how much was passed over."""
 
     answer: Literal["looked"] = "looked"
     found: tuple[Found, ...]
-    locked: tuple[str, ...] = ()
+    locked: tuple[_Name, ...] = ()
     passed_over: int = 0
 
 
@@ -70,7 +44,5 @@ class Refusal(_Message):
     params: dict[str, int | str] = {}
 
 
-Question = Look | Decode
 Answer = Looked | Decoded | Refusal
-question: TypeAdapter[Question] = TypeAdapter(Annotated[Question, Field(discriminator="op")])
 answer: TypeAdapter[Answer] = TypeAdapter(Annotated[Answer, Field(discriminator="answer")])
