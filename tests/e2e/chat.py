@@ -62,7 +62,7 @@ async def running_bot(folder: Path) -> AsyncIterator[Bot]:
                     queue,
                     load_presets(None),
                     web=WebConfig(port=0, update_interval_s=0.1),
-                    intake=IntakeConfig(max_file_bytes=8_000_000),
+                    intake=IntakeConfig(max_file_bytes=1_000_000),
                     delivery=DeliveryConfig(poll_s=0.2),
                     secret=SecretStr("a secret of the tests"),
                     folder=folder / "uploads",

@@ -120,10 +120,10 @@ async def test_a_file_that_is_no_picture_is_named_and_the_good_ones_stay(bot: Bo
 
 async def test_a_file_over_the_limit_is_refused_before_it_is_sent(bot: Bot, browser: Browser) -> None:
     async with visiting(browser, bot) as visitor:
-        await visitor.drop("huge.zip", bytes(8_000_001), "application/zip")
+        await visitor.drop("huge.zip", bytes(1_000_001), "application/zip")
         upload = visitor.page.locator("#tray li.failed")
         await expect(upload).to_contain_text("huge.zip")
-        await expect(upload.get_by_role("alert")).to_contain_text("8 MB")
+        await expect(upload.get_by_role("alert")).to_contain_text("1 MB")
         await upload.get_by_role("button").last.click()
         await expect(visitor.page.locator("#tray")).to_be_hidden()
         await expect(visitor.page.locator("#empty")).to_be_visible()

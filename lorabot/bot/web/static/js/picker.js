@@ -28,6 +28,9 @@ export async function openPicker({ complete, say }) {
   options.querySelector(":checked")?.focus();
 }
 
+// A preset's hint is its title and its description.
 function option({ insert, label, hint }, checked) {
-  return el("label", {}, el("input", { type: "radio", name: "preset", value: insert, checked }), el("b", {}, label), el("span", {}, hint));
+  const [, title, description] = hint.match(/^(.+?): (.+)$/s) ?? [null, label, hint];
+  const name = el("b", {}, title, " ", el("code", {}, label));
+  return el("label", {}, el("input", { type: "radio", name: "preset", value: insert, checked }), name, el("span", {}, description));
 }

@@ -57,7 +57,8 @@ export function size(bytes) {
   const units = ["byte", "kilobyte", "megabyte", "gigabyte"];
   const power = Math.min(Math.floor(Math.log10(Math.max(bytes, 1)) / 3), 3);
   const value = bytes / 1000 ** power;
-  return number(value, { style: "unit", unit: units[power], maximumFractionDigits: value < 10 && power > 0 ? 1 : 0 });
+  const digits = value < 10 && power > 0 ? 1 : 0;
+  return number(value, { style: "unit", unit: units[power], unitDisplay: power ? "short" : "long", maximumFractionDigits: digits });
 }
 
 export const clock = (date) => date.toLocaleTimeString(language, { hour: "numeric", minute: "2-digit" });
