@@ -1,0 +1,137 @@
+"""kill -9 of any part at any stage of a running job: the job goes on from where it was and is delivered once."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from lorabot.bot.web.client import ChatClient, ChatError
+from lorabot.queue.model import Job, JobState, Stage
+from tests.bot.pictures import zip_of_photos
+from tests.chaos.house import PRESET, House, Part, free_port, looking_in, until, up
+
+pytestmark = pytest.mark.slow
+STAGES = (Stage.CAPTIONING, Stage.TRAINING, Stage.EXPORTING)
+
+
+@pytest.fixture(scope="module")
+def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
+    with up(tmp_path_factory.mktemp("house"), free_port()) as running:
+        yield running
+
+
+@asynccontextmanager
+async def visitor(house: House) -> AsyncIterator[ChatClient]:
+    """Someone who opens the chat page, as soon as it answers."""
+    async with asyncio.timeout(60):
+        while True:
+            try:
+                opened = ChatClient.open(house.url)
+                client = await opened.__aenter__()
+                break
+            except OSError:
+                await asyncio.sleep(0.2)
+    try:
+        yield client
+    finally:
+        await opened.__aexit__(None, None, None)
+
+
+async def a_job(client: ChatClient) -> str:
+    """Ask for a training; returns the job's id."""
+    await client.upload(zip_of_photos(12), "zuri.zip")
+    await client.until(lambda line: any(button.action.startswith("train") for button in line.buttons), 60)
+    await client.say(f"/train preset:{PRESET} trigger:zuri")
+    card = await client.until(lambda line: line.card is not None)
+    assert card.card is not None
+    return card.card.job
+
+
+async def back_again(client: ChatClient) -> None:
+    """Come back after the bot was away."""
+    async with asyncio.timeout(60):
+        while True:
+            await client.disconnect()
+            try:
+                await client.connect()
+                return
+            except (OSError, ChatError):
+                await asyncio.sleep(0.2)
+
+
+async def delivered_once(client: ChatClient) -> None:
+    """The conversation holds one card and one result, and the result's LoRA can be downloaded."""
+    await back_again(client)
+    result = await client.until(lambda line: line.kind == "result", 60)
+    await asyncio.sleep(1)
+    kinds = [line.kind for line in client.lines.values()]
+    assert (kinds.count("card"), kinds.count("result")) == (1, 1), kinds
+    lora = next(file for file in result.files if file.name.endswith(".safetensors"))
+    assert len(await client.fetch(lora.url)) == lora.size
+
+
+def has_reached(stage: Stage, job: Job) -> bool:
+    if job.state.final:
+        raise AssertionError(f"it ended before {stage} was seen: {job.state}, {job.failure}")
+    if job.progress is None or job.progress.stage is not stage:
+        return False
+    # In the middle of a training there is something to go on from.
+    return stage is not Stage.TRAINING or job.resume is not None
+
+
+@pytest.mark.parametrize("stage", STAGES)
+@pytest.mark.parametrize("part", ["engine", "trainer", "bot"])
+async def test_a_job_outlives_the_death_of_a_part(house: House, part: Part, stage: Stage) -> None:
+    async with visitor(house) as client, looking_in(house.folder) as queue:
+        job_id = await a_job(client)
+        before = await until(queue, job_id, lambda job: has_reached(stage, job))
+        house.kill(part)
+
+        if part == "bot":
+            after = await until(queue, job_id, lambda job: job.state.final)
+            assert after.attempt == 1, "the training went on as if nothing had been"
+        else:
+            again = await until(queue, job_id, lambda job: job.attempt == 2 and steps_done(job) > 0)
+            if before.resume is not None:
+                assert steps_done(again) >= before.resume.step, "it goes on from its last checkpoint"
+            after = await until(queue, job_id, lambda job: job.state.final)
+            assert after.attempt == 2
+        assert after.state is JobState.SUCCEEDED, after.failure
+        await delivered_once(client)
+
+
+def steps_done(job: Job) -> int:
+    return job.progress.step if job.progress is not None else 0
+
+
+async def test_a_job_outlives_the_death_of_the_whole_house(tmp_path: Path) -> None:
+    port = free_port()
+    with up(tmp_path, port) as house:
+        async with visitor(house) as client, looking_in(tmp_path) as queue:
+            job_id = await a_job(client)
+            await until(queue, job_id, lambda job: has_reached(Stage.TRAINING, job))
+            house.process.kill()
+            house.process.wait()
+            with up(tmp_path, port):
+                after = await until(queue, job_id, lambda job: job.state.final)
+                assert after.state is JobState.SUCCEEDED, after.failure
+                await delivered_once(client)
+
+
+async def test_stopping_the_house_saves_the_job_and_leaves_nothing_behind(tmp_path: Path) -> None:
+    port = free_port()
+    async with looking_in(tmp_path) as queue:
+        with up(tmp_path, port) as house:
+            async with visitor(house) as client:
+                job_id = await a_job(client)
+                await until(queue, job_id, lambda job: has_reached(Stage.TRAINING, job))
+                parts = house.processes()
+        stopped = await queue.jobs.get(job_id)
+        assert house.process.returncode == 0, house.log
+        assert stopped.state is JobState.QUEUED, "given back, to be gone on with"
+        assert stopped.resume is not None
+        assert stopped.crashes == 0
+        assert len(parts) >= 4, "Valkey, bot, trainer, engine"
+        assert [part for part in parts if part.is_running()] == []
