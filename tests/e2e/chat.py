@@ -47,7 +47,7 @@ class Bot:
 
 
 @asynccontextmanager
-async def running_bot(folder: Path) -> AsyncIterator[Bot]:
+async def running_bot(folder: Path, password: SecretStr | None = None) -> AsyncIterator[Bot]:
     """The bot as ``lorabot bot`` runs it, on embedded parts in ``folder``."""
     valkey = EmbeddedValkey(folder)
     await valkey.start()
@@ -61,7 +61,7 @@ async def running_bot(folder: Path) -> AsyncIterator[Bot]:
                 run_bot(
                     queue,
                     load_presets(None),
-                    web=WebConfig(port=0, update_interval_s=0.1),
+                    web=WebConfig(port=0, update_interval_s=0.1, password=password),
                     intake=IntakeConfig(max_file_bytes=1_000_000),
                     delivery=DeliveryConfig(poll_s=0.2),
                     secret=SecretStr("a secret of the tests"),

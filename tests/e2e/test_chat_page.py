@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 from playwright.async_api import Browser, Locator, Route, WebSocketRoute, expect
+from pydantic import SecretStr
 
 from lorabot.queue.model import Stage
 from tests.e2e.chat import Bot, Visitor, Worker, picture, running_bot, running_browser, visiting
@@ -186,6 +187,21 @@ async def test_the_picker_starts_a_training_without_typing_a_command(bot: Bot, b
         await expect(page.locator(".line.lorabot")).to_have_count(1)
 
 
+async def test_a_tab_that_is_faster_than_the_suggestions_still_completes(bot: Bot, browser: Browser) -> None:
+    async with visiting(browser, bot) as visitor:
+        page, box = visitor.page, visitor.page.locator("#say")
+        await expect(box).to_be_focused()
+        await page.keyboard.type("/tr")
+        await page.keyboard.press("Tab")
+        await expect(box).to_have_value("/train ")
+        await page.keyboard.type("trigger:zuri")
+        await expect(page.locator("#suggestions")).to_be_hidden()
+        await page.keyboard.press("Enter")
+        await expect(page.locator(".line.you .text")).to_have_text("/train trigger:zuri")
+        await page.keyboard.press("Tab")
+        await expect(box).not_to_be_focused()
+
+
 async def test_a_message_whose_receipt_was_lost_is_there_once(bot: Bot, browser: Browser) -> None:
     async with visiting(browser, bot) as visitor:
         page = visitor.page
@@ -259,6 +275,17 @@ async def test_a_chinese_browser_gets_a_chinese_page_and_may_choose_another(bot:
         await expect(page.locator("#empty h2")).not_to_have_text(chinese or "")
         await visitor.say("/help")
         await expect(page.locator(".line.lorabot .text")).to_contain_text("/train")
+
+
+async def test_a_password_is_asked_for_before_the_conversation_opens(browser: Browser, tmp_path: Path) -> None:
+    async with running_bot(tmp_path, SecretStr("open sesame")) as bot, await browser.new_page() as page:
+        await page.goto(bot.url)
+        for password in ("let me in", "open sesame"):
+            await expect(page.locator("#password")).to_be_focused()
+            await expect(page.get_by_role("alert")).to_have_text("" if password == "let me in" else re.compile("again"))
+            await page.keyboard.type(password)
+            await page.keyboard.press("Enter")
+        await expect(page.locator("body[data-connection=open] #empty")).to_be_visible()
 
 
 async def luminance(visitor: Visitor, selector: str, part: str) -> float:

@@ -13,7 +13,7 @@ export class Completion {
   #items = [];
   #active = -1;
   #chosen = false;
-  #asked = "";
+  #answered = "";
   #timer = 0;
 
   /** @param ask gives a promise of items ({insert, label, hint}) for a text. */
@@ -35,9 +35,11 @@ export class Completion {
 
   /** Handles a key of the box; true when it was for the popup. */
   key(event) {
-    if (event.key === "Tab" && !event.shiftKey && this.#popup.hidden && COMMAND.test(this.#typed)) {
-      this.#look();
-      return this.#typed !== this.#asked;
+    // Faster than the suggestions: the first one is taken when it comes. Once there are none, Tab goes on as always.
+    if (event.key === "Tab" && !event.shiftKey && COMMAND.test(this.#typed) && this.#answered !== this.#typed) {
+      clearTimeout(this.#timer);
+      this.#look(true);
+      return true;
     }
     if (this.#popup.hidden || event.shiftKey || event.isComposing) return false;
     if (event.key === "ArrowDown" || event.key === "ArrowUp") {
@@ -82,12 +84,13 @@ export class Completion {
     this.#timer = setTimeout(() => this.#look(), WAIT_MS);
   }
 
-  async #look() {
+  async #look(take = false) {
     const typed = this.#typed;
-    this.#asked = typed;
     const items = await this.#ask(typed);
     if (typed !== this.#typed || document.activeElement !== this.#box) return;
+    this.#answered = typed;
     this.#show(items.filter((item) => item.insert !== typed));
+    if (take && this.#items.length) this.#accept(0);
   }
 
   #show(items) {

@@ -90,6 +90,7 @@ export class Conversation {
   }
 
   toEnd(smooth = false) {
+    if (!find("empty").hidden) return;
     this.#follow = true;
     this.#newer.hidden = true;
     this.#scroller.scrollTo({ top: this.#scroller.scrollHeight, behavior: smooth ? "smooth" : "instant" });

@@ -49,6 +49,7 @@ const composer = new Composer({ say, complete: (text) => connection.complete(tex
 /** Says `text`. A /train waits for the photos that are still on their way: it is meant for them, too. */
 async function say(text) {
   const key = uniqueKey();
+  uploads.settle();
   if (uploads.busy && TRAIN.test(text)) {
     conversation.pend(key, text, t("page-waiting"));
     await uploads.idle();

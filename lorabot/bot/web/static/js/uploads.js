@@ -46,6 +46,11 @@ export class Uploads {
     return this.busy ? new Promise((resolve) => this.#whenIdle.push(resolve)) : Promise.resolve();
   }
 
+  /** Takes away what was said about the last files. */
+  settle() {
+    setText(this.#note, "");
+  }
+
   /** Uploads `files` as one batch. */
   add({ files, skipped }) {
     if (skipped.length) setText(this.#note, t("page-upload-skipped", { names: skipped.map((file) => file.name).join(", ") }));
