@@ -50,7 +50,7 @@ class Blobs:
         filename: str | None = None,
     ) -> None:
         """Store ``data`` under ``key``, at once or not at all. ``filename`` is what a presigned link saves it as."""
-        with _failures(key):
+        with _failures(None):
             attributes: Attributes = {}
             if isinstance(self._store, S3Store):
                 if content_type is not None:
@@ -134,12 +134,17 @@ class Blobs:
 
 
 @contextmanager
-def _failures(key: str) -> Iterator[None]:
+def _failures(reading: str | None) -> Iterator[None]:
+    """The store's errors as ours. ``reading`` is the key of a file that ought to be there; None when one is made."""
     try:
         yield
-    except (NotFoundError, FileNotFoundError):
-        raise BlobMissing(key) from None
-    except (BaseError, OSError) as error:
+    except (NotFoundError, FileNotFoundError) as error:
+        if reading is not None:
+            raise BlobMissing(reading) from None
+        if isinstance(error, NotFoundError):  # the bucket; the other is the file that was to be stored
+            raise BlobsUnavailable from error
+        raise
+    except BaseError as error:
         raise BlobsUnavailable from error
 
 

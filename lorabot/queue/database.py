@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote, urlsplit, urlunsplit
+from urllib.parse import quote
 
 from asyncpg.exceptions import InterfaceError, PostgresError
 from sqlalchemy import URL, Connection, event, func, make_url, select
@@ -24,8 +24,11 @@ _CONNECT_TIMEOUT_S = 5.0
 _COMMAND_TIMEOUT_S = 15.0
 # Primary result codes that say nothing about the statement: busy, locked, read-only, I/O error, full, can't open.
 _SQLITE_AWAY = {5, 6, 8, 10, 13, 14}
+_SQLITE_NOT_A_DATABASE = 26
 # SQLSTATE classes: connection exception, insufficient resources, operator intervention, system error.
 _POSTGRESQL_AWAY = ("08", "53", "57P", "58")
+# Invalid authorization, invalid catalog name.
+_POSTGRESQL_REFUSES = ("28", "3D")
 
 
 def parse_database_url(text: str) -> URL:
@@ -150,6 +153,8 @@ def outages() -> Iterator[None]:
         if is_away(error):
             _log.debug("the database is away: %s", type(error).__name__)
             raise StoreUnavailable from error
+        if (refusal := _refusal(error)) is not None:
+            raise BadUrl(f"the database can't be used: {refusal}") from None
         raise
 
 
@@ -167,8 +172,19 @@ def is_away(error: BaseException) -> bool:
     return isinstance(state, str) and state.startswith(_POSTGRESQL_AWAY)
 
 
+def _refusal(error: BaseException) -> str | None:
+    """What the database says when it is there but not for us: wrong password, no such database, not a database."""
+    if isinstance(error, DBAPIError):
+        return None if error.orig is None else _refusal(error.orig)
+    if isinstance(error, sqlite3.Error):
+        return str(error) if (getattr(error, "sqlite_errorcode", 0) & 0xFF) == _SQLITE_NOT_A_DATABASE else None
+    state = getattr(error, "sqlstate", None)
+    return str(error) if isinstance(state, str) and state.startswith(_POSTGRESQL_REFUSES) else None
+
+
 def without_password(url: str) -> str:
     """``url`` as it may stand in a log: no password, and no query, which may carry keys."""
-    parts = urlsplit(url)
-    host = parts.netloc.rpartition("@")
-    return urlunsplit((parts.scheme, f"{'***@' if host[1] else ''}{host[2]}", parts.path, "", ""))
+    scheme, colon, rest = url.partition("://")
+    place, slash, path = rest.partition("/")
+    secret, at, host = place.rpartition("@")
+    return f"{scheme}{colon}{'***@' if secret or at else ''}{host}{slash}{path}".partition("?")[0]

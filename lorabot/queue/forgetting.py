@@ -4,15 +4,16 @@ import asyncio
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from sqlalchemy import ColumnElement, delete, or_, select
+from sqlalchemy import ColumnElement, delete, or_, select, update
 
 from lorabot.queue.blobs import Blobs
 from lorabot.queue.database import Database
 from lorabot.queue.errors import AlreadyFinished, NoSuchJob
 from lorabot.queue.jobs import JobStore
 from lorabot.queue.keys import job_prefix, owner_prefix
-from lorabot.queue.tables import datasets, drafts, jobs, transcript
+from lorabot.queue.tables import datasets, drafts, events, jobs, switches, transcript
 
+SOMEBODY = "somebody"
 _LOOK_S = 0.2
 
 
@@ -55,6 +56,9 @@ async def forget(
         gone = await connection.execute(delete(jobs).where(jobs.c.owner == owner))
         await connection.execute(delete(datasets).where(datasets.c.owner == owner))
         await connection.execute(delete(drafts).where(drafts.c.owner == owner))
+        # What they did to others' jobs stays in the log, without them.
+        await connection.execute(update(events).where(events.c.actor == owner).values(actor=SOMEBODY))
+        await connection.execute(update(switches).where(switches.c.changed_by == owner).values(changed_by=SOMEBODY))
         lines = await connection.execute(delete(transcript).where(said))
     return Forgotten(gone.rowcount, files, lines.rowcount)
 

@@ -40,6 +40,6 @@ def resume_key(job_id: str, attempt: int, step: int) -> str:
 def safe_name(filename: str) -> str:
     """``filename`` as a key's last segment: plain characters as they are, a short hash where others were."""
     plain = re.sub(r"[^A-Za-z0-9._-]+", "_", filename).lstrip(".-")[-100:].lstrip(".-")
-    if plain == filename:
+    if plain == filename and plain:
         return plain
-    return f"{sha256(filename.encode()).hexdigest()[:8]}_{plain}"
+    return f"{sha256(filename.encode(errors='replace')).hexdigest()[:8]}_{plain}"

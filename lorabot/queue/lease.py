@@ -69,7 +69,7 @@ class Lease:
             raise CancelRequested(self.job.id)
 
     def show(self, progress: Progress) -> None:
-        """Have the next beat of ``kept`` write ``progress``; of several in between only the last is written."""
+        """Have the next beat of ``kept``, or the job's end, write ``progress``; of several only the last is written."""
         self._unseen = progress
 
     @asynccontextmanager
@@ -293,7 +293,8 @@ class Lease:
         message: Message | None = None,
     ) -> None:
         await journal.close_attempt(connection, self.job, ending or state.value, signature, message)
-        await journal.finish(connection, self.job, state, values, self.actor, message)
+        last = {} if self._unseen is None else {"progress": PROGRESS.write(presentable(self._unseen))}
+        await journal.finish(connection, self.job, state, {**last, **values}, self.actor, message)
 
     async def _put_back(
         self, connection: AsyncConnection, ending: str, signature: str | None, message: Message | None

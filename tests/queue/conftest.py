@@ -11,10 +11,11 @@ import pytest
 from lorabot.queue import Queue, QueueConfig, migrate, open_queue
 from lorabot.queue.embedded import EmbeddedValkey
 from lorabot.queue.keys import new_id
+from lorabot.queue.tables import metadata
 from tests.queue.servers import PostgreSQL
 
 # Short times, so that what takes seconds in service takes a moment here. The order of the times is the same.
-QUICK = QueueConfig(lease_s=1.0, heartbeat_s=0.1, reconcile_s=0.2, poll_s=0.05, shutdown_s=5.0, jobs_per_owner=1000)
+QUICK = QueueConfig(lease_s=2.0, heartbeat_s=0.1, reconcile_s=0.2, poll_s=0.05, shutdown_s=5.0, jobs_per_owner=1000)
 
 
 @pytest.fixture(scope="session")
@@ -50,11 +51,18 @@ def sqlite_url(sqlite_template: Path, tmp_path: Path) -> str:
     return f"sqlite:///{copy}"
 
 
+@pytest.fixture(scope="session")
+def postgresql_shared(postgresql: PostgreSQL, postgresql_template: str) -> str:
+    postgresql.sql(f"CREATE DATABASE shared TEMPLATE {postgresql_template}")
+    return "shared"
+
+
 @pytest.fixture
-def postgresql_url(postgresql: PostgreSQL, postgresql_template: str) -> str:
-    name = f"test_{new_id()}"
-    postgresql.sql(f"CREATE DATABASE {name} TEMPLATE {postgresql_template}")
-    return postgresql.url(name)
+def postgresql_url(postgresql: PostgreSQL, postgresql_shared: str) -> str:
+    # One database emptied for each test: making and removing hundreds of them takes longer than all tests.
+    tables = ", ".join(table.name for table in metadata.sorted_tables)
+    postgresql.sql(f"TRUNCATE {tables} RESTART IDENTITY", postgresql_shared)
+    return postgresql.url(postgresql_shared)
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
@@ -62,6 +70,18 @@ def database_url(request: pytest.FixtureRequest) -> str:
     """An empty, migrated database; every test that asks for it runs once on each kind."""
     url: str = request.getfixturevalue(f"{request.param}_url")
     return url
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def spoilable_url(request: pytest.FixtureRequest) -> str:
+    """The same for tests that change the tables themselves."""
+    if request.param == "sqlite":
+        url: str = request.getfixturevalue("sqlite_url")
+        return url
+    server: PostgreSQL = request.getfixturevalue("postgresql")
+    name = f"spoiled_{new_id()}"
+    server.sql(f"CREATE DATABASE {name} TEMPLATE {request.getfixturevalue('postgresql_template')}")
+    return server.url(name)
 
 
 @pytest.fixture

@@ -49,7 +49,6 @@ class PostgreSQL:
             "unix_socket_directories": "",
             "fsync": "off",
             "full_page_writes": "off",
-            "synchronous_commit": "off",
             "shared_buffers": "16MB",
             "max_connections": 60,
         }

@@ -2,15 +2,17 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 
 import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
 from lorabot.locale import Message
-from lorabot.queue import Lease, Queue
+from lorabot.queue import Lease, Queue, open_queue
 from lorabot.queue.errors import CancelRequested, LeaseLost
 from lorabot.queue.model import Artefact, JobState, Outcome, Progress, ResumePoint, Sample, Stage
+from tests.queue.conftest import QUICK
 from tests.queue.samples import lapse, submit
 
 BROKEN = Message("queue-crashed", {"id": "x"})
@@ -109,13 +111,16 @@ async def test_success_stores_the_outcome_and_the_news_of_it(queue: Queue) -> No
     assert [event.kind for event in await queue.jobs.events(job.id)] == ["submitted", "claimed", "succeeded"]
 
 
-async def test_an_end_whose_news_can_not_be_stored_does_not_happen(queue: Queue) -> None:
-    lease = await claimed(queue)
-    async with queue.database.write() as connection:
-        await connection.execute(text("DROP TABLE outbox"))
-    with pytest.raises(DBAPIError):
-        await lease.succeed(OUTCOME)
-    assert (await queue.jobs.get(lease.job.id)).state is JobState.RUNNING
+async def test_an_end_whose_news_can_not_be_stored_does_not_happen(
+    spoilable_url: str, no_redis: str, tmp_path: Path
+) -> None:
+    async with open_queue(QUICK, spoilable_url, no_redis, str(tmp_path / "blobs")) as queue:
+        lease = await claimed(queue)
+        async with queue.database.write() as connection:
+            await connection.execute(text("DROP TABLE outbox"))
+        with pytest.raises(DBAPIError):
+            await lease.succeed(OUTCOME)
+        assert (await queue.jobs.get(lease.job.id)).state is JobState.RUNNING
 
 
 async def test_failure_carries_its_reason(queue: Queue) -> None:
@@ -231,13 +236,15 @@ async def test_keeping_a_lease_writes_the_newest_progress(queue: Queue) -> None:
             lease.show(Progress(Stage.TRAINING, step, 4))
         assert await changes.wait(10) == {f"job:{lease.job.id}"}
         assert (await queue.jobs.get(lease.job.id)).progress == Progress(Stage.TRAINING, 4, 4)
+    lease.show(Progress(Stage.EXPORTING, 4, 4))
     await lease.succeed(OUTCOME)
+    assert (await queue.jobs.get(lease.job.id)).progress == Progress(Stage.EXPORTING, 4, 4)
 
 
 async def test_keeping_a_lease_outlasts_its_length(queue: Queue) -> None:
     lease = await claimed(queue)
     async with lease.kept():
-        await asyncio.sleep(queue.config.lease_s * 1.5)
+        await asyncio.sleep(queue.config.lease_s * 1.25)
         assert await queue.jobs.claim("w2") is None
     await lease.succeed(OUTCOME)
 

@@ -274,7 +274,7 @@ async def test_a_job_goes_on_when_postgresql_comes_back(
             await asyncio.to_thread(postgresql.stop)
             try:
                 # Longer than the lease: it lapses, and an idle worker stands by.
-                await asyncio.sleep(QUICK.lease_s * 2)
+                await asyncio.sleep(QUICK.lease_s * 1.25)
             finally:
                 await asyncio.to_thread(postgresql.start)
             go_on.set()
@@ -301,7 +301,7 @@ async def test_a_job_goes_on_when_sqlite_was_locked_for_longer_than_its_patience
             locker = database.Database(database.create_engine(database.parse_database_url(sqlite_url)))
             async with locker.write():
                 locked_out.set()
-                await asyncio.sleep(QUICK.lease_s * 1.5)
+                await asyncio.sleep(QUICK.lease_s * 1.25)
             await locker.close()
             ended = await until(queue, job.id, final)
     assert (ended.state, ended.attempt) == (JobState.SUCCEEDED, 1)

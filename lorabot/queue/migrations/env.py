@@ -9,5 +9,6 @@ context.configure(
     target_metadata=metadata,
     # SQLite changes a column by making the table anew.
     render_as_batch=True,
+    transactional_ddl=True,
 )
 context.run_migrations()

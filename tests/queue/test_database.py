@@ -1,0 +1,215 @@
+"""Where the database is, how it is reached, and how it gets its tables."""
+
+import asyncio
+import shutil
+import threading
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from sqlalchemy import Connection, select, text
+from sqlalchemy.exc import IntegrityError
+
+from lorabot.queue import Queue, migrate
+from lorabot.queue.clock import now, now_plus
+from lorabot.queue.database import Database, create_engine, is_away, parse_database_url, without_password
+from lorabot.queue.errors import BadUrl, NewerDatabase, StoreUnavailable
+from lorabot.queue.keys import new_id
+from lorabot.queue.migrations import current, newest
+from lorabot.queue.tables import UtcTime, metadata
+from tests.queue.samples import eventually, submit
+from tests.queue.servers import PostgreSQL, free_port
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def empty_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """A database without tables; in SQLite not even a file, nor its folder."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path}/new folder/100% new?#.sqlite3".replace("?", "%3F").replace("#", "%23")
+    server: PostgreSQL = request.getfixturevalue("postgresql")
+    name = f"test_{new_id()}"
+    server.sql(f"CREATE DATABASE {name}")
+    return server.url(name)
+
+
+def open_database(url: str) -> Database:
+    return Database(create_engine(parse_database_url(url)))
+
+
+@pytest.mark.parametrize(
+    ("given", "driver"),
+    [
+        ("postgresql://ann:pw@db.example/lora", "postgresql+asyncpg"),
+        ("postgres://ann:pw@db.example/lora", "postgresql+asyncpg"),
+        ("postgresql+psycopg://db.example/lora", "postgresql+asyncpg"),
+        ("sqlite:////var/lib/lorabot/db.sqlite3", "sqlite+aiosqlite"),
+        ("sqlite:///db.sqlite3", "sqlite+aiosqlite"),
+    ],
+)
+def test_a_database_url_gets_our_driver(given: str, driver: str) -> None:
+    assert parse_database_url(given).drivername == driver
+
+
+@pytest.mark.parametrize(
+    "given", ["mysql://ann:hunter2@db/x", "sqlite://", "sqlite:///:memory:", "hunter2", "", "a b://"]
+)
+def test_a_useless_database_url_is_refused_without_repeating_it(given: str) -> None:
+    with pytest.raises(BadUrl) as refused:
+        parse_database_url(given)
+    assert "hunter2" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("postgresql://ann:hunter2@db.example:5432/lora?password=hunter2", "postgresql://***@db.example:5432/lora"),
+        ("rediss://:hunter2@cache:6380/1", "rediss://***@cache:6380/1"),
+        ("sqlite:////data/db.sqlite3", "sqlite:////data/db.sqlite3"),
+        ("unix:///run/valkey.sock", "unix:///run/valkey.sock"),
+    ],
+)
+def test_urls_are_shown_without_their_secrets(url: str, shown: str) -> None:
+    assert without_password(url) == shown
+
+
+async def test_migrating_twice_and_from_several_processes_at_once_is_fine(empty_url: str) -> None:
+    await asyncio.gather(*(migrate(empty_url) for _ in range(4)))
+    await migrate(empty_url)
+    assert await current(empty_url) == newest()
+
+
+async def test_the_migrations_make_the_tables_that_the_code_expects(database_url: str) -> None:
+    def differences(connection: Connection) -> list[object]:
+        context = MigrationContext.configure(connection, opts={"compare_type": True})
+        found: list[object] = compare_metadata(context, metadata)
+        return found
+
+    database = open_database(database_url)
+    async with database.read() as connection:
+        found = await connection.run_sync(differences)
+    await database.close()
+    # A time is a plain integer in SQLite, which the comparison can't know.
+    real = [one for one in found if not (isinstance(one, list) and isinstance(one[0][-1], UtcTime))]
+    assert real == []
+
+
+async def test_a_database_of_a_newer_lorabot_is_left_alone(spoilable_url: str) -> None:
+    database = open_database(spoilable_url)
+    async with database.write() as connection:
+        await connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+    await database.close()
+    with pytest.raises(NewerDatabase):
+        await migrate(spoilable_url)
+
+
+async def test_the_databases_clock_is_read_as_aware_utc(queue: Queue) -> None:
+    async with queue.database.read() as connection:
+        here, later = (await connection.execute(select(now(), now_plus(1.5)))).one()
+    assert here.tzinfo is UTC
+    assert abs(datetime.now(UTC) - here) < timedelta(seconds=30)
+    assert later - here == timedelta(seconds=1.5)
+
+
+def test_a_time_without_a_zone_is_refused() -> None:
+    with pytest.raises(ValueError, match="time zone"):
+        UtcTime().process_bind_param(datetime(2026, 1, 1), create_engine(parse_database_url("sqlite:///x")).dialect)
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [
+        "UPDATE jobs SET state = 'running'",
+        "UPDATE jobs SET state = 'succeeded'",
+        "UPDATE jobs SET lease_until = created_at",
+        "UPDATE jobs SET state = 'lost'",
+        "UPDATE jobs SET dataset_id = 'none'",
+        "DELETE FROM datasets",
+    ],
+)
+async def test_the_database_itself_refuses_jobs_that_can_not_be(queue: Queue, broken: str) -> None:
+    await submit(queue)
+
+    async def write() -> None:
+        async with queue.database.write() as connection:
+            await connection.execute(text(broken))
+
+    with pytest.raises(IntegrityError):
+        await write()
+
+
+async def test_a_missing_sqlite_file_is_away_and_no_empty_one_takes_its_place(tmp_path: Path) -> None:
+    database = open_database(f"sqlite:///{tmp_path}/gone.sqlite3")
+
+    async def look() -> None:
+        async with database.read() as connection:
+            await connection.execute(text("SELECT 1"))
+
+    with pytest.raises(StoreUnavailable):
+        await look()
+    await database.close()
+    assert not (tmp_path / "gone.sqlite3").exists()
+
+    async def no_thread_left() -> bool:
+        return not any("connection_worker" in thread.name for thread in threading.enumerate())
+
+    await eventually(no_thread_left)
+
+
+async def test_an_unreachable_postgresql_is_away() -> None:
+    with pytest.raises(StoreUnavailable):
+        await migrate(f"postgresql://ann:hunter2@127.0.0.1:{free_port()}/lora")
+
+
+async def test_a_database_that_does_not_exist_is_a_wrong_url_not_an_outage(postgresql: PostgreSQL) -> None:
+    with pytest.raises(BadUrl, match="does not exist"):
+        await migrate(postgresql.url("nothere"))
+
+
+async def test_a_file_that_is_no_database_is_a_wrong_url_and_left_as_it_is(tmp_path: Path) -> None:
+    file = tmp_path / "photo.png"
+    file.write_bytes(b"\x89PNG" * 1000)
+    with pytest.raises(BadUrl, match="not a database"):
+        await migrate(f"sqlite:///{file}")
+    assert file.read_bytes() == b"\x89PNG" * 1000
+
+
+async def test_a_wrong_statement_is_not_mistaken_for_an_outage(queue: Queue) -> None:
+    async def ask() -> None:
+        async with queue.database.read() as connection:
+            await connection.execute(text("SELECT nothing FROM nowhere"))
+
+    with pytest.raises(Exception, match="nowhere") as wrong:
+        await ask()
+    assert not is_away(wrong.value)
+
+
+async def test_sqlite_keeps_its_write_ahead_log_and_its_references(sqlite_url: str) -> None:
+    database = open_database(sqlite_url)
+    async with database.read() as connection:
+        assert await connection.scalar(text("PRAGMA journal_mode")) == "wal"
+        assert await connection.scalar(text("PRAGMA foreign_keys")) == 1
+    await database.close()
+
+
+async def test_a_block_that_raises_leaves_no_trace(queue: Queue) -> None:
+    job = await submit(queue)
+
+    async def half() -> None:
+        async with queue.database.write() as connection:
+            await connection.execute(text("UPDATE jobs SET name = 'changed'"))
+            raise KeyError
+
+    with pytest.raises(KeyError):
+        await half()
+    assert await queue.jobs.get(job.id) == job
+
+
+async def test_a_relative_sqlite_path_is_one_below_the_working_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    await migrate("sqlite:///below/db.sqlite3")
+    assert (tmp_path / "below" / "db.sqlite3").exists()
+    shutil.rmtree(tmp_path / "below")
