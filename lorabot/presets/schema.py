@@ -137,6 +137,10 @@ class Group(_Strict):
         ge=0, le=1, description="Probability among the group's labels below which none of them is used."
     )
 
+    unsaid: tuple[Line, ...] = Field(
+        (), strict=False, description="Labels that win for `none of the others` and then stand in no caption."
+    )
+
     @field_validator("template")
     @classmethod
     def _holds_label(cls, template: str) -> str:
@@ -151,6 +155,15 @@ class Group(_Strict):
         if twice:
             raise ValueError(f"label given twice: {', '.join(twice)}")
         return labels
+
+    @model_validator(mode="after")
+    def _unsaid_are_labels(self) -> Self:
+        strange = [label for label in self.unsaid if label not in self.labels]
+        if strange:
+            raise ValueError(f"unsaid holds what is no label: {', '.join(strange)}")
+        if len(set(self.unsaid)) == len(self.labels):
+            raise ValueError("unsaid must leave a label that can be said")
+        return self
 
 
 class Vocabulary(_Strict):

@@ -9,6 +9,7 @@ from typing import Any, Generic, TypeVar
 
 import yaml
 from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
 
 Place = tuple[str | int, ...]
 """Where a value stands in the document: keys and list indexes from the root."""
@@ -56,10 +57,11 @@ class _Loader(yaml.SafeLoader):
 
 
 _Loader.yaml_implicit_resolvers = {
-    first: [pair for pair in pairs if pair[0] in {"tag:yaml.org,2002:null", "tag:yaml.org,2002:int"}]
+    first: [pair for pair in pairs if pair[0] == "tag:yaml.org,2002:null"]
     for first, pairs in yaml.SafeLoader.yaml_implicit_resolvers.items()
 }
 _Loader.add_implicit_resolver("tag:yaml.org,2002:bool", re.compile(r"^(true|false)$"), list("tf"))
+_Loader.add_implicit_resolver("tag:yaml.org,2002:int", re.compile(r"^[-+]?(0|[1-9]\d*)$"), list("-+0123456789"))
 _Loader.add_implicit_resolver(
     "tag:yaml.org,2002:float",
     re.compile(r"^[-+]?(\d+\.\d*([eE][-+]?\d+)?|\.\d+([eE][-+]?\d+)?|\d+[eE][-+]?\d+)$"),
@@ -75,25 +77,31 @@ def read(path: Path, model: type[_Model]) -> Source[_Model]:
         raise Broken((BrokenPreset(path, 0, "", f"is not UTF-8 text (byte {error.start})"),)) from error
     except OSError as error:
         raise Broken((BrokenPreset(path, 0, "", f"cannot be read: {error.strerror}"),)) from error
-    loader = _Loader(text)
+    lines: dict[Place, int] = {}
     try:
-        node = loader.get_single_node()
-        if node is None:
-            raise Broken((BrokenPreset(path, 0, "", "is empty"),))
-        lines: dict[Place, int] = {}
-        data = _Reader(path, loader, lines).value(node, (), ())
+        data = _parse(path, text, lines)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         reason = f"is not YAML: {error.problem or error.context}"
         raise Broken((BrokenPreset(path, mark.line + 1 if mark else 0, "", reason),)) from error
     except yaml.YAMLError as error:  # a control character: the only YAML error without a mark
         raise Broken((BrokenPreset(path, 0, "", f"is not YAML: {error}".splitlines()[0]),)) from error
-    finally:
-        loader.dispose()
     try:
         return Source(path, model.model_validate(data), lines)
     except ValidationError as error:
         raise Broken(tuple(_explain(path, lines, model, error))) from error
+
+
+def _parse(path: Path, text: str, lines: dict[Place, int]) -> Any:
+    """The plain values of a document; notes the line of each in ``lines``."""
+    loader = _Loader(text)
+    try:
+        node = loader.get_single_node()
+        if node is None:
+            raise Broken((BrokenPreset(path, 0, "", "is empty"),))
+        return _Reader(path, loader, lines).value(node, (), ())
+    finally:
+        loader.dispose()
 
 
 class _Reader:
@@ -112,7 +120,10 @@ class _Reader:
             return [self.value(item, (*place, index), (*above, node)) for index, item in enumerate(node.value)]
         if node.tag == "tag:yaml.org,2002:str":
             return node.value
-        return self._loader.construct_object(node)
+        try:
+            return self._loader.construct_object(node)
+        except ValueError as error:  # tagged as a number or a date, and none
+            raise Broken((_fault(self._path, self._lines, place, str(error)),)) from error
 
     def _mapping(self, node: yaml.MappingNode, place: Place, above: tuple[yaml.Node, ...]) -> dict[str, Any]:
         result: dict[str, Any] = {}
@@ -130,26 +141,42 @@ class _Reader:
 def _explain(
     path: Path, lines: Mapping[Place, int], model: type[BaseModel], error: ValidationError
 ) -> list[BrokenPreset]:
+    details = error.errors(include_url=False)
+    places: list[Place] = [tuple(part for part in detail["loc"] if part != "[key]") for detail in details]
+    meant = {
+        (*place[:-1], near)
+        for detail, place in zip(details, places, strict=True)
+        if detail["type"] == "extra_forbidden" and (near := _nearest(model, place)) is not None
+    }
     faults = []
-    for detail in error.errors(include_url=False):
-        place: Place = tuple(part for part in detail["loc"] if part != "[key]")
-        kind, message = detail["type"], detail["msg"]
-        if kind == "extra_forbidden":
-            reason = "is not a field"
-            known = _fields_at(model, place[:-1])
-            near = difflib.get_close_matches(str(place[-1]), known, n=1)
-            reason += f"; did you mean {near[0]}?" if near else f"; there are {', '.join(known)}" if known else ""
-        elif kind == "missing":
-            reason = "is missing"
-        elif kind == "value_error":
-            reason = str(detail["ctx"]["error"])
-        else:
-            reason = message[0].lower() + message[1:]
-            given = detail["input"]
-            if isinstance(given, str | int | float | bool | None):
-                reason += f", not {'null' if given is None else repr(given)[:80]}"
-        faults.append(_fault(path, lines, place, reason))
+    for detail, place in zip(details, places, strict=True):
+        if detail["type"] == "missing" and place in meant:
+            continue  # misspelt, which is said already
+        if any(other[: len(place)] == place and other != place for other in places):
+            continue  # a list that misses an item only because the item is faulty
+        faults.append(_fault(path, lines, place, _reason(detail, model, place)))
     return sorted(faults, key=lambda fault: fault.line)
+
+
+def _reason(detail: ErrorDetails, model: type[BaseModel], place: Place) -> str:
+    kind, message, given = detail["type"], detail["msg"], detail["input"]
+    if kind == "extra_forbidden":
+        near = _nearest(model, place)
+        return f"is not a field; did you mean {near}?" if near else "is not a field"
+    if kind == "missing":
+        return "is missing"
+    if kind == "value_error":
+        return str(detail["ctx"]["error"])
+    reason = message[0].lower() + message[1:]
+    if isinstance(given, str | int | float | bool | None):
+        reason += f", not {'null' if given is None else repr(given)[:80]}"
+    return reason
+
+
+def _nearest(model: type[BaseModel], place: Place) -> str | None:
+    """The field that the unknown one at ``place`` may have meant."""
+    near = difflib.get_close_matches(str(place[-1]), _fields_at(model, place[:-1]), n=1)
+    return near[0] if near else None
 
 
 def _fields_at(model: type[BaseModel], place: Place) -> list[str]:

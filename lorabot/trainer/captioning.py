@@ -75,9 +75,9 @@ def with_trigger(text: str, trigger: str) -> str:
 
 def compose(trigger: str, vocabulary: Vocabulary, labels: Sequence[Label]) -> str:
     """The trigger, then each group's label where its probability reaches the group's threshold."""
-    thresholds = {group.name: group.threshold for group in vocabulary.groups}
-    sure = [label.label for label in labels if label.probability >= thresholds[label.group]]
-    return ", ".join([trigger, *sure])
+    groups = {group.name: group for group in vocabulary.groups}
+    sure = [label for label in labels if label.probability >= groups[label.group].threshold]
+    return ", ".join([trigger, *(label.label for label in sure if label.label not in groups[label.group].unsaid)])
 
 
 def _classify(
