@@ -1,7 +1,7 @@
 """The real bot on loopback over the real queue, and a worker that is nothing but a lease."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from hashlib import sha256
@@ -127,3 +127,10 @@ async def finish(lease: Lease, queue: Queue, lora: bytes = b"weights") -> None:
         artefacts.append(Artefact(kind, filename, key, len(data), content_type, sha256(data).hexdigest()))
     summary = {"images": 12, "steps": 100, "seconds": 83.4, "first_validation": 0.21, "best_validation": 0.12}
     await lease.succeed(Outcome(tuple(artefacts), summary))
+
+
+async def eventually(holds: Callable[[], bool], timeout_s: float = 20) -> None:
+    """Wait until ``holds``, for what gives no sign: files that come and go."""
+    async with asyncio.timeout(timeout_s):
+        while not holds():  # noqa: ASYNC110
+            await asyncio.sleep(0.02)

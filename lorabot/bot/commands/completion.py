@@ -67,12 +67,13 @@ def _options(
     used = {OPTION_ALIASES.get(token.word, token.word.casefold()) for token in given if token.value is not None}
     bare = sum(token.value is None for token in given)
     open_options = [option for option in command.options if option not in used][bare:]
-    for option in open_options:
-        if option.startswith(word.casefold()):
-            yield Completion(f"{before}{option}:", f"{option}:", say(f"command-option-{option}"))
+    named = [option for option in open_options if option.startswith(word.casefold())]
+    for option in named:
+        yield Completion(f"{before}{option}:", f"{option}:", say(f"command-option-{option}"))
     if open_options and (word or len(command.options) == 1):
         for value, hint in _values(open_options[0], word, before, presets, jobs, say):
-            yield Completion(f"{before}{value} ", value, hint)
+            if not named or value.startswith(word.casefold()):
+                yield Completion(f"{before}{value} ", value, hint)
 
 
 def _values(

@@ -34,6 +34,7 @@ class ChatClient:
         self._closed = False
         self._completions: dict[int, asyncio.Future[list[dict[str, str]]]] = {}
         self.errors: list[str] = []
+        self.conversation = ""
         self.lines: dict[int, ShownLine] = {}
 
     @classmethod
@@ -178,6 +179,7 @@ class ChatClient:
         async with self._news:
             match message["type"]:
                 case "welcome":
+                    self.conversation = message["conversation"]
                     self.lines = {}
                     for line in message["lines"]:
                         self._take(line)

@@ -1,0 +1,62 @@
+"""Completion offers what may follow, and each offer taken is understood."""
+
+import pytest
+
+from lorabot.bot.commands import complete, parse
+from lorabot.bot.commands.vocabulary import COMMANDS
+from lorabot.locale import translator
+from lorabot.queue import Queue
+from tests.bot.house import PRESETS
+from tests.bot.platform import asked
+
+
+def inserts(text: str, language: str = "en") -> list[str]:
+    return [item.insert for item in complete(text, PRESETS, (), translator(language))]
+
+
+@pytest.mark.parametrize(
+    ("text", "offers"),
+    [
+        ("/tr", ["/train "]),
+        ("/ca", ["/cancel "]),
+        ("/trian", ["/train "]),
+        ("/train pre", ["/train preset:"]),
+        ("/train preset:an", ["/train preset:anime "]),
+        ("/train preset:animee", ["/train preset:anime "]),
+        (
+            "/train anime trigger:zuri base:sd",
+            ["/train anime trigger:zuri base:sd15 ", "/train anime trigger:zuri base:sdxl "],
+        ),
+        ("/训练 预设：anim", ["/训练 preset:anime "]),
+        ("/train nothing:x", []),
+        ("/nothing ", []),
+        ("hello", []),
+    ],
+)
+def test_what_may_follow_is_offered(text: str, offers: list[str]) -> None:
+    assert inserts(text) == offers
+
+
+def test_all_commands_are_offered_for_a_slash_and_all_presets_with_title_and_description() -> None:
+    assert [insert.strip() for insert in inserts("/")] == [f"/{name}" for name in COMMANDS]
+    found = complete("/train preset:", PRESETS, (), translator("zh-CN"))
+    assert [item.label for item in found] == list(PRESETS.presets)
+    anime = PRESETS.get("anime")
+    assert found[0].hint == f"{anime.title.zh}: {anime.description.zh}"
+
+
+def test_an_option_is_not_offered_twice() -> None:
+    assert "/train preset:anime preset:" not in inserts("/train preset:anime ")
+    assert "/train anime preset:" not in inserts("/train anime ")
+
+
+def test_a_trigger_word_is_suggested() -> None:
+    (insert,) = inserts("/train preset:anime trigger:")
+    assert parse(insert, PRESETS)
+
+
+async def test_own_jobs_are_offered_to_be_cancelled_by_id_and_by_name(queue: Queue) -> None:
+    job = await asked(queue)
+    for text in ("/cancel job:", "/cancel job:zu", "/cancel "):
+        found = complete(text, PRESETS, [job], translator("en"))
+        assert [item.label for item in found if item.label == job.id] == [job.id]

@@ -1,0 +1,90 @@
+"""What people type is understood, in English and in Chinese, and what is not is answered with what was meant."""
+
+import pytest
+
+from lorabot.bot.commands import parse, parse_action
+from lorabot.bot.commands.errors import CommandError
+from lorabot.bot.commands.requests import Cancel, Clear, Help, Jobs, Presets, Request, Status, Train
+from lorabot.locale import UserError
+from tests.bot.house import PRESETS
+
+
+@pytest.mark.parametrize(
+    ("text", "request_"),
+    [
+        ("/train preset:anime trigger:zuri", Train("anime", "zuri")),
+        ("/train anime zuri", Train("anime", "zuri")),
+        ("/train trigger:zuri anime", Train("anime", "zuri")),
+        ("/train anime trigger:zuri sdxl", Train("anime", "zuri", "sdxl")),
+        ("/train anime zuri name:my-zuri seed:7", Train("anime", "zuri", name="my-zuri", seed="7")),
+        ("/train preset: anime  trigger:  zuri", Train("anime", "zuri")),
+        ("/train preset=anime, trigger=zuri", Train("anime", "zuri")),
+        ('/train preset:"anime" trigger:"zuri"', Train("anime", "zuri")),
+        ('/train anime "two words', Train("anime", "two words")),
+        ("/TRAIN Preset:anime TRIGGER:zuri", Train("anime", "zuri")),
+        ("/train@lorabot_bot anime zuri", Train("anime", "zuri")),
+        ("train anime zuri", Train("anime", "zuri")),
+        ("  /train  ", Train()),
+        ("／train preset：anime trigger：zuri", Train("anime", "zuri")),
+        ("/训练 预设：“anime”，触发词：“zuri”", Train("anime", "zuri")),
+        ("/训练 anime zuri 名称:xiao", Train("anime", "zuri", name="xiao")),
+        ("/train\u3000anime\u3000zuri", Train("anime", "zuri")),
+        ("/status", Status()),
+        ("/status job:abc", Status("abc")),
+        ("/jobs", Jobs()),
+        ("/取消 abc", Cancel("abc")),
+        ("/presets anime", Presets("anime")),
+        ("/clear", Clear()),
+        ("/帮助", Help()),
+        ("/start", Help()),
+    ],
+)
+def test_a_command_is_understood(text: str, request_: Request) -> None:
+    assert parse(text, PRESETS) == request_
+
+
+@pytest.mark.parametrize(
+    ("text", "code", "params"),
+    [
+        ("/trian anime", "command-unknown-near", {"command": "trian", "nearest": "train"}),
+        ("/xyzzy", "command-unknown", {"command": "xyzzy"}),
+        ("/", "command-unknown", {"command": ""}),
+        ("good morning", "command-just-talk", {}),
+        ("", "command-just-talk", {}),
+        (
+            "/train presett:anime",
+            "command-option-unknown-near",
+            {"command": "train", "option": "presett", "nearest": "preset"},
+        ),
+        ("/train anime a b c d e", "command-too-many", {"command": "train", "word": "e"}),
+        ("/train preset:anime preset:pet", "command-option-twice", {"option": "preset"}),
+        ("/train preset:", "command-option-empty", {"option": "preset"}),
+        ("/clear all", "command-no-options", {"command": "clear"}),
+        ("/clear what:all", "command-no-options", {"command": "clear"}),
+        ("/train animee", "preset-unknown", {"preset": "animee", "nearest": "anime"}),
+    ],
+)
+def test_what_is_wrong_is_named(text: str, code: str, params: dict[str, str]) -> None:
+    with pytest.raises(UserError) as caught:
+        parse(text, PRESETS)
+    assert caught.value.message.code == code
+    assert caught.value.message.params == params
+
+
+@pytest.mark.parametrize(
+    ("action", "request_"),
+    [
+        ("cancel:abc", Cancel("abc")),
+        ("train:anime", Train("anime")),
+        ("train:anime:zuri", Train("anime", "zuri")),
+        ("jobs", Jobs()),
+    ],
+)
+def test_a_button_asks_what_a_command_asks(action: str, request_: Request) -> None:
+    assert parse_action(action) == request_
+
+
+@pytest.mark.parametrize("action", ["", "explode:abc", "jobs:1", "cancel:a:b"])
+def test_a_button_of_another_version_is_answered_kindly(action: str) -> None:
+    with pytest.raises(CommandError, match="command-old-button"):
+        parse_action(action)

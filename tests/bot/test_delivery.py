@@ -1,0 +1,162 @@
+"""News of jobs reach their conversation: progress throttled, ends for certain, nothing twice, whatever fails."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from itertools import pairwise
+from pathlib import Path
+
+from lorabot.bot.delivery import Delivery
+from lorabot.bot.front_end import TryLater, Unreachable
+from lorabot.bot.web.client import ChatClient
+from lorabot.locale import Message
+from lorabot.queue import Queue
+from tests.bot.house import DELIVERY, claimed, finish, running_bot, show
+from tests.bot.pictures import zip_of_photos
+from tests.bot.platform import Platform, asked
+
+
+@asynccontextmanager
+async def delivering(queue: Queue, platform: Platform) -> AsyncIterator[None]:
+    stop = asyncio.Event()
+    running = asyncio.create_task(Delivery(queue, platform, DELIVERY).run(stop))
+    try:
+        yield
+    finally:
+        stop.set()
+        await running
+
+
+async def test_one_card_follows_the_job_and_the_result_comes_once(queue: Queue) -> None:
+    platform = Platform()
+    job = await asked(queue)
+    async with delivering(queue, platform):
+        await platform.until(lambda: len(platform.cards) == 1)
+        lease = await claimed(queue)
+        await show(lease, queue, 10)
+        await platform.until(lambda: platform.cards[-1][1].step == 10)
+        await finish(lease, queue)
+        await platform.until(lambda: len(platform.posts) == 1 and platform.cards[-1][1].final)
+    refs = [ref for _, _, ref in platform.cards]
+    assert refs == [None] + ["message 1"] * (len(refs) - 1)
+    channel, _, reply = platform.posts[0]
+    assert channel == job.address.channel
+    assert [file.filename for file in reply.files] == ["zuri.safetensors", "report.md"]
+    async with delivering(queue, platform):
+        await asyncio.sleep(3 * DELIVERY.poll_s)
+    assert len(platform.posts) == 1
+
+
+async def test_progress_is_throttled_and_the_last_state_always_shown(queue: Queue) -> None:
+    platform = Platform(interval_s=3600)
+    await asked(queue)
+    async with delivering(queue, platform):
+        await platform.until(lambda: len(platform.cards) == 1)
+        lease = await claimed(queue)
+        for step in range(5):
+            await show(lease, queue, step)
+        await finish(lease, queue)
+        await platform.until(lambda: platform.cards[-1][1].final)
+    assert [card.state for _, card, _ in platform.cards] == ["queued", "succeeded"]
+
+
+async def test_a_card_that_would_look_the_same_is_not_sent(queue: Queue) -> None:
+    platform = Platform()
+    await asked(queue)
+    async with delivering(queue, platform):
+        await platform.until(lambda: len(platform.cards) == 1)
+        lease = await claimed(queue)
+        await show(lease, queue, 10)
+        await platform.until(lambda: platform.cards[-1][1].step == 10)
+        await show(lease, queue, 10)
+        await finish(lease, queue)
+        await platform.until(lambda: platform.cards[-1][1].final)
+    shown = [card for _, card, _ in platform.cards]
+    assert all(before != after for before, after in pairwise(shown))
+
+
+async def test_a_result_that_the_platform_refuses_is_tried_again_until_it_is_there(queue: Queue) -> None:
+    platform = Platform()
+    await asked(queue)
+    lease = await claimed(queue)
+    await finish(lease, queue)
+    platform.trouble = lambda channel: ConnectionError("no") if platform.tries <= 5 else None
+    async with delivering(queue, platform):
+        await platform.until(lambda: len(platform.posts) == 1 and len(platform.cards) == 1)
+        await asyncio.sleep(3 * DELIVERY.poll_s)
+    assert len(platform.posts) == 1
+
+
+async def test_one_conversation_in_trouble_holds_up_no_other(queue: Queue) -> None:
+    platform = Platform()
+    platform.trouble = lambda channel: RuntimeError("broken") if channel == "bad" else None
+    for channel in ("bad", "good"):
+        await asked(queue, channel)
+        await finish(await claimed(queue), queue)
+    async with delivering(queue, platform):
+        await platform.until(lambda: len(platform.posts) == 1)
+    assert [channel for channel, _, _ in platform.posts] == ["good"]
+    assert [entry.address.channel for entry in await queue.outbox.pending()] in ([], ["bad"])
+
+
+async def test_a_platform_that_asks_to_wait_is_left_alone_that_long(queue: Queue) -> None:
+    platform = Platform()
+    await asked(queue)
+    await finish(await claimed(queue), queue)
+    platform.trouble = lambda channel: TryLater(3600)
+    async with delivering(queue, platform):
+        await platform.until(lambda: platform.tries == 2)  # the card and the result
+        await asyncio.sleep(5 * DELIVERY.poll_s)
+    assert platform.tries == 2
+
+
+async def test_a_conversation_that_is_gone_is_given_up(queue: Queue) -> None:
+    platform = Platform()
+    await asked(queue)
+    await finish(await claimed(queue), queue)
+    platform.trouble = lambda channel: Unreachable("the person blocked us")
+    async with delivering(queue, platform):
+        await platform.until(lambda: platform.tries == 2)
+        await asyncio.sleep(3 * DELIVERY.poll_s)
+    assert platform.tries == 2
+    assert await queue.outbox.pending() == []
+
+
+async def test_a_notice_of_the_trainer_is_told_in_the_language_of_the_job(queue: Queue) -> None:
+    platform = Platform()
+    await asked(queue, language="zh-CN")
+    lease = await claimed(queue)
+    await lease.notice(Message("queue-no-draft"))
+    async with delivering(queue, platform):
+        await platform.until(lambda: len(platform.posts) == 1)
+    assert platform.posts[0][2].text.startswith("`zuri`：")
+
+
+async def test_why_a_job_failed_is_told(queue: Queue) -> None:
+    platform = Platform()
+    await asked(queue)
+    lease = await claimed(queue)
+    await lease.fail(Message("queue-no-draft"))
+    async with delivering(queue, platform):
+        await platform.until(lambda: len(platform.posts) == 1 and len(platform.cards) == 1)
+    assert "`zuri` failed. There are no photos to train on yet." in platform.posts[0][2].text
+    assert platform.cards[0][1].note.startswith("There are no photos")
+
+
+async def test_a_failing_front_end_is_started_again_and_stops_no_other(queue: Queue, tmp_path: Path) -> None:
+    platform = Platform()
+    platform.breaks_down = True
+    platform.trouble = lambda channel: RuntimeError("broken")
+    await asked(queue)
+    async with (
+        running_bot(queue, tmp_path, front_ends=[platform]) as house,
+        ChatClient.open(house.url) as chat,
+    ):
+        await finish(await claimed(queue), queue)
+        await chat.upload(zip_of_photos(12), "photos.zip")
+        await chat.ask("/train anime zuri")
+        await finish(await claimed(queue), queue)
+        await chat.until(lambda line: line.kind == "result")
+        platform.trouble = lambda channel: None
+        await platform.until(lambda: len(platform.posts) == 1)
+        assert platform.runs >= 2
