@@ -19,6 +19,7 @@ from lorabot.queue.errors import CancelRequested, LeaseLost, StoreUnavailable
 from lorabot.queue.model import Job, JobState, Outcome, Progress, ResumePoint
 from lorabot.queue.payload import MESSAGE, OUTCOME, PROGRESS, RESUME, presentable
 from lorabot.queue.tables import attempts, jobs
+from lorabot.queue.tasks import end
 
 T = TypeVar("T")
 _log = logging.getLogger(__name__)
@@ -112,8 +113,7 @@ class Lease:
                 task.uncancel()
                 raise verdict
         finally:
-            keeper.cancel()
-            await asyncio.wait([keeper])
+            await end(keeper)
 
     async def checkpoint(self, point: ResumePoint) -> None:
         """Say where the next attempt would go on."""

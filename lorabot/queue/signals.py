@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager, suppress
 from arq.connections import ArqRedis
 
 from lorabot.queue.redis import AWAY
+from lorabot.queue.tasks import end
 from lorabot.queue.tickets import Tickets
 
 CHANNEL = "lorabot:changes"
@@ -87,9 +88,7 @@ class Signals:
         finally:
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._outgoing.join(), _FLUSH_S)
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+            await end(*tasks)
 
     def _spread(self, topic: str) -> None:
         for listener in self._listeners:

@@ -17,6 +17,7 @@ from lorabot.queue.reconciler import run_reconciler
 from lorabot.queue.redis import AWAY, deserialize, serialize
 from lorabot.queue.service import Queue
 from lorabot.queue.signals import TICKET
+from lorabot.queue.tasks import end
 from lorabot.queue.tickets import FUNCTION
 
 T = TypeVar("T")
@@ -100,8 +101,7 @@ class LeasedWorker(Worker):
         """Stop taking tickets, cancel what runs, and wait for it to put its job back."""
         self.allow_pick_jobs = False
         if self.main_task is not None:
-            self.main_task.cancel()
-            await asyncio.wait([self.main_task])
+            await end(self.main_task)
         running = [task for task in self.tasks.values() if not task.done()]
         for task in running:
             task.cancel()
@@ -123,28 +123,32 @@ async def run_worker(queue: Queue, handle: Handle, worker_name: str, stop: async
     """
 
     async def ticket() -> None:
+        if stop.is_set():
+            raise asyncio.CancelledError  # leaves the ticket to others
         lease = await _claim(queue, worker_name)
         if lease is not None:
             _log.info("job %s: attempt %d begins", lease.job.id, lease.attempt)
             await _work(lease, handle)
 
     worker = LeasedWorker(queue, worker_name, ticket)
-    parts = [
+    parts: list[asyncio.Task[None]] = [
         asyncio.create_task(worker.async_run(), name="worker"),
         asyncio.create_task(worker.renew(), name="renewal"),
         asyncio.create_task(run_reconciler(queue, stop), name="reconciler"),
-        asyncio.create_task(stop.wait(), name="stop"),
+        asyncio.create_task(_until(stop), name="stop"),
     ]
     try:
         await asyncio.wait(parts, return_when=asyncio.FIRST_COMPLETED)
     finally:
         await worker.halt()
-        for part in parts:
-            part.cancel()
-        endings = await asyncio.gather(*parts, return_exceptions=True)
-    for ending in endings:
-        if isinstance(ending, Exception):
-            raise ending
+        await end(*parts)
+    for part in parts:
+        if not part.cancelled() and (error := part.exception()) is not None:
+            raise error
+
+
+async def _until(event: asyncio.Event) -> None:
+    await event.wait()
 
 
 async def _claim(queue: Queue, worker_name: str) -> Lease | None:

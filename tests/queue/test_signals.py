@@ -1,5 +1,6 @@
 """Wake-ups between processes, that may be lost, and never cost anything when they are."""
 
+import asyncio
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -79,3 +80,12 @@ def test_a_useless_redis_url_is_refused_without_repeating_it(url: str) -> None:
 def test_all_kinds_of_redis_urls_are_understood() -> None:
     for url in ("redis://localhost:6380/2", "rediss://user:pw@host/0", "unix:///run/valkey.sock?db=1"):
         connect(url, patient=True)
+
+
+async def test_a_queue_that_is_left_right_after_it_was_opened_does_not_hang(
+    sqlite_url: str, valkey: EmbeddedValkey, tmp_path: Path
+) -> None:
+    for turns in range(16):
+        async with asyncio.timeout(10), open_queue(QUICK, sqlite_url, valkey.url, str(tmp_path / "blobs")):
+            for _ in range(turns):
+                await asyncio.sleep(0)
