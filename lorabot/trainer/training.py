@@ -3,7 +3,7 @@
 import math
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -87,6 +87,7 @@ def train(setup: Setup, course: Course, moments: Moments | None, watch: Watch) -
             if course.step >= plan.steps:
                 if begun_at < plan.steps:
                     watch.save(course, _moments(optimiser, trained))
+                watch.progress(course, _rate(durations))
                 return course
             if course.step and watch.saving_due():
                 watch.save(course, _moments(optimiser, trained))
@@ -96,7 +97,7 @@ def train(setup: Setup, course: Course, moments: Moments | None, watch: Watch) -
             watch.timed("training", durations[-1])
             if course.skipped_in_a_row() >= _MOST_SKIPPED:
                 raise NotFinite(course.step, course.skipped)
-            watch.progress(course, len(durations) / sum(durations))
+            watch.progress(course, _rate(durations))
     except Suspended:
         if course.step:
             watch.save(course, _moments(optimiser, trained))
@@ -109,6 +110,10 @@ def learning_rate(plan: Plan, step: int) -> float:
         return plan.learning_rate * (step + 1) / plan.warmup_steps
     share = (step - plan.warmup_steps) / (plan.steps - plan.warmup_steps)
     return plan.learning_rate * 0.5 * (1 + math.cos(math.pi * share))
+
+
+def _rate(durations: Sequence[float]) -> float | None:
+    return len(durations) / sum(durations) if durations else None
 
 
 def _step(setup: Setup, step: int, optimiser: torch.optim.AdamW, process: Schedule) -> float | None:

@@ -1,0 +1,203 @@
+"""The daemon on a real queue, with the real engine: jobs go on whatever dies, and are delivered once."""
+
+import asyncio
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from hashlib import sha256
+from pathlib import Path
+
+import pytest
+from PIL import Image as Pillow
+
+from lorabot.queue import Queue, QueueConfig, migrate, open_queue
+from lorabot.queue.embedded import EmbeddedValkey
+from lorabot.queue.keys import image_key, job_prefix
+from lorabot.queue.model import Address, Image, Job, JobState, NewJob, Stage
+from lorabot.trainer.config import TrainerConfig
+from lorabot.trainer.daemon import run_trainer
+from lorabot.trainer.workspace import sweep, workspace
+from tests.trainer.conftest import QUICK, draw_images, tiny_preset, vocabulary
+
+QUEUE = QueueConfig(lease_s=2.0, heartbeat_s=0.1, reconcile_s=0.2, poll_s=0.05, shutdown_s=60.0, jobs_per_owner=9)
+SAVING = QUICK.model_copy(update={"checkpoint_s": 0})
+OWNER = "web:ann"
+ADDRESS = Address("web", "conversation")
+
+
+@pytest.fixture
+async def queue(tmp_path: Path) -> AsyncIterator[Queue]:
+    url = f"sqlite:///{tmp_path}/lorabot.sqlite3"
+    await migrate(url)
+    valkey = EmbeddedValkey(tmp_path)
+    await valkey.start()
+    try:
+        async with open_queue(QUEUE, url, valkey.url, str(tmp_path / "blobs")) as opened:
+            yield opened
+    finally:
+        await valkey.stop()
+
+
+async def submit(queue: Queue, folder: Path, count: int = 10, **recipe: object) -> Job:
+    """A job with real images in the blobs."""
+    images = []
+    for drawn in draw_images(folder, count):
+        content = drawn.path.read_bytes()
+        digest = sha256(content).hexdigest()
+        key = image_key(OWNER, digest)
+        await queue.blobs.put(key, content)
+        with Pillow.open(drawn.path) as picture:
+            images.append(Image(drawn.name, key, digest, *picture.size, len(content), drawn.caption))
+    await queue.drafts.add(OWNER, ADDRESS, images)
+    dataset = await queue.drafts.seal(OWNER, ADDRESS)
+    return await queue.jobs.submit(
+        NewJob(
+            name="zuri",
+            owner=OWNER,
+            address=ADDRESS,
+            language="zh-CN",
+            preset=json.loads(tiny_preset(**recipe).model_dump_json()),
+            vocabulary=json.loads(vocabulary().model_dump_json()),
+            trigger="zuri",
+            base="demo",
+            dataset_id=dataset.id,
+            seed=7,
+        )
+    )
+
+
+@asynccontextmanager
+async def trainer(queue: Queue, data_dir: Path, config: TrainerConfig = SAVING) -> AsyncIterator[None]:
+    stop = asyncio.Event()
+    task = asyncio.create_task(run_trainer(queue, config, data_dir, stop, worker="worker"))
+    try:
+        yield
+    finally:
+        stop.set()
+        await task
+
+
+async def until(queue: Queue, job: Job, condition: Callable[[Job], bool], timeout_s: float = 200.0) -> Job:
+    async with asyncio.timeout(timeout_s):
+        async with queue.changes(f"job:{job.id}") as changes:
+            while not condition(now := await queue.jobs.get(job.id)):
+                await changes.wait(0.2)
+            return now
+
+
+def trains_at(step: int) -> Callable[[Job], bool]:
+    def reached(job: Job) -> bool:
+        return job.progress is not None and job.progress.step >= step and job.resume is not None
+
+    return reached
+
+
+def final(job: Job) -> bool:
+    return job.state.final
+
+
+def engine_pid() -> int:
+    """The engine below this process."""
+    import psutil
+
+    engines = [
+        child.pid
+        for child in psutil.Process().children()
+        if child.status() != psutil.STATUS_ZOMBIE and "lorabot.trainer.engine" in child.cmdline()
+    ]
+    assert len(engines) == 1
+    return engines[0]
+
+
+@pytest.mark.slow
+async def test_a_job_survives_the_engines_death_and_is_delivered_once(queue: Queue, tmp_path: Path) -> None:
+    job = await submit(queue, tmp_path / "images", views=40)
+    async with trainer(queue, tmp_path):
+        first = await until(queue, job, trains_at(3))
+        assert first.attempt == 1
+        assert first.resume is not None
+        os.kill(engine_pid(), signal.SIGKILL)
+        done = await until(queue, job, final)
+    assert done.state is JobState.SUCCEEDED
+    assert (done.attempt, done.crashes) == (2, 1)
+    assert done.outcome is not None
+    files = {artefact.kind: artefact for artefact in done.outcome.artefacts}
+    assert set(files) == {"lora", "plot", "grid", "report", "report_json"}
+    for artefact in files.values():
+        content = await queue.blobs.get(artefact.key)
+        assert (len(content), sha256(content).hexdigest()) == (artefact.size, artefact.sha256)
+    report = json.loads(await queue.blobs.get(files["report_json"].key))
+    assert len(report["training"]["loss"]) == 20
+    assert "祖里" not in report["job"]["name"]
+    assert "触发词" in (await queue.blobs.get(files["report"].key)).decode()
+    assert done.outcome.summary["steps"] == 20
+    entries = [entry for entry in await queue.outbox.pending(10) if entry.kind == "outcome"]
+    assert len(entries) == 1
+    assert done.progress is not None
+    assert {sample.step for sample in done.progress.samples} == {0, 10, 20}
+    assert all([await queue.blobs.exists(sample.key) for sample in done.progress.samples])
+    assert not [key for key in await queue.blobs.list(job_prefix(job.id)) if "/resume/" in key]
+    kinds = [event.kind for event in await queue.jobs.events(job.id)]
+    assert kinds.count("succeeded") == 1
+    assert not list((tmp_path / "work").glob("*"))
+
+
+@pytest.mark.slow
+async def test_a_stopped_trainer_saves_and_gives_back_and_the_next_one_goes_on_and_hears_a_cancel(
+    queue: Queue, tmp_path: Path
+) -> None:
+    job = await submit(queue, tmp_path / "images", views=400)
+    rare = QUICK.model_copy(update={"sample_rounds": 0})
+    async with trainer(queue, tmp_path, rare):
+        await until(queue, job, lambda now: now.progress is not None and now.progress.step >= 3)
+    given_back = await queue.jobs.get(job.id)
+    assert given_back.state is JobState.QUEUED
+    assert given_back.crashes == 0
+    assert given_back.resume is not None
+    assert given_back.resume.step >= 3
+    assert await queue.blobs.exists(given_back.resume.key)
+    async with trainer(queue, tmp_path, rare):
+        going_on = await until(
+            queue,
+            job,
+            lambda now: now.attempt == 2 and now.progress is not None and now.progress.stage is Stage.TRAINING,
+        )
+        assert going_on.progress is not None
+        await until(queue, job, lambda now: now.progress is not None and now.progress.step > 3)
+        await queue.jobs.cancel(job.id, OWNER)
+        ended = await until(queue, job, final)
+        assert ended.state is JobState.CANCELLED
+        assert ended.progress is not None
+        assert ended.progress.loss[0][0] == 1, "the curve begins with the first attempt"
+        second = await submit(queue, tmp_path / "images", count=3, views=4)
+        await queue.blobs.delete((await queue.drafts.dataset(second.dataset_id)).images[0].key)
+        lost = await until(queue, second, final)
+    assert lost.state is JobState.FAILED
+    assert lost.failure is not None
+    assert lost.failure.code == "trainer-dataset-lost"
+
+
+def test_the_daemons_process_knows_neither_torch_nor_a_chat_library() -> None:
+    code = (
+        "import sys, lorabot.trainer.daemon, lorabot.trainer.local, lorabot.trainer.devices\n"
+        "bad = {'torch', 'diffusers', 'peft', 'transformers', 'open_clip', 'aiohttp', 'discord', 'telegram'}\n"
+        "print(sorted(bad & set(sys.modules)))"
+    )
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert result.stdout.strip() == "[]"
+
+
+def test_work_of_dead_processes_is_removed_and_that_of_living_ones_kept(tmp_path: Path) -> None:
+    dead = tmp_path / "trainer-dead"
+    dead.mkdir()
+    (dead / ".lock").touch()
+    (dead / "image.png").touch()
+    with workspace(tmp_path) as mine:
+        assert not dead.exists()
+        assert sweep(tmp_path) == 0
+        assert mine.is_dir()
+    assert not mine.exists()

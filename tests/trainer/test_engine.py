@@ -1,0 +1,238 @@
+"""The engine as a process, and its supervision."""
+
+import asyncio
+import contextlib
+import os
+import signal
+import sys
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+import psutil
+import pytest
+
+from lorabot.trainer import wire
+from lorabot.trainer.config import TrainerConfig
+from lorabot.trainer.engine import EXIT_PROTOCOL, signature
+from lorabot.trainer.supervising import ENGINE, Engine, EngineDied, EngineRefused
+from tests.trainer.conftest import QUICK, make_job
+
+PARENT = """
+import asyncio, sys
+from lorabot.trainer.config import TrainerConfig
+from lorabot.trainer.supervising import Engine
+
+async def main():
+    engine = Engine(TrainerConfig(device="cpu"))
+    engine.warm_up()
+    await asyncio.sleep(600)
+
+asyncio.run(main())
+"""
+
+FAKE = """
+import json, os, signal, sys, time
+{before}
+def say(**event):
+    sys.stdout.write(json.dumps(event) + chr(10))
+    sys.stdout.flush()
+say(type="hello", version={version}, pid=os.getpid(), device="cpu", device_name="fake", loading_s=0.1)
+for line in sys.stdin:
+    {after}
+"""
+
+
+def fake(after: str, before: str = "", version: int = wire.VERSION) -> tuple[str, ...]:
+    """An engine that says hello and then does what an engine should not."""
+    return (sys.executable, "-c", FAKE.format(before=before, after=after, version=version))
+
+
+def nothing(event: wire.Event) -> None:
+    """Nobody listens."""
+
+
+def never() -> bool:
+    return False
+
+
+async def gone(pid: int, within_s: float = 20.0) -> bool:
+    """Whether the process ends in time; a zombie has ended."""
+    async with asyncio.timeout(within_s):
+        while True:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                if psutil.Process(pid).status() != psutil.STATUS_ZOMBIE:
+                    await asyncio.sleep(0.05)
+                    continue
+            return True
+
+
+async def test_the_engine_dies_with_a_parent_that_is_killed() -> None:
+    parent = await asyncio.create_subprocess_exec(sys.executable, "-c", PARENT)
+    try:
+        engine = None
+        async with asyncio.timeout(60):
+            while engine is None:
+                found = [
+                    child for child in psutil.Process(parent.pid).children() if "engine" in " ".join(child.cmdline())
+                ]
+                engine = found[0] if found else None
+                await asyncio.sleep(0.05)
+    finally:
+        parent.kill()
+        await parent.wait()
+    assert await gone(engine.pid)
+
+
+async def test_the_engine_ends_when_its_stdin_does() -> None:
+    engine = await asyncio.create_subprocess_exec(
+        *ENGINE, QUICK.model_dump_json(), stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE
+    )
+    await engine.communicate()
+    assert engine.returncode == 0
+
+
+async def test_the_engine_ends_on_a_line_that_is_no_command() -> None:
+    engine = await asyncio.create_subprocess_exec(
+        *ENGINE,
+        QUICK.model_dump_json(),
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    assert engine.stdin is not None
+    engine.stdin.write(b"train my cat\n")
+    await engine.stdin.drain()
+    _, log = await engine.communicate()
+    assert engine.returncode == EXIT_PROTOCOL
+    assert b"my cat" not in log
+
+
+@pytest.mark.parametrize(
+    ("after", "expected"),
+    [
+        ("print('Loading weights: 100%', flush=True)", "engine broke the protocol"),
+        ("os.kill(os.getpid(), signal.SIGSEGV)", "engine ended by SIGSEGV"),
+        ("sys.exit(3)", "engine ended by status 3"),
+        ("time.sleep(600)", "engine fell silent"),
+        ("sys.stdout.write('x' * 20_000_000); sys.stdout.flush(); time.sleep(600)", "engine wrote an endless line"),
+    ],
+)
+async def test_an_engine_that_fails_is_named_by_how_and_leaves_nothing_behind(
+    tmp_path: Path, after: str, expected: str
+) -> None:
+    config = TrainerConfig(device="cpu", silence_s=1.0, terminate_grace_s=0.2)
+    async with Engine(config, fake(after)) as engine:
+        await engine.start()
+        pid = engine.pid
+        assert pid is not None
+        with pytest.raises(EngineDied) as caught:
+            await engine.run(make_job(tmp_path, 1), nothing, never)
+        assert caught.value.signature == expected
+        assert await gone(pid)
+
+
+async def test_an_engine_that_ignores_a_cancel_and_sigterm_is_killed(tmp_path: Path) -> None:
+    config = TrainerConfig(device="cpu", cancel_grace_s=0.2, terminate_grace_s=0.2)
+    command = fake("pass", before="signal.signal(signal.SIGTERM, signal.SIG_IGN)")
+    async with Engine(config, command) as engine:
+        await engine.start()
+        pid = engine.pid
+        assert pid is not None
+        running = asyncio.create_task(engine.run(make_job(tmp_path, 1), nothing, never))
+        await asyncio.sleep(0.1)
+        running.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await running
+        assert await gone(pid)
+
+
+async def test_an_engine_of_another_version_is_refused() -> None:
+    async with Engine(TrainerConfig(device="cpu"), fake("pass", version=wire.VERSION + 1)) as engine:
+        with pytest.raises(EngineDied, match="another version"):
+            await engine.start()
+
+
+async def test_an_engine_that_ended_while_idle_is_replaced(tmp_path: Path) -> None:
+    done = 'say(type="stopped", job="job1", how="cancelled")'
+    async with Engine(TrainerConfig(device="cpu"), fake(done)) as engine:
+        await engine.start()
+        first = engine.pid
+        assert first is not None
+        os.kill(first, signal.SIGKILL)
+        assert await gone(first)
+        terminal = await engine.run(make_job(tmp_path, 1), nothing, never)
+        assert isinstance(terminal, wire.Stopped)
+        assert engine.pid != first
+
+
+async def test_an_engine_is_replaced_after_its_number_of_jobs(tmp_path: Path) -> None:
+    done = 'say(type="stopped", job="job1", how="cancelled")'
+    job = make_job(tmp_path, 1)
+    async with Engine(TrainerConfig(device="cpu", recycle_jobs=2), fake(done)) as engine:
+        pids = []
+        for _ in range(4):
+            await engine.start()
+            pids.append(engine.pid)
+            await engine.run(job, nothing, never)
+    assert pids[0] == pids[1] != pids[2] == pids[3]
+
+
+def test_a_crashs_signature_is_its_type_and_our_innermost_place() -> None:
+    from lorabot.trainer.pictures import cover
+
+    def provoke(action: Callable[[], object]) -> str:
+        try:
+            action()
+        except Exception as error:
+            return signature(error)
+        raise AssertionError
+
+    assert provoke(lambda: cover(None, 3, 3)) == "AttributeError in pictures.cover"  # type: ignore[arg-type]
+
+
+@pytest.mark.slow
+async def test_a_card_that_is_not_there_is_refused_with_a_sentence() -> None:
+    async with Engine(QUICK.model_copy(update={"device": "cuda:7"})) as engine:
+        with pytest.raises(EngineRefused) as caught:
+            await engine.start()
+    assert caught.value.message.code == "trainer-no-card"
+
+
+@pytest.mark.slow
+async def test_a_warm_engine_obeys_cancel_suspend_and_sigterm(tmp_path: Path) -> None:
+    """One process for all three, since it takes seconds to load."""
+    job = make_job(tmp_path)
+    events: list[wire.Event] = []
+
+    async with Engine(QUICK) as engine:
+        for keep in (False, True):
+            events.clear()
+            started = asyncio.Event()
+            running = asyncio.create_task(engine.run(job, listen_until(started, events), partial(bool, keep)))
+            await started.wait()
+            pid = engine.pid
+            running.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await running
+            assert engine.pid == pid, "it obeyed, so it stays warm"
+            assert any(isinstance(event, wire.CheckpointMade) for event in events) == keep
+
+        started = asyncio.Event()
+        events.clear()
+        running = asyncio.create_task(engine.run(job, listen_until(started, events), never))
+        await started.wait()
+        assert engine.pid is not None
+        os.kill(engine.pid, signal.SIGTERM)
+        terminal = await running
+        assert terminal == wire.Stopped(job=job.id, how="suspended")
+        assert isinstance(events[-1], wire.CheckpointMade)
+
+
+def listen_until(started: asyncio.Event, events: list[wire.Event]) -> Callable[[wire.Event], None]:
+    def listen(event: wire.Event) -> None:
+        events.append(event)
+        if isinstance(event, wire.Progress) and event.step >= 1:
+            started.set()
+
+    return listen

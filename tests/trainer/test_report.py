@@ -1,0 +1,137 @@
+"""What people get to see at the end: report, loss plot, sample grid."""
+
+import json
+from io import BytesIO
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from lorabot.locale import translator
+from lorabot.trainer.grid import draw_grid
+from lorabot.trainer.plotting import LossPlot, drawable, plot_losses
+from lorabot.trainer.training import learning_rate
+from tests.trainer.conftest import Trained
+from tests.trainer.test_planning import make
+
+
+def test_the_report_for_programs_says_everything_and_names_no_folder(trained: Trained) -> None:
+    text = trained.file("report_json").read_text()
+    report = json.loads(text)
+    assert report["dataset"]["images"] == 10
+    assert report["dataset"]["training"] == 8
+    assert [each["name"] for each in report["dataset"]["files"]] == [f"photo {index}.png" for index in range(10)]
+    assert sum(each["held_out"] for each in report["dataset"]["files"]) == 2
+    assert report["dataset"]["files"][1]["caption_source"] == "person"
+    assert len(report["training"]["loss"]) == report["training"]["steps"] == 6
+    assert report["training"]["chosen_step"] in [each["step"] for each in report["training"]["candidates"]]
+    assert report["plan"]["reasons"][0]["code"].startswith("plan-")
+    assert report["file"]["size"] == trained.file("lora").stat().st_size
+    assert {"lorabot", "torch", "diffusers", "peft"} <= set(report["versions"])
+    assert str(trained.job.folder) not in text
+
+
+@pytest.mark.parametrize("language", ["en", "zh-CN"])
+def test_the_report_for_people_is_whole_in_their_language(
+    trained: Trained, language: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    from datetime import UTC, datetime
+
+    from lorabot.trainer import resume
+    from lorabot.trainer.report import LoraFile, Report, markdown
+
+    state = resume.read(next(iter(sorted((trained.job.folder / "resume").glob("000006*")))))
+    report = Report(
+        job=trained.job,
+        base_identity="0123456789abcdef",
+        plan=state.plan,
+        captions=state.captions,
+        course=state.course,
+        chosen=6,
+        file=LoraFile("My-Zuri.safetensors", 100_000, "ab" * 32, 56),
+        seconds=json.loads(trained.file("report_json").read_text())["seconds"],
+        started=datetime(2026, 1, 1, tzinfo=UTC),
+        finished=datetime(2026, 1, 1, tzinfo=UTC),
+    )
+    text = markdown(report, translator(language))
+    assert not caplog.records
+    assert "report-" not in text
+    assert "{" not in text.replace("{}", "")
+    assert "My-Zuri.safetensors" in text
+    assert "zuri" in text
+    assert "photo 3.png" in text
+    assert text.count("\n## ") == 7
+    assert ("触发词" in text) == (language == "zh-CN")
+
+
+def test_names_of_images_cannot_break_the_reports_tables(trained: Trained) -> None:
+    from lorabot.trainer.report import _cell
+
+    assert _cell("a | b <img src=x>\n") == "a \\| b &lt;img src=x> "
+
+
+def test_the_loss_plot_holds_its_lines(trained: Trained, tmp_path: Path) -> None:
+    made = make(views=1200, batch=4)
+    losses = [0.2 * 0.995**step + 0.02 * ((step * 7919) % 13 - 6) / 6 for step in range(300)]
+    plot = LossPlot(
+        title="Zuri",
+        losses=losses,
+        validation=[(step, 0.2 * 0.996**step) for step in (0, *made.validate_at)],
+        seen=[(step, 0.19 * 0.994**step) for step in (0, *made.validate_at)],
+        rates=[learning_rate(made, step) for step in range(300)],
+        samples=(0, 100, 200, 300),
+        chosen=275,
+    )
+    plot_losses(plot, tmp_path / "loss.png")
+    picture = Image.open(tmp_path / "loss.png").convert("RGB")
+    assert picture.size == (1280, 896)
+    pixels = np.asarray(picture).reshape(-1, 3).astype(int)
+    for colour in ((0x2F, 0x5F, 0xAE), (0xD2, 0x50, 0x2D), (0x1D, 0x8A, 0x5A), (0x6A, 0x5A, 0xCD), (0x9A, 0x9A, 0x9A)):
+        assert (np.abs(pixels - colour).sum(axis=1) < 12).sum() > 60, colour
+    small = Image.open(trained.file("plot"))
+    assert small.size == picture.size
+
+
+@pytest.mark.parametrize("losses", [[], [None, None], [0.1], [0.1, None, 0.3]])
+def test_a_plot_of_hardly_anything_is_still_drawn(losses: list[float | None], tmp_path: Path) -> None:
+    plot_losses(LossPlot("祖里", losses, [(0, 0.5)], [], [1e-3] * len(losses), (0,), 0), tmp_path / "loss.png")
+    assert Image.open(tmp_path / "loss.png").size == (1280, 896)
+
+
+def test_the_grid_has_a_row_a_prompt_and_a_column_a_moment(tmp_path: Path) -> None:
+    def picture(colour: str) -> bytes:
+        content = BytesIO()
+        Image.new("RGB", (128, 128), colour).save(content, format="PNG")
+        return content.getvalue()
+
+    colours = [["#ff0000", "#00ff00"], ["#0000ff", "#ffff00"], ["#00ffff", "#ff00ff"]]
+    columns = {f"step {index}": [picture(colour) for colour in column] for index, column in enumerate(colours)}
+    draw_grid(("a zuri", "雪中的祖里"), columns, tmp_path / "grid.png", chosen="step 2")
+    grid = np.asarray(Image.open(tmp_path / "grid.png").convert("RGB"))
+    places = {}
+    for column in range(3):
+        for row in range(2):
+            colour = tuple(bytes.fromhex(colours[column][row][1:]))
+            ys, xs = np.nonzero((grid == colour).all(axis=2))
+            assert len(ys) == 256 * 256
+            places[column, row] = (xs.min(), ys.min())
+    assert places[0, 0][0] < places[1, 0][0] < places[2, 0][0]
+    assert places[0, 0][1] < places[0, 1][1]
+    assert places[0, 0][1] == places[2, 0][1]
+
+
+def test_text_without_letters_in_the_font_is_replaced() -> None:
+    assert drawable("zuri in a café") == "zuri in a café"
+    assert drawable("雪中的祖里", "prompt 2") == "prompt 2"
+
+
+def test_the_learning_rate_rises_then_falls_to_almost_nothing() -> None:
+    made = make(views=1200, batch=4, warmup=0.1, unet_lr=1e-3)
+    rates = [learning_rate(made, step) for step in range(made.steps)]
+    assert made.warmup_steps == 30
+    assert rates[:30] == sorted(rates[:30])
+    assert rates[0] > 0
+    assert max(rates) == rates[29] == pytest.approx(1e-3)
+    assert rates[30:] == sorted(rates[30:], reverse=True)
+    assert 0 < rates[-1] < 1e-6
