@@ -96,9 +96,6 @@ class IntakeConfig(BaseModel):
     decoders: int = Field(
         default=2, ge=1, le=64, description="Files of all people that are looked through at the same time."
     )
-    draft_hours: float = Field(
-        default=168, gt=0, description="Hours photos wait for a `/train` before they are thrown away."
-    )
 
 
 class DeliveryConfig(BaseModel):
@@ -106,9 +103,6 @@ class DeliveryConfig(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    edit_interval_s: float = Field(
-        default=5, ge=0, le=600, description="Least seconds between two edits of a card on Discord or Telegram."
-    )
     poll_s: float = Field(
         default=1, gt=0, le=60, description="Seconds between two looks for news when nobody rings the bell."
     )

@@ -20,8 +20,13 @@ from lorabot.queue.errors import StoreUnavailable
 from lorabot.queue.model import Line
 
 _RETRY_S = (0.5, 1.0, 2.0, 4.0, 8.0, 15.0, 30.0)
+_MOST_UNANSWERED = 50
 _FRESH = timedelta(minutes=10)
 _log = logging.getLogger(__name__)
+
+
+class TooFast(UserError):
+    """More is said than can be answered."""
 
 
 class Chat:
@@ -31,15 +36,20 @@ class Chat:
         self._conversations = conversations
         self._commands = commands
         self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks: dict[asyncio.Task[None], str] = {}
 
     async def say(self, session: Session, text: str, key: str, language: str) -> None:
-        """Note the line and answer it in the background. The same ``key`` again changes nothing."""
+        """Note the line and answer it in the background. The same ``key`` again changes nothing.
+
+        Raises ``TooFast`` where the conversation has too much unanswered already.
+        """
+        self._refuse_flood(session)
         await self._conversations.add(session.conversation, "you", Content("text", text), key)
         self._begin(session, key, language, partial(parse, text, self._commands.presets))
 
     def press(self, session: Session, action: str, key: str | None, language: str) -> None:
-        """Answer a pressed button in the background."""
+        """Answer a pressed button in the background. Raises as ``say``."""
+        self._refuse_flood(session)
         self._begin(session, key, language, partial(parse_action, action))
 
     async def complete(self, session: Session, text: str, language: str) -> list[dict[str, str]]:
@@ -67,8 +77,12 @@ class Chat:
 
     def _begin(self, session: Session, key: str | None, language: str, read: Callable[[], Request]) -> None:
         task = asyncio.create_task(self._answer(session, key, language, read))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        self._tasks[task] = session.conversation
+        task.add_done_callback(lambda done: self._tasks.pop(done, None))
+
+    def _refuse_flood(self, session: Session) -> None:
+        if sum(conversation == session.conversation for conversation in self._tasks.values()) >= _MOST_UNANSWERED:
+            raise TooFast("web-too-fast")
 
     async def _answer(self, session: Session, key: str | None, language: str, read: Callable[[], Request]) -> None:
         turn = self._turns.setdefault(session.conversation, asyncio.Lock())

@@ -25,7 +25,7 @@ _PAGE_POLICY = (
 _HEADERS = {
     "Content-Security-Policy": _PAGE_POLICY,
     "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "no-referrer",
+    "Referrer-Policy": "same-origin",
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
     "Permissions-Policy": "camera=(), microphone=(), geolocation=()",
@@ -128,5 +128,4 @@ def _hostname(host: str) -> str | None:
 
 def _refusal(request: web.Request, status: int, message: Message, default: str) -> web.Response:
     text = translator(wanted_language(request, default))
-    headers = {"Retry-After": str(message.params["seconds"])} if status == 429 and "seconds" in message.params else None
-    return web.json_response({"error": text.text(message)}, status=status, headers=headers)
+    return web.json_response({"error": text.text(message)}, status=status)

@@ -21,11 +21,10 @@ _FILE_POLICY = "default-src 'none'; sandbox"
 class Links:
     """Makes links to files, and answers them. Who has the link may have the file: it names nothing else."""
 
-    def __init__(self, queue: Queue, signer: Signer, hours: float, base: str = "") -> None:
+    def __init__(self, queue: Queue, signer: Signer, hours: float) -> None:
         self._queue = queue
         self._signer = signer
         self._seconds = hours * 3600
-        self._base = base.rstrip("/")
 
     def link(self, file: Picture | File) -> str:
         """A link that is good for the configured time, or a little longer: within a part of that time the same file
@@ -33,7 +32,7 @@ class Links:
         step = max(1.0, self._seconds / 8)
         expires = math.ceil((time.time() + self._seconds) / step) * step
         payload = {"k": file.key, "f": file.filename, "t": file.content_type}
-        return f"{self._base}/files/{self._signer.sign(_PURPOSE, payload, expires)}"
+        return f"/files/{self._signer.sign(_PURPOSE, payload, expires)}"
 
     async def answer(self, request: web.Request) -> web.StreamResponse:
         """Handler of ``GET /files/{token}``."""

@@ -8,7 +8,7 @@ from aiohttp import WSCloseCode, WSMsgType, web
 from pydantic import ValidationError
 
 from lorabot.bot.config import IntakeConfig, WebConfig
-from lorabot.bot.web.chat import Chat
+from lorabot.bot.web.chat import Chat, TooFast
 from lorabot.bot.web.conversation import Conversations, Tab, TooManyTabs
 from lorabot.bot.web.language import wanted_language
 from lorabot.bot.web.links import Links
@@ -86,7 +86,10 @@ class Sockets:
                     await self._welcome(socket, session, tab)
                     sending = sending or asyncio.create_task(self._send_changes(socket, tab))
                 else:
-                    await self._heed(socket, session, tab, message)
+                    try:
+                        await self._heed(socket, session, tab, message)
+                    except TooFast as error:
+                        await self._error(socket, tab, error.message.code)
         finally:
             if sending is not None:
                 sending.cancel()

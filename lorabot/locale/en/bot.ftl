@@ -201,6 +201,7 @@ web-wrong-host = This lorabot doesn't answer to that name.
 web-wrong-origin = That came from another site.
 web-upload-unnamed = The upload has no name.
 web-not-understood = I didn't understand that message of the page. Please load the page again.
+web-too-fast = That was a lot at once. Please wait for the answers.
 web-link-expired = This link has expired. Load the conversation again for a fresh one.
 web-link-unknown = This link is not one of mine.
 web-file-gone = This file is gone.

@@ -176,6 +176,7 @@ web-wrong-host = 这个 lorabot 不响应该主机名。
 web-wrong-origin = 这个请求来自别的网站。
 web-upload-unnamed = 上传的文件没有名字。
 web-not-understood = 没看懂页面发来的消息，请重新打开页面。
+web-too-fast = 一次说得太多了，请等我回答完。
 web-link-expired = 这个链接已过期，请重新打开对话获取新链接。
 web-link-unknown = 这不是我的链接。
 web-file-gone = 这个文件已经不在了。

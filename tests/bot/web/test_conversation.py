@@ -6,6 +6,7 @@ from pathlib import Path
 from lorabot.bot.web.client import ChatClient
 from lorabot.bot.web.wire import ShownLine
 from lorabot.queue import Queue
+from lorabot.queue.embedded import EmbeddedValkey
 from lorabot.queue.model import Progress, Stage
 from tests.bot.house import House, claimed, finish, running_bot, show
 from tests.bot.pictures import encoded, photo, picture, zip_of_photos
@@ -239,3 +240,24 @@ async def test_a_stage_without_steps_shows_its_name_and_no_percentage(chat: Chat
     line = await chat.until(lambda line: line.card is not None and line.card.stage_text == "Describing the pictures")
     assert line.card is not None
     assert line.card.percent is None
+
+
+async def test_the_chat_goes_on_while_valkey_is_away(chat: ChatClient, house: House, valkey: EmbeddedValkey) -> None:
+    await chat.upload(zip_of_photos(12), "photos.zip")
+    await chat.until(settled)
+    await valkey.stop()
+    assert "You're next in line" in (await chat.ask("/train anime zuri")).text
+    lease = await claimed(house.queue)
+    await show(lease, house.queue, 20)
+    await chat.until(lambda line: line.card is not None and line.card.step == 20)
+    await valkey.start()
+    await finish(lease, house.queue)
+    await chat.until(is_result)
+
+
+async def test_a_flood_of_presses_is_held_back_and_the_chat_lives_on(chat: ChatClient, house: House) -> None:
+    await asyncio.gather(*(chat.press("jobs") for _ in range(200)))
+    await chat.until(lambda line: bool(chat.errors))
+    assert "a lot at once" in chat.errors[0]
+    async with ChatClient.open(house.url) as other:
+        assert "/train" in (await other.ask("/help")).text
