@@ -29,6 +29,7 @@ _MAX_TRIES = 1_000_000_000
 _READ_LIMIT = 1000
 _HEALTH_S = 10.0
 _AWAY_S = 0.5
+_FAREWELL_S = 2.0
 
 
 class LeasedWorker(Worker):
@@ -110,7 +111,8 @@ class LeasedWorker(Worker):
             if late:
                 _log.error("the job did not stop within %.0f s; its lease will lapse", self._queue.config.shutdown_s)
         with suppress(*AWAY):
-            await self.pool.delete(self.health_check_key)
+            async with asyncio.timeout(_FAREWELL_S):
+                await self.pool.delete(self.health_check_key)
 
 
 async def run_worker(queue: Queue, handle: Handle, worker_name: str, stop: asyncio.Event) -> None:

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from lorabot.queue import Queue, QueueConfig, open_queue
-from lorabot.queue.errors import AlreadyFinished, AlreadyQueued, NoSuchJob, NotYours, WrongState
+from lorabot.queue import Queue, QueueConfig, database, open_queue
+from lorabot.queue.errors import AlreadyFinished, AlreadyQueued, NoSuchJob, NotYours, StoreUnavailable, WrongState
 from lorabot.queue.model import JobState
 from tests.queue.conftest import QUICK
 from tests.queue.samples import ADDRESS, image, lapse, new_job, submit
@@ -209,6 +209,25 @@ async def test_an_orphaned_job_is_claimed_once_and_before_waiting_ones(
         assert len(claimed) == 2
         again = next(job for job in claimed if job.id == orphan.id)
         assert (again.attempt, again.crashes) == (2, 1)
+
+
+async def test_after_an_outage_workers_have_a_leases_time_to_come_back_to_their_jobs(
+    sqlite_url: str, no_redis: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(database, "BUSY_TIMEOUT_MS", 50)
+    config = QUICK.model_copy(update={"lease_s": 1.0})
+    async with open_queue(config, sqlite_url, no_redis, str(tmp_path / "blobs")) as queue:
+        job = await submit(queue)
+        assert await queue.jobs.claim("w1") is not None
+        other = database.Database(database.create_engine(database.parse_database_url(sqlite_url)))
+        async with other.write():
+            with pytest.raises(StoreUnavailable):
+                await queue.jobs.claim("w2")
+        await other.close()
+        await lapse(queue, job.id)
+        assert await queue.jobs.claim("w2") is None
+        await asyncio.sleep(config.lease_s * 1.1)
+        assert await queue.jobs.claim("w2") is not None
 
 
 async def test_unfinished_lists_running_then_waiting_then_held(queue: Queue) -> None:

@@ -9,11 +9,13 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
+from redis.exceptions import RedisError
 
 from lorabot.queue import Lease, Queue, database, open_queue, run_reconciler, run_worker
 from lorabot.queue.embedded import EmbeddedValkey
 from lorabot.queue.model import Job, JobState, Outcome, Progress, Stage
 from lorabot.queue.redis import connect
+from lorabot.queue.worker import LeasedWorker
 from tests.queue.conftest import QUICK
 from tests.queue.samples import eventually, submit
 from tests.queue.servers import PostgreSQL
@@ -98,6 +100,34 @@ async def test_tickets_say_nothing_and_are_plain_json(online: Queue) -> None:
     assert stored.startswith(b"{")
     assert job.id.encode() not in stored
     assert 0 < await online.redis.ttl(f"arq:job:{ticket.job_id}") <= QUICK.ticket_expiry_s
+
+
+async def test_a_ticket_in_work_is_claimed_for_moments_only_and_renewed(online: Queue) -> None:
+    job = await submit(online)
+
+    async def handle(lease: Lease) -> None:
+        async with lease.kept():
+            await asyncio.Event().wait()
+
+    async def moments_left() -> list[int]:
+        return [await online.redis.pttl(key) for key in await online.redis.keys("arq:in-progress:*")]
+
+    async with worker(online, handle):
+        await until(online, job.id, lambda job: job.state is JobState.RUNNING)
+        await asyncio.sleep(QUICK.lease_s * 1.25)
+        assert any(0 < left <= QUICK.lease_s * 1000 for left in await moments_left())
+        assert all(left <= QUICK.lease_s * 1000 for left in await moments_left())
+    assert await moments_left() == []
+
+
+async def test_a_redis_that_fails_in_the_middle_costs_the_worker_no_slot(queue: Queue) -> None:
+    async def never() -> None:
+        raise AssertionError
+
+    worker = LeasedWorker(queue, "here", never)
+    for _ in range(3):
+        with pytest.raises(RedisError):
+            await worker.start_jobs([b"ticket"])
 
 
 async def test_another_worker_goes_on_when_one_is_killed(
