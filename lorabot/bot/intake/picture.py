@@ -11,11 +11,13 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import IO
 
-from PIL import Image, ImageCms, ImageFile, ImageOps
+from PIL import Image, ImageCms, ImageFile, ImageOps, ImageStat
 
 from lorabot.bot.intake.kinds import HEAD_BYTES, IMAGE_KINDS, kind_of
 
-_BLANK_RANGE = 6  # of 255: noise that a JPEG of a plain colour still has
+# Of 255: what noise and JPEG leave of a plain colour. From afar the range, close up the standard deviation.
+_BLANK_RANGE = 6
+_BLANK_DEVIATION = 2.5
 _THUMB_SIDE = 256
 _SRGB = ImageCms.createProfile("sRGB")
 
@@ -156,5 +158,7 @@ def _opaque(image: Image.Image) -> Image.Image:
 
 
 def _is_blank(image: Image.Image) -> bool:
+    """Is it one colour, give or take what a camera or JPEG adds? A fine texture is even from afar, and not blank."""
     small = image.resize((32, 32), Image.Resampling.BOX)
-    return all(high - low <= _BLANK_RANGE for low, high in small.getextrema())  # type: ignore[misc]
+    even = all(high - low <= _BLANK_RANGE for low, high in small.getextrema())  # type: ignore[misc]
+    return even and max(ImageStat.Stat(image).stddev) <= _BLANK_DEVIATION

@@ -262,3 +262,17 @@ async def test_nothing_stays_behind_when_looking_is_given_up(tmp_path: Path) -> 
     assert list((tmp_path / "scratch").iterdir()) == []
     children = psutil.Process(os.getpid()).children()
     assert not [child for child in children if "lorabot.bot.intake.decoder" in child.cmdline()]
+
+
+async def test_one_colour_is_blank_and_a_fine_texture_is_not(tmp_path: Path) -> None:
+    sand = Image.effect_noise((300, 300), 40).convert("RGB")
+    wall = Image.effect_noise((300, 300), 1).convert("RGB")
+    files = {
+        "sand.jpg": encoded(sand, "JPEG", quality=90),
+        "wall.jpg": encoded(wall, "JPEG", quality=90),
+        "white.png": encoded(Image.new("RGB", (300, 300), "white")),
+        "clear.png": encoded(Image.new("RGBA", (300, 300), (10, 200, 30, 0))),
+    }
+    seen = await look_all(tmp_path, files)
+    assert list(seen.images) == ["sand.jpg"]
+    assert set(seen.left_out.values()) == {"intake-blank"}
