@@ -29,6 +29,8 @@ _SQLITE_NOT_A_DATABASE = 26
 _POSTGRESQL_AWAY = ("08", "53", "57P", "58")
 # Invalid authorization, invalid catalog name.
 _POSTGRESQL_REFUSES = ("28", "3D")
+# Those asyncpg knows. Dropping another one in silence could drop somebody's encryption.
+_POSTGRESQL_OPTIONS = {"ssl", "host", "port", "passfile", "prepared_statement_cache_size"}
 
 
 def parse_database_url(text: str) -> URL:
@@ -41,12 +43,24 @@ def parse_database_url(text: str) -> URL:
         ) from None
     kind = url.drivername.partition("+")[0]
     if kind in ("postgresql", "postgres"):
-        return url.set(drivername="postgresql+asyncpg")
+        return _for_asyncpg(url)
     if kind == "sqlite":
+        if url.query:
+            raise BadUrl(f"the database URL has options that SQLite does not take: {', '.join(sorted(url.query))}")
         if not url.database or url.database == ":memory:":
             raise BadUrl("the database URL names no file; several processes share it, so it can't be in memory")
         return url.set(drivername="sqlite+aiosqlite")
     raise BadUrl(f"the database URL starts with {kind!r}; it must be sqlite:// or postgresql://")
+
+
+def _for_asyncpg(url: URL) -> URL:
+    """libpq's spelling of options, as providers hand it out, in asyncpg's."""
+    query = dict(url.query)
+    if "sslmode" in query:
+        query["ssl"] = query.pop("sslmode")
+    if unknown := query.keys() - _POSTGRESQL_OPTIONS:
+        raise BadUrl(f"the database URL has options that are not supported: {', '.join(sorted(unknown))}")
+    return url.set(drivername="postgresql+asyncpg", query=query)
 
 
 def sqlite_file(url: URL) -> Path | None:

@@ -52,6 +52,21 @@ def test_a_database_url_gets_our_driver(given: str, driver: str) -> None:
     assert parse_database_url(given).drivername == driver
 
 
+async def test_options_as_providers_write_them_reach_the_driver(postgresql_url: str) -> None:
+    database = open_database(f"{postgresql_url}?sslmode=disable")
+    async with database.read() as connection:
+        assert await connection.scalar(text("SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()")) is False
+    await database.close()
+    with pytest.raises(StoreUnavailable):
+        await migrate(f"{postgresql_url}?sslmode=require")
+
+
+@pytest.mark.parametrize("url", ["postgresql://db/x?channel_binding=require", "sqlite:///x?mode=memory"])
+def test_options_that_can_not_be_kept_are_refused_by_name(url: str) -> None:
+    with pytest.raises(BadUrl, match=r"channel_binding|mode"):
+        parse_database_url(url)
+
+
 @pytest.mark.parametrize(
     "given", ["mysql://ann:hunter2@db/x", "sqlite://", "sqlite:///:memory:", "hunter2", "", "a b://"]
 )
