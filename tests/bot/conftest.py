@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from lorabot.bot.web.client import ChatClient
 from lorabot.queue import Queue, QueueConfig, migrate, open_queue
 from lorabot.queue.embedded import EmbeddedValkey
+from tests.bot.client import ChatClient
 from tests.bot.house import House, running_bot
 
 QUICK = QueueConfig(lease_s=2.0, heartbeat_s=0.2, reconcile_s=0.2, poll_s=0.05)

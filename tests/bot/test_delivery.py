@@ -8,9 +8,9 @@ from pathlib import Path
 
 from lorabot.bot.delivery import Delivery
 from lorabot.bot.front_end import TryLater, Unreachable
-from lorabot.bot.web.client import ChatClient
 from lorabot.locale import Message
 from lorabot.queue import Queue
+from tests.bot.client import ChatClient
 from tests.bot.house import DELIVERY, claimed, finish, running_bot, show
 from tests.bot.pictures import zip_of_photos
 from tests.bot.platform import Platform, asked

@@ -12,9 +12,9 @@ from lorabot.bot.config import WebConfig
 from lorabot.bot.front_end import CannotStart
 from lorabot.bot.intake.child import Decoder
 from lorabot.bot.intake.service import Intake
-from lorabot.bot.web.client import ChatClient
 from lorabot.queue import Queue
 from lorabot.queue.model import Address
+from tests.bot.client import ChatClient
 from tests.bot.house import INTAKE, running_bot
 from tests.bot.pictures import zip_of_photos
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from lorabot.bot.web.client import ChatClient, ChatError
 from lorabot.queue.model import Job, JobState, Stage
+from tests.bot.client import ChatClient, ChatError
 from tests.bot.pictures import zip_of_photos
 from tests.chaos.house import PRESET, House, Part, free_port, looking_in, until, up
 

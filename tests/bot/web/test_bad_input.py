@@ -7,8 +7,8 @@ import aiohttp
 import pytest
 from yarl import URL
 
-from lorabot.bot.web.client import ChatClient, ChatError
 from lorabot.bot.web.wire import ShownLine
+from tests.bot.client import ChatClient, ChatError
 from tests.bot.house import House, claimed
 from tests.bot.pictures import (
     broken,

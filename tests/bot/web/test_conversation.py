@@ -3,11 +3,11 @@
 import asyncio
 from pathlib import Path
 
-from lorabot.bot.web.client import ChatClient
 from lorabot.bot.web.wire import ShownLine
 from lorabot.queue import Queue
 from lorabot.queue.embedded import EmbeddedValkey
 from lorabot.queue.model import Progress, Stage
+from tests.bot.client import ChatClient
 from tests.bot.house import House, claimed, finish, running_bot, show
 from tests.bot.pictures import encoded, photo, picture, zip_of_photos
 

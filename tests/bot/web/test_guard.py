@@ -11,11 +11,11 @@ from pydantic import SecretStr
 from lorabot.bot.config import WebConfig
 from lorabot.bot.reply import File
 from lorabot.bot.signing import BadToken, ExpiredToken, Signer
-from lorabot.bot.web.client import ChatClient, ChatError
 from lorabot.bot.web.guard import Exposed, refuse_exposure
 from lorabot.bot.web.links import Links
 from lorabot.bot.web.session import COOKIE
 from lorabot.queue import Queue
+from tests.bot.client import ChatClient, ChatError
 from tests.bot.house import SECRET, WEB, House, eventually, running_bot
 from tests.bot.pictures import zip_of_photos
 

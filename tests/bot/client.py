@@ -1,4 +1,4 @@
-"""A person without a browser: speaks to a web chat as the page does. The demo and the tests come in through it."""
+"""A person without a browser: speaks to a web chat as the page does. The tests come in through it."""
 
 import asyncio
 import io
