@@ -159,7 +159,16 @@ async def test_a_waiting_card_moves_up_when_others_leave_the_line(chat: ChatClie
         await chat.until(lambda line: line.card is not None and line.card.position == 1)
 
 
-async def test_everything_is_there_again_after_a_reload_and_in_a_second_tab(chat: ChatClient, house: House) -> None:
+async def test_two_tabs_show_the_same_at_the_same_time(chat: ChatClient, house: House) -> None:
+    other = ChatClient(chat.http, house.url, "en")
+    await other.connect()
+    key = await chat.say("/presets")
+    assert (await other.answer(key)).text == (await chat.answer(key)).text
+    assert [line.text for line in other.lines.values() if line.author == "you"] == ["/presets"]
+    await other.disconnect()
+
+
+async def test_everything_is_there_again_after_a_reload(chat: ChatClient, house: House) -> None:
     await chat.upload(zip_of_photos(12), "photos.zip")
     await chat.ask("/train anime zuri")
     await chat.until(is_card)
