@@ -19,6 +19,7 @@ from lorabot.queue.model import Card as CardRow
 from lorabot.queue.model import Job, JobState, OutboxEntry
 
 _AT_ONCE = 200
+_RECALLED = 1000
 _log = logging.getLogger(__name__)
 
 
@@ -42,6 +43,7 @@ class Delivery:
         self._config = config
         self._shown: dict[str, _Shown] = {}
         self._waiting: set[str] = set()
+        self._recalled = False
 
     async def run(self, stop: asyncio.Event) -> None:
         """Deliver until ``stop`` is set. The store may go away meanwhile."""
@@ -62,6 +64,7 @@ class Delivery:
     async def round(self) -> float:
         """Deliver what is due. Returns seconds until the next look, should nothing be heard before."""
         pause = self._config.poll_s
+        await self._recall()
         for job, row in await self._queue.cards.stale(_AT_ONCE, self._front_end.platform):
             pause = min(pause, await self._show(job, row))
         await self._show_places()
@@ -107,13 +110,23 @@ class Delivery:
             self._shown.pop(job.id, None)
         return self._config.poll_s
 
+    async def _recall(self) -> None:
+        """Once: take up the waiting jobs of before the start, whose cards are current but for their place in line."""
+        if self._recalled:
+            return
+        for job in await self._queue.jobs.unfinished(_RECALLED):
+            if job.state is JobState.QUEUED and job.address.platform == self._front_end.platform:
+                self._shown[job.id] = _Shown(first_at=time.monotonic())
+                self._waiting.add(job.id)
+        self._recalled = True
+
     async def _show_places(self) -> None:
         """The place in line of a waiting job changes without its doing."""
         places = await self._queue.jobs.positions() if self._waiting else {}
         for job_id, shown in [(job_id, self._shown[job_id]) for job_id in self._waiting]:
-            if shown.card is None or job_id not in places:  # it waits no longer, and has changed then
+            if job_id not in places:  # it waits no longer, and has changed then
                 self._waiting.discard(job_id)
-            elif shown.card.position != places[job_id]:
+            elif shown.card is None or shown.card.position != places[job_id]:
                 row = await self._queue.cards.get(job_id)
                 if row is not None:
                     await self._show(await self._queue.jobs.get(job_id), row)

@@ -160,3 +160,15 @@ async def test_a_failing_front_end_is_started_again_and_stops_no_other(queue: Qu
         platform.trouble = lambda channel: None
         await platform.until(lambda: len(platform.posts) == 1)
         assert platform.runs >= 2
+
+
+async def test_a_place_in_line_moves_on_after_a_restart_too(queue: Queue) -> None:
+    platform = Platform()
+    first, _ = await asked(queue, "first"), await asked(queue, "second")
+    async with delivering(queue, platform):
+        await platform.until(lambda: len(platform.cards) == 2)
+    before = len(platform.cards)
+    await queue.jobs.cancel(first.id, first.owner)
+    async with delivering(queue, platform):
+        await platform.until(lambda: any(card.position == 1 for _, card, _ in platform.cards[before:]))
+    assert platform.cards[-1][2] is not None

@@ -1,7 +1,6 @@
 """Reads what people type: ``/train preset:anime trigger:zuri``, ``/train anime zuri``, in English or Chinese."""
 
 import difflib
-import re
 from dataclasses import dataclass
 
 from lorabot.bot.commands.errors import CommandError
@@ -11,7 +10,7 @@ from lorabot.presets import Catalogue
 
 _QUOTES = {'"': '"', "'": "'", "“": "”", "‘": "’", "「": "」", "『": "』", "”": "”", "＂": "＂"}
 _COLONS = ":：=＝"
-_SLASHES = "/／"
+_SLASHES = ("/", "／")
 _MOST_SHOWN = 40
 
 
@@ -25,8 +24,8 @@ class Token:
 
 def parse(text: str, presets: Catalogue) -> Request:
     """The request that ``text`` makes. Raises ``CommandError``, or ``UnknownPreset`` for a preset nobody knows."""
-    head, _, rest = _split_head(text)
-    slash = head[:1] in _SLASHES and head != ""
+    head, rest = (*text.split(maxsplit=1), "", "")[:2]
+    slash = head.startswith(_SLASHES)
     name = head[1:] if slash else head
     name = name.partition("@")[0].casefold()  # Telegram: /train@the_bot
     command = COMMANDS.get(COMMAND_ALIASES.get(name, name))
@@ -116,13 +115,6 @@ def _too_many(command: Command, word: str) -> CommandError:
     if not command.options:
         return CommandError("command-no-options", command=command.name)
     return CommandError("command-too-many", command=command.name, word=word[:_MOST_SHOWN])
-
-
-def _split_head(text: str) -> tuple[str, str, str]:
-    """The first word, what parts it, and the rest. Chinese is typed without blanks: ``/训练动漫`` is not split."""
-    stripped = text.strip()
-    match = re.match(r"(\S+)(\s*)(.*)", stripped, re.DOTALL)
-    return (match[1], match[2], match[3]) if match else ("", "", "")
 
 
 def _skip_blanks(text: str, at: int) -> int:

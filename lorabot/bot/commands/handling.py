@@ -25,6 +25,7 @@ _KNOWN_JOBS = 100
 _SUGGESTED_TRIGGERS = 3
 _MOST_NAME = 40
 _MOST_SEED = 2**31 - 1
+_EXAMPLES = {"train": "/train preset:anime trigger:zuri"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -253,11 +254,6 @@ def _check_seed(typed: str) -> int:
 
 def _help_lines(say: Translator) -> list[str]:
     return [
-        say("command-help-line", usage=" ".join((f"/{command.name}", *_usage(command.name))), hint=say(hint))
-        for command in COMMANDS.values()
-        for hint in (f"command-hint-{command.name}",)
+        say("command-help-line", usage=_EXAMPLES.get(name, f"/{name}"), hint=say(f"command-hint-{name}"))
+        for name in COMMANDS
     ]
-
-
-def _usage(command: str) -> tuple[str, ...]:
-    return {"train": ("preset:anime", "trigger:zuri")}.get(command, ())
