@@ -186,19 +186,26 @@ class Supervisor:
         async with self._starting:  # what is ending must not overlook what is just being started
             if self._stopping.is_set():
                 return None
-            process = await asyncio.create_subprocess_exec(
-                *part.command,
-                stdin=asyncio.subprocess.DEVNULL,
-                stdout=asyncio.subprocess.PIPE,
-                stderr=asyncio.subprocess.STDOUT,
-                env=self._environment,
-                # A group of its own: Ctrl-C in the terminal reaches us alone, and we end the parts in order.
-                start_new_session=True,
-            )
+            # A pipe of our own: with asyncio's, waiting for the process waits for all who hold its output as well.
+            output, end = os.pipe()
+            try:
+                process = await asyncio.create_subprocess_exec(
+                    *part.command,
+                    stdin=asyncio.subprocess.DEVNULL,
+                    stdout=end,
+                    stderr=end,
+                    env=self._environment,
+                    # A group of its own: Ctrl-C in the terminal reaches us alone, and we end the parts in order.
+                    start_new_session=True,
+                )
+            except BaseException:
+                os.close(output)
+                raise
+            finally:
+                os.close(end)
             self._processes[part.name] = process
         self._say(Message("supervisor-started", {"part": part.name, "pid": str(process.pid)}))
-        assert process.stdout is not None
-        reading = asyncio.create_task(self._read(part.name, process.stdout))
+        reading = asyncio.create_task(self._read(part.name, output))
         try:
             code = await process.wait()
             # What the part left running in its group goes too; else it would hold its card, or the next one's port.
@@ -206,10 +213,21 @@ class Supervisor:
             await asyncio.wait([reading], timeout=_LAST_WORDS_S)
         finally:
             reading.cancel()
+            await asyncio.wait([reading])
             self._processes.pop(part.name, None)
         return code
 
-    async def _read(self, name: str, stream: asyncio.StreamReader) -> None:
+    async def _read(self, name: str, output: int) -> None:
+        stream = asyncio.StreamReader()
+        transport, _ = await asyncio.get_running_loop().connect_read_pipe(
+            lambda: asyncio.StreamReaderProtocol(stream), os.fdopen(output, "rb", buffering=0)
+        )
+        try:
+            await self._read_lines(name, stream)
+        finally:
+            transport.close()
+
+    async def _read_lines(self, name: str, stream: asyncio.StreamReader) -> None:
         rest = b""
         while chunk := await stream.read(_CHUNK):
             *lines, rest = (rest + chunk).split(b"\n")
