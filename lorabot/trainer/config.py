@@ -17,7 +17,7 @@ class TrainerConfig(BaseModel):
     sample_rounds: int = Field(
         2, ge=0, le=20, description="How often sample pictures are drawn while training, besides before and after"
     )
-    validations: int = Field(12, ge=1, le=200, description="How often the validation loss is measured in a training")
+    validations: int = Field(10, ge=1, le=200, description="How often the validation loss is measured in a training")
     checkpoint_s: float = Field(
         20.0, ge=0.0, le=3600.0, description="How often the state to resume from is saved (seconds); 0: every step"
     )

@@ -214,6 +214,7 @@ def _load(config: TrainerConfig) -> "Models":
     torch.set_num_threads(config.threads or cores())
     transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
     models = Models(config.device)
+    models.hardware()
     models.base(DEFAULT_BASE)
     models.clip()
     _log.debug("loaded %s, %s", job.__name__, backend_agg.__name__)

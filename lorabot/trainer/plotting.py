@@ -103,7 +103,7 @@ def _draw_losses(axes: "Axes", plot: LossPlot) -> list["Artist"]:
             )  # fmt: skip
     _limits(axes, [mean for _, mean in smoothed], [value for _, value in (*plot.validation, *plot.seen)], raw)
     axes.set_xlim(0, max(len(steps), 1) * 1.015)
-    axes.xaxis.set_major_locator(MaxNLocator(nbins=8, integer=True))
+    axes.xaxis.set_major_locator(MaxNLocator(nbins=8, integer=True, steps=[1, 2, 5, 10]))
     axes.set_xlabel("step", fontsize=13, color=_INK)
     axes.set_ylabel("loss", fontsize=13, color=_INK)
     axes.tick_params(labelsize=11, colors=_INK)

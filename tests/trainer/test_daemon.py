@@ -30,16 +30,21 @@ ADDRESS = Address("web", "conversation")
 
 
 @pytest.fixture
-async def queue(tmp_path: Path) -> AsyncIterator[Queue]:
+async def valkey(tmp_path: Path) -> AsyncIterator[EmbeddedValkey]:
+    server = EmbeddedValkey(tmp_path)
+    await server.start()
+    try:
+        yield server
+    finally:
+        await server.stop()
+
+
+@pytest.fixture
+async def queue(valkey: EmbeddedValkey, tmp_path: Path) -> AsyncIterator[Queue]:
     url = f"sqlite:///{tmp_path}/lorabot.sqlite3"
     await migrate(url)
-    valkey = EmbeddedValkey(tmp_path)
-    await valkey.start()
-    try:
-        async with open_queue(QUEUE, url, valkey.url, str(tmp_path / "blobs")) as opened:
-            yield opened
-    finally:
-        await valkey.stop()
+    async with open_queue(QUEUE, url, valkey.url, str(tmp_path / "blobs")) as opened:
+        yield opened
 
 
 async def submit(queue: Queue, folder: Path, count: int = 10, **recipe: object) -> Job:
@@ -114,10 +119,15 @@ def engine_pid() -> int:
 
 
 @pytest.mark.slow
-async def test_a_job_survives_the_engines_death_and_is_delivered_once(queue: Queue, tmp_path: Path) -> None:
+async def test_a_job_survives_the_engines_death_and_an_outage_of_redis_and_is_delivered_once(
+    queue: Queue, valkey: EmbeddedValkey, tmp_path: Path
+) -> None:
     job = await submit(queue, tmp_path / "images", views=40)
     async with trainer(queue, tmp_path):
+        first = await until(queue, job, trains_at(1))
+        await valkey.stop()
         first = await until(queue, job, trains_at(3))
+        await valkey.start()
         assert first.attempt == 1
         assert first.resume is not None
         os.kill(engine_pid(), signal.SIGKILL)

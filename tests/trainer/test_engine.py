@@ -86,10 +86,12 @@ async def test_the_engine_dies_with_a_parent_that_is_killed() -> None:
 
 async def test_the_engine_ends_when_its_stdin_does() -> None:
     engine = await asyncio.create_subprocess_exec(
-        *ENGINE, QUICK.model_dump_json(), stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE
+        *ENGINE, QUICK.model_dump_json(), stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.DEVNULL
     )
-    await engine.communicate()
-    assert engine.returncode == 0
+    assert engine.stdin is not None
+    engine.stdin.close()
+    async with asyncio.timeout(60):
+        assert await engine.wait() == 0
 
 
 async def test_the_engine_ends_on_a_line_that_is_no_command() -> None:

@@ -4,7 +4,9 @@ import hashlib
 import json
 import logging
 from pathlib import Path
+from typing import Any
 
+import diffusers
 import numpy as np
 import pytest
 import torch
@@ -62,16 +64,14 @@ def test_the_files_merged_deltas_equal_pefts_own_with_alpha_other_than_rank(mode
 def test_diffusers_loads_the_file_without_a_key_left_over_and_draws_the_engines_own_picture(
     trained: Trained, caplog: pytest.LogCaptureFixture
 ) -> None:
-    from diffusers import DPMSolverMultistepScheduler
-
     base = load_base("demo")
-    pipe = pipeline(base)
+    pipe: Any = pipeline(base)
     with caplog.at_level(logging.WARNING):
         pipe.load_lora_weights(trained.file("lora"))
     assert not [text for text in caplog.messages if "unexpected" in text.split(".")[0] or "missing" in text]
     loaded = sum("lora_A" in name for name, _ in base.unet.named_parameters())
     assert loaded == len(load_file(trained.file("lora"))) / 3
-    pipe.scheduler = DPMSolverMultistepScheduler.from_config(base.scheduler, use_karras_sigmas=True)
+    pipe.scheduler = diffusers.DPMSolverMultistepScheduler.from_config(base.scheduler, use_karras_sigmas=True)  # type: ignore[no-untyped-call]
     recipe = trained.job.preset.recipes["demo"]
     pictures = pipe(
         [text.replace("{trigger}", "zuri") for text in recipe.sample_prompts],

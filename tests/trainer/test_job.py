@@ -6,13 +6,14 @@ from collections import namedtuple
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from PIL import Image
 
 from lorabot.presets import Recipe
-from lorabot.trainer import adapter, resume, wire
+from lorabot.trainer import adapter, draws, resume, training, wire
 from lorabot.trainer.control import Control
 from lorabot.trainer.errors import (
     BrokenImage,
@@ -242,13 +243,12 @@ def test_a_training_that_runs_away_is_stopped_with_the_numbers(
 @pytest.fixture
 def poisoned(monkeypatch: pytest.MonkeyPatch) -> Callable[[int, int], None]:
     """Noise that is not a number in the steps from the first to before the second argument, as bad hardware gives."""
-    from lorabot.trainer import training
 
     def poison(first: int, end: int) -> None:
-        whole = training.draw
+        whole = draws.draw
 
-        def draw(seed: int, step: int, *rest: object) -> object:
-            drawn = whole(seed, step, *rest)  # type: ignore[arg-type]
+        def draw(seed: int, step: int, *rest: Any) -> draws.Draw:
+            drawn = whole(seed, step, *rest)
             if first <= step < end:
                 drawn.noise.fill_(float("nan"))
             return drawn

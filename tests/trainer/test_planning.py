@@ -68,7 +68,7 @@ def test_samples_lie_between_and_validations_end_with_the_last_step() -> None:
     made = make(views=1200, batch=4)
     assert made.sample_at == (100, 200)
     assert made.validate_at[-1] == 300
-    assert len(made.validate_at) == 12
+    assert len(made.validate_at) == 10
     assert make(config=TrainerConfig(sample_rounds=0)).sample_at == ()
 
 

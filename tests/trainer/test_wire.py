@@ -1,6 +1,7 @@
 """The protocol between daemon and engine."""
 
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
@@ -56,4 +57,4 @@ def test_an_event_is_no_command_and_a_command_no_event() -> None:
 
 
 def test_the_stages_are_those_of_the_queue() -> None:
-    assert set(wire.StageName.__args__) == {stage.value for stage in Stage}
+    assert set(get_args(wire.StageName)) == {stage.value for stage in Stage}
