@@ -34,17 +34,17 @@ class Finished:
     prompts: Sequence[str]
     last_pictures: tuple[bytes, ...]
     started: datetime
-    watch: Stopwatch
+    clock: Stopwatch
 
 
 def write_files(finished: Finished) -> Done:
     """Write everything into the job's folder and say what there is."""
-    job, plan, course, watch = finished.job, finished.plan, finished.course, finished.watch
+    job, plan, course, clock = finished.job, finished.plan, finished.course, finished.clock
     folder = job.folder
     recipe = job.preset.recipe(BASES[job.base])
     name = file_name(job.name)
     lora, loss, grid = folder / f"{name}.safetensors", folder / "loss.png", folder / "samples.png"
-    with watch.running("exporting"):
+    with clock.running("exporting"):
         about = Description(
             name=name,
             trigger=job.trigger,
@@ -84,7 +84,7 @@ def write_files(finished: Finished) -> Done:
         course=course,
         chosen=finished.chosen,
         file=LoraFile(lora.name, size, digest, len(finished.state) // 2),
-        seconds=dict(watch.seconds),
+        seconds=dict(clock.seconds),
         started=finished.started,
         finished=datetime.now(UTC),
     )
@@ -113,7 +113,7 @@ def write_files(finished: Finished) -> Done:
             "best_validation": round(validation[finished.chosen], 5),
             "last_loss": round(good[-1], 5) if good else None,
             "skipped": course.skipped,
-            "seconds": round(sum(watch.seconds.values()), 1),
+            "seconds": round(sum(clock.seconds.values()), 1),
             "steps_per_second": round(report.rate, 3) if report.rate else None,
             "file_bytes": size,
             "rank": plan.rank,

@@ -53,18 +53,18 @@ def run(job: TrainingJob, models: Models, config: TrainerConfig, control: Contro
     began = time.perf_counter()
     base = models.base(job.base)
     saved = _saved(job, base, emit)
-    watch = Stopwatch(dict(saved.seconds) if saved else None)
-    watch.add("preparing", time.perf_counter() - began)
+    clock = Stopwatch(dict(saved.seconds) if saved else None)
+    clock.add("preparing", time.perf_counter() - began)
 
     control.check()
     teller.stage("captioning")
-    with watch.running("captioning"):
+    with clock.running("captioning"):
         captions = saved.captions if saved else _captions(job, models, control, recipe.caption.method)
 
     with adapter.attached(base.unet, recipe.rank, recipe.alpha, job.seed):
         control.check()
         teller.stage("planning")
-        with watch.running("planning"):
+        with clock.running("planning"):
             hardware = models.hardware()
             measure = probe(base, recipe.resolution, hardware.precision)
             if saved:
@@ -74,7 +74,7 @@ def run(job: TrainingJob, models: Models, config: TrainerConfig, control: Contro
             _check_disk(base, job.folder)
 
         teller.stage("training", "training-note-encoding")
-        with watch.running("encoding"):
+        with clock.running("encoding"):
             texts = [each.text for each in captions]
             encoded = encode(base, job.images, texts, recipe.resolution, recipe.flip, control)
             wanted = settings(base, recipe, job.trigger, job.seed)
@@ -85,29 +85,29 @@ def run(job: TrainingJob, models: Models, config: TrainerConfig, control: Contro
             adapter.write(base.unet, saved.adapter)
             for step, pictures in sorted(course.pictures.items()):
                 _show(job, step, pictures, wanted, emit)
-        saver = _Saver(job, base, captions, chosen_plan, config.checkpoint_s, watch, emit)
+        saver = _Saver(job, base, captions, chosen_plan, config.checkpoint_s, clock, emit)
 
         def pictures_of(step: int) -> tuple[bytes, ...]:
             teller.stage("training", "training-note-sampling")
-            with watch.running("sampling"):
+            with clock.running("sampling"):
                 return _pictures(job, setup, wanted, step, control, emit)
 
-        looking_on = Watch(
+        watch = Watch(
             check=control.check,
             progress=lambda now, rate: teller.training(now, chosen_plan.steps, rate),
             pictures=pictures_of,
             saving_due=saver.due,
             save=saver.save,
-            timed=watch.add,
+            timed=clock.add,
         )
         teller.training(course, chosen_plan.steps, None)
-        train(setup, course, saved.moments if saved else None, looking_on)
+        train(setup, course, saved.moments if saved else None, watch)
 
         teller.stage("evaluating", "evaluating-note-sampling")
         best = choose(course)
         best_state = rounded(best.state)
         adapter.write(base.unet, best_state)
-        with watch.running("sampling"):
+        with clock.running("sampling"):
             last = _pictures(job, setup, wanted, chosen_plan.steps, control, emit)
 
     control.check_cancel()
@@ -123,7 +123,7 @@ def run(job: TrainingJob, models: Models, config: TrainerConfig, control: Contro
         last_pictures=last,
         prompts=tuple(prompt.text for prompt in wanted.prompts),
         started=started,
-        watch=watch,
+        clock=clock,
     )
     return write_files(finished)
 
@@ -200,11 +200,11 @@ class _Saver:
         captions: tuple[Caption, ...],
         chosen_plan: Plan,
         interval_s: float,
-        watch: Stopwatch,
+        clock: Stopwatch,
         emit: Emit,
     ) -> None:
         self._job, self._base, self._captions, self._plan = job, base, captions, chosen_plan
-        self._interval_s, self._watch, self._emit = interval_s, watch, emit
+        self._interval_s, self._clock, self._emit = interval_s, clock, emit
         self._next = time.monotonic() + interval_s
 
     def due(self) -> bool:
@@ -212,7 +212,7 @@ class _Saver:
 
     def save(self, course: Course, moments: Moments) -> None:
         path = self._job.folder / "resume" / f"{course.step:06d}.safetensors"
-        with self._watch.running("saving"):
+        with self._clock.running("saving"):
             state = ResumeState(
                 job=self._job.id,
                 base=self._base.identity,
@@ -221,7 +221,7 @@ class _Saver:
                 course=course,
                 adapter=adapter.read(self._base.unet),
                 moments=moments,
-                seconds=self._watch.seconds,
+                seconds=self._clock.seconds,
             )
             resume.write(path, state)
         self._next = time.monotonic() + self._interval_s
