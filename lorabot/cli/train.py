@@ -114,6 +114,7 @@ async def _look(path: Path, config: IntakeConfig, folder: Path, meter: Meter, te
 
 def _one_file(path: Path, target: Path) -> Path:
     """``path``, or its files as one zip: a folder is looked through exactly as what people send."""
+    path = path.absolute()  # the decoder works elsewhere
     if not path.is_dir():
         return path
     with zipfile.ZipFile(target, "w", zipfile.ZIP_STORED, strict_timestamps=False) as archive:

@@ -6,11 +6,10 @@ import os
 import tomllib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
-from pydantic import SecretStr, ValidationError
+from pydantic import ValidationError
 
 from lorabot.locale import Message, Param, Translator
 from lorabot.settings.tree import (
@@ -215,21 +214,39 @@ def _wrong(name: str, value: str, setting: Setting) -> Message:
 
 def _bad_urls(settings: Settings) -> Iterator[tuple[tuple[str, ...], str]]:
     """URLs that no part of the queue understands; the reasons hold no password."""
-    from lorabot.queue.blobs import open_blobs
-    from lorabot.queue.database import parse_database_url
-    from lorabot.queue.redis import connect
-
-    checks: tuple[tuple[str, SecretStr | None, Callable[[str], object]], ...] = (
-        ("database_url", settings.database_url, parse_database_url),
-        ("redis_url", settings.redis_url, partial(connect, patient=False)),
-        ("blob_url", settings.blob_url, open_blobs),
-    )
-    for name, url, check in checks:
+    urls = {name: getattr(settings, name) for name in _URL_CHECKS}
+    for name, url in urls.items():
         if url is not None:
             try:
-                check(url.get_secret_value())
+                _URL_CHECKS[name](url.get_secret_value())
             except ValueError as error:
                 yield (name,), str(error)
+
+
+def _check_database_url(url: str) -> None:
+    from lorabot.queue.database import parse_database_url
+
+    parse_database_url(url)
+
+
+def _check_redis_url(url: str) -> None:
+    from lorabot.queue.redis import connect
+
+    connect(url, patient=False)
+
+
+def _check_blob_url(url: str) -> None:
+    from lorabot.queue.blobs import open_blobs
+
+    open_blobs(url)
+
+
+# These bring drivers along that most commands have no use for, so they are loaded only where a URL is set.
+_URL_CHECKS: dict[str, Callable[[str], None]] = {
+    "database_url": _check_database_url,
+    "redis_url": _check_redis_url,
+    "blob_url": _check_blob_url,
+}
 
 
 def _by_path(settings: tuple[Setting, ...], path: tuple[str, ...]) -> Setting:

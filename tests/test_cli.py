@@ -1,0 +1,250 @@
+"""The command line says what it does, in one line where it can't, and loads only what it needs."""
+
+import json
+import logging
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from lorabot.cli.logs import configure, redact
+from lorabot.cli.terminal import terminal_language
+from tests.house import clean_environment, lorabot
+
+COMMANDS = ("up", "demo", "train", "bot", "trainer", "presets", "doctor")
+
+
+def photos(path: Path, count: int) -> Path:
+    """A zip of small pictures that differ."""
+    with zipfile.ZipFile(path, "w") as archive:
+        for number in range(count):
+            noise = np.random.default_rng(number).integers(0, 255, (8, 8, 3), dtype=np.uint8)
+            with archive.open(f"photo {number}.png", "w") as file:
+                Image.fromarray(noise).resize((160, 160)).save(file, "PNG")
+    return path
+
+
+@pytest.mark.parametrize(("language", "word"), [("en", "Run everything"), ("zh-CN", "全部组件")])
+def test_the_help_names_every_command_in_the_operators_language(tmp_path: Path, language: str, word: str) -> None:
+    done = lorabot("--help", cwd=tmp_path, LORABOT_LANGUAGE=language)
+    assert done.returncode == 0
+    assert all(f" {command} " in done.stdout for command in COMMANDS)
+    assert word in done.stdout
+    assert "cli-" not in done.stdout
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_explains_itself(tmp_path: Path, command: str) -> None:
+    done = lorabot(command, "--help", cwd=tmp_path)
+    assert done.returncode == 0
+    assert "cli-help" not in done.stdout
+    assert "--parent" not in done.stdout
+
+
+def test_the_help_loads_nothing_heavy(tmp_path: Path) -> None:
+    script = """
+import sys
+from lorabot.cli.app import run
+code = run(["--help"])
+heavy = {"torch", "aiohttp", "sqlalchemy", "arq", "redis", "PIL", "numpy", "discord", "telegram", "pydantic_settings"}
+print(code, sorted(heavy & set(sys.modules)))
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        cwd=tmp_path,
+        env=clean_environment(),
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.splitlines()[-1] == "0 []"
+
+
+@pytest.mark.parametrize(
+    ("modules", "forbidden"),
+    [
+        (
+            ("lorabot.cli.parts", "lorabot.cli.up", "lorabot.bot.run", "lorabot.bot.intake.decoder"),
+            {"torch", "diffusers", "peft", "open_clip", "transformers", "accelerate", "matplotlib"},
+        ),
+        (
+            ("lorabot.cli.parts", "lorabot.trainer.daemon"),
+            {"torch", "diffusers", "peft", "open_clip", "transformers", "aiohttp", "discord", "telegram"},
+        ),
+        (("lorabot.trainer.engine",), {"aiohttp", "discord", "telegram", "sqlalchemy", "arq"}),
+    ],
+    ids=["bot", "trainer", "engine"],
+)
+def test_a_process_loads_no_library_of_the_other_side(modules: tuple[str, ...], forbidden: set[str]) -> None:
+    script = f"import sys, {', '.join(modules)}; print(sorted({forbidden!r} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_a_wrong_command_line_ends_with_2(tmp_path: Path) -> None:
+    assert lorabot("dance", cwd=tmp_path).returncode == 2
+    assert lorabot("train", "photos.zip", cwd=tmp_path).returncode == 2
+
+
+def test_the_version_is_told(tmp_path: Path) -> None:
+    assert lorabot("--version", cwd=tmp_path).stdout.startswith("lorabot 0.")
+
+
+@pytest.mark.parametrize("command", ["up", "bot", "trainer", "doctor", "presets"])
+def test_wrong_settings_are_one_line_and_exit_78(tmp_path: Path, command: str) -> None:
+    done = lorabot(command, cwd=tmp_path, LORABOT_WEB__PORT="99999")
+    assert done.returncode == 78
+    assert done.stdout == ""
+    assert done.stderr == 'LORABOT_WEB__PORT is "99999", but it must be a whole number from 0 to 65535.\n'
+
+
+def test_a_settings_file_can_be_named(tmp_path: Path) -> None:
+    (tmp_path / "mine.toml").write_text('language = "zh-CN"\n')
+    assert "动漫角色" in lorabot("--config", "mine.toml", "presets", cwd=tmp_path).stdout
+    assert lorabot("--config", "nowhere.toml", "presets", cwd=tmp_path).returncode == 78
+
+
+def test_presets_are_listed_and_one_is_shown_in_full(tmp_path: Path) -> None:
+    listed = lorabot("presets", cwd=tmp_path)
+    assert listed.returncode == 0
+    assert "ink-landscape" in listed.stdout
+    assert "5 to 60 images, best 15" in listed.stdout
+    shown = lorabot("presets", "Pixel Art", cwd=tmp_path)
+    assert shown.returncode == 0
+    assert "text_encoder_lr" in shown.stdout
+    assert "{trigger}" in shown.stdout
+
+
+def test_an_unknown_preset_is_answered_with_the_nearest(tmp_path: Path) -> None:
+    done = lorabot("presets", "anmie", cwd=tmp_path)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == 'There is no preset "anmie". Did you mean anime?\n'
+
+
+def test_a_broken_preset_of_the_operator_is_named_and_the_exit_code_is_1(tmp_path: Path) -> None:
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "robot.yaml").write_text("id: robot\ntitel: {en: Robot, zh: 机器人}\n")
+    done = lorabot("presets", cwd=tmp_path, LORABOT_PRESETS_DIR="mine")
+    assert done.returncode == 1
+    assert "anime" in done.stdout
+    assert "mine/robot.yaml:2: titel: is not a field; did you mean title?" in done.stderr
+
+
+def test_an_unforeseen_error_is_one_line_and_its_traceback_is_in_a_file(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    done = lorabot("up", cwd=tmp_path, LORABOT_DATA_DIR="file", LORABOT_DISCORD__TOKEN="s3cr3t-token")
+    assert done.returncode == 1
+    (line,) = done.stderr.splitlines()
+    assert "FileExistsError" in line
+    record = Path(line.rpartition(" in ")[2].rstrip("."))
+    assert "Traceback" in record.read_text()
+    assert "s3cr3t-token" not in record.read_text()
+    shown = lorabot("--debug", "up", cwd=tmp_path, LORABOT_DATA_DIR="file")
+    assert "Traceback" in shown.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (("nowhere.zip", "--preset", "anime", "--trigger", "zuri"), "nowhere.zip"),
+        (("two.zip", "--preset", "anmie", "--trigger", "zuri"), "Did you mean anime?"),
+        (("two.zip", "--preset", "anime", "--trigger", "cat"), "cat"),
+        (("two.zip", "--preset", "anime", "--trigger", "zü ri!"), "zuri"),
+        (("two.zip", "--preset", "anime", "--trigger", "zuri", "--base", "sd99"), "sd15"),
+        (("two.zip", "--preset", "anime", "--trigger", "zuri"), "Please send 3 more."),
+        (("text.txt", "--preset", "anime", "--trigger", "zuri"), "text.txt"),
+    ],
+    ids=["no photos", "preset", "common word", "odd trigger", "base", "too few", "no picture"],
+)
+def test_a_training_that_cannot_be_done_is_refused_in_words(
+    tmp_path: Path, arguments: tuple[str, ...], sentence: str
+) -> None:
+    photos(tmp_path / "two.zip", 2)
+    (tmp_path / "text.txt").write_text("no picture")
+    done = lorabot("train", *arguments, cwd=tmp_path)
+    assert done.returncode == 1
+    assert sentence in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not (tmp_path / "lora-out").exists()
+
+
+@pytest.mark.slow
+def test_a_folder_of_photos_becomes_a_lora(tmp_path: Path) -> None:
+    with zipfile.ZipFile(photos(tmp_path / "photos.zip", 6)) as archive:
+        archive.extractall(tmp_path / "photos")
+    (tmp_path / "photos" / "broken.png").write_bytes(b"\x89PNG\r\n\x1a\nbroken")
+    (tmp_path / "presets").mkdir()
+    (tmp_path / "presets" / "quick.yaml").write_text(_quick_preset(), encoding="utf-8")
+    done = lorabot(
+        *("train", "photos", "--preset", "quick", "--trigger", "zuri", "--seed", "7", "--out", "out"),
+        cwd=tmp_path,
+        LORABOT_PRESETS_DIR="presets",
+        LORABOT_TRAINER__SAMPLE_ROUNDS="0",
+        LORABOT_TRAINER__VALIDATIONS="1",
+        LORABOT_TRAINER__DEVICE="cpu",
+    )
+    assert done.returncode == 0, done.stderr
+    assert "broken.png" in done.stderr
+    made = {path.name for path in (tmp_path / "out").iterdir()}
+    assert made == {"zuri.safetensors", "loss.png", "samples.png", "report.json", "report.md"}
+    assert all(name in done.stdout for name in made)
+    assert json.loads((tmp_path / "out" / "report.json").read_text())
+
+
+def _quick_preset() -> str:
+    import lorabot.presets
+
+    text = (Path(lorabot.presets.__file__).parent / "anime.yaml").read_text(encoding="utf-8")
+    demo = text[: text.index("  sd15:")].replace("id: anime", "id: quick")
+    lines = []
+    for line in demo.splitlines():
+        name = line.strip().partition(":")[0]
+        quick = {"views": "8", "sample_steps": "2"}.get(name)
+        lines.append(f"    {name}: {quick}" if quick else line)
+    return "\n".join(lines) + "\n"
+
+
+@pytest.mark.parametrize(
+    ("environment", "language"),
+    [
+        ({}, "en"),
+        ({"LANG": "zh_CN.UTF-8"}, "zh-CN"),
+        ({"LANG": "de_DE.UTF-8"}, "en"),
+        ({"LANG": "zh_CN.UTF-8", "LC_ALL": "C.UTF-8"}, "en"),
+        ({"LANG": "zh_CN.UTF-8", "LORABOT_LANGUAGE": "en"}, "en"),
+        ({"LANG": "en_US.UTF-8", "LORABOT_LANGUAGE": "zh-CN"}, "zh-CN"),
+        ({"LANG": "zh_CN.UTF-8", "LC_ALL": ""}, "zh-CN"),
+    ],
+)
+def test_the_terminals_language_is_the_operators(environment: dict[str, str], language: str) -> None:
+    assert terminal_language(environment) == language
+
+
+def test_no_secret_reaches_the_logs(capsys: pytest.CaptureFixture[str]) -> None:
+    root = logging.getLogger()
+    before, level = list(root.handlers), root.level
+    try:
+        configure("info", ("s3cr3t-token", "s3cr3t"))
+        logging.getLogger("lorabot.any").warning("calling %s", "https://api/bots3cr3t-token/getMe")
+        try:
+            raise ValueError("s3cr3t")
+        except ValueError:
+            logging.getLogger("lorabot.any").exception("it failed")
+        logging.getLogger("httpx").info("GET https://api.telegram.org/bot123/getMe")
+    finally:
+        root.handlers[:] = before
+        root.setLevel(level)
+    written = capsys.readouterr().err
+    assert "calling https://api/bot***/getMe" in written
+    assert "ValueError: ***" in written
+    assert "s3cr3t" not in written
+    assert "telegram" not in written
+
+
+def test_longer_secrets_are_crossed_out_first() -> None:
+    assert redact("abcdef abc abcd", ["abcd", "abcdef", "abc"]) == "*** abc ***"
