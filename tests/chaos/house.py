@@ -63,6 +63,19 @@ class House:
         assert pid is not None, f"no {part} is up"
         os.kill(pid, signal.SIGKILL)
 
+    async def answers(self, timeout_s: float = 60) -> None:
+        """Wait until the chat page can be opened."""
+        port = int(self.url.rpartition(":")[2])
+        async with asyncio.timeout(timeout_s):
+            while True:
+                try:
+                    _, writer = await asyncio.open_connection("127.0.0.1", port)
+                except OSError:
+                    await asyncio.sleep(0.1)
+                else:
+                    writer.close()
+                    return
+
     @property
     def log(self) -> str:
         return (self.folder / "up.log").read_text()

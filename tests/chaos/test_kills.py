@@ -25,18 +25,9 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
 @asynccontextmanager
 async def visitor(house: House) -> AsyncIterator[ChatClient]:
     """Someone who opens the chat page, as soon as it answers."""
-    async with asyncio.timeout(60):
-        while True:
-            try:
-                opened = ChatClient.open(house.url)
-                client = await opened.__aenter__()
-                break
-            except OSError:
-                await asyncio.sleep(0.2)
-    try:
+    await house.answers()
+    async with ChatClient.open(house.url) as client:
         yield client
-    finally:
-        await opened.__aexit__(None, None, None)
 
 
 async def a_job(client: ChatClient) -> str:
