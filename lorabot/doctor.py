@@ -7,10 +7,11 @@ import re
 import shutil
 import sys
 import tempfile
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Container, Mapping
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from types import MappingProxyType
 from typing import Literal
 
 from lorabot.locale import Message, Param, UserError
@@ -19,7 +20,7 @@ from lorabot.queue.blobs import open_blobs
 from lorabot.queue.database import parse_database_url, sqlite_file, without_password
 from lorabot.queue.embedded import EmbeddedValkey, ValkeyFailed
 from lorabot.queue.errors import StoreUnavailable
-from lorabot.queue.migrations import current, newest
+from lorabot.queue.migrations import current, known, newest
 from lorabot.queue.redis import AWAY, connect
 from lorabot.settings import Settings
 from lorabot.supervisor import PortTaken, is_running, refuse_taken_port
@@ -55,36 +56,19 @@ class Finding:
     mend: Message | None = None
 
 
-async def examine(settings: Settings) -> AsyncIterator[Finding]:
-    """Look at one thing after the other. Never raises for what is broken: that is what it is for."""
-    yield _python()
-    for extra in _PACKAGES:
-        yield _packages(extra)
-    steps: tuple[Callable[[Settings], Awaitable[list[Finding]]], ...] = (
-        _torch_and_cards,
-        _redis,
-        _database,
-        _blobs,
-        _disk,
-        _web,
-        _tokens,
-        _bases,
-        _presets,
-    )
-    for step in steps:
-        for finding in await step(settings):
-            yield finding
-
-
 def _finding(what: str, state: State, found: str, mend: str | None = None, /, **params: Param) -> Finding:
     return Finding(what, state, Message(found, params), Message(mend, params) if mend else None)
 
 
-def _python() -> Finding:
-    return _finding("python", "ok", "doctor-python", version=sys.version.split()[0], path=sys.executable)
+async def _python(_: Settings) -> list[Finding]:
+    return [_finding("python", "ok", "doctor-python", version=sys.version.split()[0], path=sys.executable)]
 
 
-def _packages(extra: str) -> Finding:
+async def _packages(_: Settings) -> list[Finding]:
+    return [_extra(name) for name in _PACKAGES]
+
+
+def _extra(extra: str) -> Finding:
     found, absent = [], []
     for name in _PACKAGES[extra]:
         try:
@@ -110,17 +94,15 @@ async def _torch_and_cards(settings: Settings) -> list[Finding]:
         return [_finding("torch", "broken", "doctor-torch-broken", "doctor-torch-mend", reason=torch)]
     findings = [_finding("torch", "ok", "doctor-torch", version=str(torch["version"]), cuda=str(torch["cuda"] or "-"))]
     seen = await asyncio.to_thread(cards)
-    wants_card = settings.trainer.device.startswith("cuda")
-    if not seen:
-        params: dict[str, Param] = {"device": settings.trainer.device}
-        if wants_card:
-            findings.append(_finding("gpu", "broken", "doctor-gpu-wanted", "doctor-gpu-wanted-mend", **params))
-        else:
-            findings.append(_finding("gpu", "missing", "doctor-gpu-none", "doctor-gpu-none-mend", **params))
-    elif not torch["cards"] and settings.trainer.device != "cpu":
+    device = settings.trainer.device
+    if device.startswith("cuda") and int(device.partition(":")[2] or 0) >= len(seen):
+        findings.append(_finding("gpu", "broken", "doctor-gpu-wanted", "doctor-gpu-wanted-mend", device=device))
+    elif not seen:
+        findings.append(_finding("gpu", "missing", "doctor-gpu-none", "doctor-gpu-none-mend"))
+    elif not torch["cards"] and device != "cpu":
         findings.append(_finding("gpu", "broken", "doctor-gpu-unused", "doctor-gpu-unused-mend", name=seen[0].name))
     for card in seen:
-        params = {
+        params: dict[str, Param] = {
             "index": card.index,
             "name": card.name,
             "free": f"{card.free / 1e9:.1f}",
@@ -193,6 +175,9 @@ async def _database(settings: Settings) -> list[Finding]:
         return [
             _finding("database", "broken", "doctor-database-away", "doctor-database-mend", where=where, reason=reason)
         ]
+    if has is not None and has not in await asyncio.to_thread(known):
+        params: dict[str, Param] = {"where": where, "version": has}
+        return [_finding("database", "broken", "doctor-database-newer", "doctor-database-newer-mend", **params)]
     if has == wants:
         return [_finding("database", "ok", "doctor-database", where=where, version=wants)]
     return [_finding("database", "ok", "doctor-database-older", where=where, version=has or "-", newest=wants)]
@@ -284,3 +269,29 @@ async def _presets(settings: Settings) -> list[Finding]:
         for broken in catalogue.broken
     ]
     return [*found, _finding("presets", "ok", "doctor-presets", count=len(catalogue.presets))]
+
+
+EXAMINATIONS: Mapping[str, Callable[[Settings], Awaitable[list[Finding]]]] = MappingProxyType(
+    {
+        "python": _python,
+        "packages": _packages,
+        "torch": _torch_and_cards,
+        "redis": _redis,
+        "database": _database,
+        "blobs": _blobs,
+        "disk": _disk,
+        "web": _web,
+        "tokens": _tokens,
+        "bases": _bases,
+        "presets": _presets,
+    }
+)
+"""Everything that is looked at, in this order."""
+
+
+async def examine(settings: Settings, only: Container[str] = EXAMINATIONS) -> AsyncIterator[Finding]:
+    """Look at one thing after the other. Never raises for what is broken: that is what it is for."""
+    for name, look in EXAMINATIONS.items():
+        if name in only:
+            for finding in await look(settings):
+                yield finding

@@ -150,8 +150,8 @@ doctor-gpu = { $name } (number { $index }): { $free } of { $total } GB free, hel
 doctor-gpu-full-mend = Little of its memory is free. End what holds it, or trainings will be slow or refused.
 doctor-gpu-none = no NVIDIA card found; trainings run on the processor
 doctor-gpu-none-mend = That is fine for the demo model. For real ones install the NVIDIA driver; nvidia-smi should list the card.
-doctor-gpu-wanted = LORABOT_TRAINER__DEVICE is { $device }, but there is no NVIDIA card
-doctor-gpu-wanted-mend = Install the NVIDIA driver, or set LORABOT_TRAINER__DEVICE=auto.
+doctor-gpu-wanted = LORABOT_TRAINER__DEVICE is { $device }, but there is no such card
+doctor-gpu-wanted-mend = Install the NVIDIA driver (nvidia-smi lists the cards), or set LORABOT_TRAINER__DEVICE=auto.
 doctor-gpu-unused = { $name } is here, but torch can't use it
 doctor-gpu-unused-mend = This torch was built without CUDA or for a newer driver. See pytorch.org/get-started for the right one, or set LORABOT_TRAINER__DEVICE=cpu.
 doctor-redis = { $where }, version { $version }
@@ -164,6 +164,8 @@ doctor-valkey-mend = Install valkey or redis from your system's packages, or set
 doctor-database = { $where }, version { $version }
 doctor-database-new = { $where }, will be made at the first start
 doctor-database-older = { $where }, version { $version }; the next start brings it to { $newest }
+doctor-database-newer = { $where } was made by a newer lorabot (version { $version })
+doctor-database-newer-mend = Install that lorabot again, or choose another LORABOT_DATABASE_URL.
 doctor-database-away = { $where } does not answer ({ $reason })
 doctor-database-mend = Start it or correct LORABOT_DATABASE_URL; without it lorabot keeps a file of its own.
 doctor-blobs = { $where } can be written, read and cleared

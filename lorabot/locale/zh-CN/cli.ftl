@@ -144,8 +144,8 @@ doctor-gpu = { $name }（编号 { $index }）：共 { $total } GB，空闲 { $fr
 doctor-gpu-full-mend = 空闲显存很少。请结束占用者，否则训练会很慢或被拒绝。
 doctor-gpu-none = 未找到 NVIDIA 显卡，将用处理器训练
 doctor-gpu-none-mend = 对演示模型来说足够。使用真实模型请安装 NVIDIA 驱动，nvidia-smi 应能列出显卡。
-doctor-gpu-wanted = LORABOT_TRAINER__DEVICE 是 { $device }，但没有 NVIDIA 显卡
-doctor-gpu-wanted-mend = 请安装 NVIDIA 驱动，或设置 LORABOT_TRAINER__DEVICE=auto。
+doctor-gpu-wanted = LORABOT_TRAINER__DEVICE 是 { $device }，但没有这块显卡
+doctor-gpu-wanted-mend = 请安装 NVIDIA 驱动（nvidia-smi 会列出显卡），或设置 LORABOT_TRAINER__DEVICE=auto。
 doctor-gpu-unused = 有 { $name }，但 torch 无法使用
 doctor-gpu-unused-mend = 当前的 torch 不含 CUDA，或需要更新的驱动。请按 pytorch.org/get-started 安装合适的版本，或设置 LORABOT_TRAINER__DEVICE=cpu。
 doctor-redis = { $where }，版本 { $version }
@@ -158,6 +158,8 @@ doctor-valkey-mend = 请用系统的软件包安装 valkey 或 redis，或设置
 doctor-database = { $where }，版本 { $version }
 doctor-database-new = { $where }，首次启动时创建
 doctor-database-older = { $where }，版本 { $version }，下次启动时升级到 { $newest }
+doctor-database-newer = { $where } 由更新版本的 lorabot 创建（版本 { $version }）
+doctor-database-newer-mend = 请重新安装较新的 lorabot，或更改 LORABOT_DATABASE_URL。
 doctor-database-away = { $where } 没有响应（{ $reason }）
 doctor-database-mend = 请启动它或更正 LORABOT_DATABASE_URL；不设置时 lorabot 使用自己的文件。
 doctor-blobs = { $where } 可以写入、读取和清除

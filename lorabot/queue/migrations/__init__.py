@@ -36,6 +36,13 @@ def newest() -> str:
     return head
 
 
+def known() -> frozenset[str]:
+    """Every version that this lorabot knows the way from."""
+    from alembic.script import ScriptDirectory
+
+    return frozenset(script.revision for script in ScriptDirectory.from_config(_config()).walk_revisions())
+
+
 async def migrate(database_url: str) -> None:
     """Bring the database to the newest version; make an SQLite file that is not there.
 
@@ -83,10 +90,8 @@ def _version(connection: Connection) -> str | None:
 
 def _upgrade(connection: Connection) -> None:
     from alembic import command
-    from alembic.script import ScriptDirectory
 
     version = _version(connection)
-    known = {script.revision for script in ScriptDirectory.from_config(_config()).walk_revisions()}
-    if version is not None and version not in known:
+    if version is not None and version not in known():
         raise NewerDatabase(version)
     command.upgrade(_config(connection), "head")

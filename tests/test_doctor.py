@@ -1,0 +1,172 @@
+"""The doctor finds what is broken on this host, says how to mend it, and shows no secret."""
+
+import os
+import socket
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from lorabot.doctor import EXAMINATIONS, Finding, examine
+from lorabot.locale import translator
+from lorabot.queue.embedded import EmbeddedValkey
+from lorabot.queue.migrations import migrate
+from lorabot.settings import load_settings
+from lorabot.supervisor import only_one
+from tests.house import clean_environment, free_port, lorabot
+
+DISCORD = "MTIzNDU2Nzg5MDEyMzQ1Njc4.GaBcDe.abcdefghijklmnopqrstuvwxyz0123456789AB"
+TELEGRAM = "1234567890:AAabcdefghijklmnopqrstuvwxyz012345678"
+
+
+async def findings(place: pytest.MonkeyPatch, *only: str, **settings: str) -> Mapping[str, list[Finding]]:
+    for name in list(os.environ):
+        if name.upper().startswith("LORABOT_"):
+            place.delenv(name)
+    for name, value in {"LORABOT_WEB__PORT": str(free_port()), **settings}.items():
+        place.setenv(name, value)
+    found: dict[str, list[Finding]] = {}
+    async for finding in examine(load_settings(), only or EXAMINATIONS):
+        found.setdefault(finding.what, []).append(finding)
+        for language in ("en", "zh-CN"):
+            for message in (finding.found, finding.mend):
+                assert message is None or not translator(language).text(message).startswith("doctor-")
+    return found
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
+    monkeypatch.chdir(tmp_path)
+    return monkeypatch
+
+
+async def test_a_fresh_host_has_all_that_is_needed(here: pytest.MonkeyPatch) -> None:
+    found = await findings(here)
+    assert [finding.what for group in found.values() for finding in group if finding.state == "broken"] == []
+    assert set(found) >= {"python", "torch", "gpu", "redis", "database", "blobs", "disk", "web", "discord", "base"}
+    assert found["torch"][0].found.params["version"]
+    assert found["database"][0].found.code == "doctor-database-new"
+    assert not any("torch" in str(finding.mend) for finding in found["torch"])
+
+
+async def test_what_is_in_use_is_known_as_ours(here: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    data = tmp_path / "lorabot-data"
+    await migrate(f"sqlite:///{data}/lorabot.sqlite3")
+    valkey = EmbeddedValkey(data)
+    await valkey.start()
+    try:
+        with only_one(data):
+            found = await findings(here, "redis", "web", "database")
+    finally:
+        await valkey.stop()
+    assert found["redis"][0].found.code == "doctor-valkey-runs"
+    assert found["web"][0].found.code == "doctor-web-runs"
+    assert found["database"][0].found.code == "doctor-database"
+
+
+async def test_a_redis_of_the_operators_is_asked(here: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    valkey = EmbeddedValkey(tmp_path / "other")
+    await valkey.start()
+    try:
+        found = await findings(here, "redis", LORABOT_REDIS_URL=valkey.url)
+    finally:
+        await valkey.stop()
+    assert found["redis"][0].state == "ok"
+    assert found["redis"][0].found.params["version"] != "?"
+
+
+async def test_servers_that_do_not_answer_are_broken_and_their_passwords_stay_hidden(here: pytest.MonkeyPatch) -> None:
+    nobody = free_port()
+    found = await findings(
+        here,
+        *("redis", "database", "blobs"),
+        LORABOT_REDIS_URL=f"redis://me:s3cr3t@127.0.0.1:{nobody}",
+        LORABOT_DATABASE_URL=f"postgresql://me:s3cr3t@127.0.0.1:{nobody}/lorabot",
+        LORABOT_BLOB_URL=f"s3://bucket/prefix?endpoint=http://127.0.0.1:{nobody}&region=us-east-1",
+        AWS_ACCESS_KEY_ID="me",
+        AWS_SECRET_ACCESS_KEY="s3cr3t",
+    )
+    for what in ("redis", "database", "blobs"):
+        (finding,) = found[what]
+        assert finding.state == "broken"
+        assert finding.mend is not None
+    assert "s3cr3t" not in repr(found)
+
+
+async def test_a_folder_that_takes_no_files_is_broken(here: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "lorabot-data").mkdir()
+    (tmp_path / "lorabot-data" / "blobs").write_text("in the way")
+    found = await findings(here, "blobs")
+    assert found["blobs"][0].state == "broken"
+
+
+async def test_a_taken_port_is_broken(here: pytest.MonkeyPatch) -> None:
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        found = await findings(here, "web", LORABOT_WEB__PORT=str(other.getsockname()[1]))
+    assert found["web"][0].state == "broken"
+
+
+async def test_a_web_chat_open_to_all_is_broken(here: pytest.MonkeyPatch) -> None:
+    found = await findings(here, "web", LORABOT_WEB__HOST="0.0.0.0")
+    assert found["web"][0].state == "broken"
+    assert "LORABOT_WEB__PASSWORD" in translator("en").text(found["web"][0].found)
+
+
+@pytest.mark.parametrize(
+    ("discord", "telegram", "state"),
+    [("", "", "missing"), (DISCORD, TELEGRAM, "ok"), ("s3cr3t", "s3cr3t", "broken"), (TELEGRAM, DISCORD, "broken")],
+)
+async def test_a_token_is_judged_by_its_shape_and_never_shown(
+    here: pytest.MonkeyPatch, discord: str, telegram: str, state: str
+) -> None:
+    found = await findings(here, "tokens", LORABOT_DISCORD__TOKEN=discord, LORABOT_TELEGRAM__TOKEN=telegram)
+    for what, token in (("discord", discord), ("telegram", telegram)):
+        (finding,) = found[what]
+        assert finding.state == state
+        assert not token or token not in repr(finding)
+
+
+async def test_a_card_that_is_wanted_and_not_there_is_broken(here: pytest.MonkeyPatch) -> None:
+    found = await findings(here, "torch", LORABOT_TRAINER__DEVICE="cuda:7")
+    assert any(finding.state == "broken" for finding in found["gpu"])
+
+
+async def test_a_broken_preset_is_named(here: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "robot.yaml").write_text("id: robot\n")
+    found = await findings(here, "presets", LORABOT_PRESETS_DIR="mine")
+    assert {finding.state for finding in found["presets"]} == {"broken", "ok"}
+    assert "robot.yaml:1" in translator("en").text(found["presets"][0].found)
+
+
+async def test_a_newer_database_is_broken(here: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    file = tmp_path / "lorabot-data" / "lorabot.sqlite3"
+    await migrate(f"sqlite:///{file}")
+    with sqlite3.connect(file) as database:
+        database.execute("UPDATE alembic_version SET version_num = 'from the future'")
+    database.close()
+    found = await findings(here, "database")
+    assert found["database"][0].state == "broken"
+
+
+def test_a_well_host_is_said_so_without_loading_torch_or_leaving_a_file(tmp_path: Path) -> None:
+    script = "import sys\nfrom lorabot.cli.app import run\nprint(run(['doctor']), 'torch' in sys.modules)"
+    environment = clean_environment(LORABOT_WEB__PORT=str(free_port()))
+    done = subprocess.run(
+        [sys.executable, "-c", script], cwd=tmp_path, env=environment, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.splitlines()[-2:] == ["All that is needed is here.", "0 False"]
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
+
+
+def test_the_exit_code_tells_that_something_needed_is_broken(tmp_path: Path) -> None:
+    ill = lorabot("doctor", cwd=tmp_path, LORABOT_WEB__PORT=str(free_port()), LORABOT_TELEGRAM__TOKEN="s3cr3t")
+    assert ill.returncode == 1
+    assert "broken  telegram" in ill.stdout
+    assert "One thing is broken." in ill.stdout
+    assert "s3cr3t" not in ill.stdout + ill.stderr
