@@ -14,7 +14,9 @@ import pytest
 
 from lorabot.trainer import wire
 from lorabot.trainer.config import TrainerConfig
-from lorabot.trainer.engine import EXIT_PROTOCOL, signature
+from lorabot.trainer.control import Control
+from lorabot.trainer.engine import EXIT_PROTOCOL, Outlet, do, signature
+from lorabot.trainer.models import Models
 from lorabot.trainer.supervising import ENGINE, Engine, EngineDied, EngineRefused
 from tests.trainer.conftest import QUICK, make_job
 
@@ -149,6 +151,15 @@ async def test_an_engine_that_ignores_a_cancel_and_sigterm_is_killed(tmp_path: P
         assert await gone(pid)
 
 
+async def test_the_engine_inherits_no_secrets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LORABOT_DISCORD__TOKEN", "token")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "key")
+    tell = "sys.exit(sum(name.startswith(('LORABOT_', 'AWS_')) for name in os.environ) + 40)"
+    async with Engine(TrainerConfig(device="cpu"), fake(tell)) as engine:
+        with pytest.raises(EngineDied, match="status 40"):
+            await engine.run(make_job(tmp_path, 1), nothing, never)
+
+
 async def test_an_engine_of_another_version_is_refused() -> None:
     async with Engine(TrainerConfig(device="cpu"), fake("pass", version=wire.VERSION + 1)) as engine:
         with pytest.raises(EngineDied, match="another version"):
@@ -191,6 +202,29 @@ def test_a_crashs_signature_is_its_type_and_our_innermost_place() -> None:
         raise AssertionError
 
     assert provoke(lambda: cover(None, 3, 3)) == "AttributeError in pictures.cover"  # type: ignore[arg-type]
+
+
+def test_memory_that_is_not_there_is_told_from_other_errors() -> None:
+    import torch
+
+    from lorabot.trainer.probing import ran_out_of_memory
+
+    with pytest.raises(RuntimeError) as caught:
+        torch.empty(10**15)
+    assert ran_out_of_memory(caught.value)
+    with pytest.raises(RuntimeError) as caught:
+        torch.ones(2) @ torch.ones(3)
+    assert not ran_out_of_memory(caught.value)
+
+
+def test_a_disk_that_fills_up_while_working_is_a_sentence_and_no_crash(models: Models, tmp_path: Path) -> None:
+    job = make_job(tmp_path, 3)
+    (tmp_path / "samples").mkdir()
+    (tmp_path / "samples" / "000000-1.png").symlink_to("/dev/full")
+    with (tmp_path / "events").open("wb") as events:
+        terminal = do(job, models, QUICK, Control(), Outlet(events))
+    assert isinstance(terminal, wire.Failed)
+    assert terminal.message.code == "trainer-disk-full"
 
 
 @pytest.mark.slow
