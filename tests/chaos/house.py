@@ -3,7 +3,6 @@
 import asyncio
 import os
 import signal
-import socket
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -18,6 +17,7 @@ import yaml
 from lorabot.presets import load_presets
 from lorabot.queue import Queue, QueueConfig, open_queue
 from lorabot.queue.model import Job
+from tests.house import clean_environment
 
 Part = Literal["engine", "trainer", "bot"]
 _MARKS: dict[Part, tuple[str, ...]] = {
@@ -87,19 +87,19 @@ def up(folder: Path, port: int) -> Iterator[House]:
     presets = folder / "presets"
     presets.mkdir(parents=True, exist_ok=True)
     (presets / f"{PRESET}.yaml").write_text(yaml.safe_dump(_quick_preset(), allow_unicode=True))
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("LORABOT_")} | {
-        "LORABOT_DATA_DIR": str(folder / "data"),
-        "LORABOT_PRESETS_DIR": str(presets),
-        "LORABOT_WEB__PORT": str(port),
-        "LORABOT_TRAINER__CHECKPOINT_S": "0",
-        "LORABOT_TRAINER__PROGRESS_S": "0",
-        "LORABOT_TRAINER__SAMPLE_ROUNDS": "1",
-        "LORABOT_TRAINER__VALIDATIONS": "2",
-        "LORABOT_QUEUE__LEASE_S": "2",
-        "LORABOT_QUEUE__HEARTBEAT_S": "0.1",
-        "LORABOT_QUEUE__RECONCILE_S": "0.5",
-        "LORABOT_QUEUE__POLL_S": "0.1",
-    }
+    environment = clean_environment(
+        LORABOT_DATA_DIR=str(folder / "data"),
+        LORABOT_PRESETS_DIR=str(presets),
+        LORABOT_WEB__PORT=str(port),
+        LORABOT_TRAINER__CHECKPOINT_S="0",
+        LORABOT_TRAINER__PROGRESS_S="0",
+        LORABOT_TRAINER__SAMPLE_ROUNDS="1",
+        LORABOT_TRAINER__VALIDATIONS="2",
+        LORABOT_QUEUE__LEASE_S="2",
+        LORABOT_QUEUE__HEARTBEAT_S="0.1",
+        LORABOT_QUEUE__RECONCILE_S="0.5",
+        LORABOT_QUEUE__POLL_S="0.1",
+    )
     with (folder / "up.log").open("ab") as log:
         process = subprocess.Popen(
             [sys.executable, "-m", "lorabot", "up"],
@@ -117,13 +117,6 @@ def up(folder: Path, port: int) -> Iterator[House]:
                 process.wait(60)
             finally:
                 process.kill()
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 @asynccontextmanager

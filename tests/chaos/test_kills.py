@@ -10,7 +10,8 @@ import pytest
 from lorabot.queue.model import Job, JobState, Stage
 from tests.bot.client import ChatClient, ChatError
 from tests.bot.pictures import zip_of_photos
-from tests.chaos.house import PRESET, House, Part, free_port, looking_in, until, up
+from tests.chaos.house import PRESET, House, Part, looking_in, until, up
+from tests.house import free_port
 
 pytestmark = pytest.mark.slow
 STAGES = (Stage.CAPTIONING, Stage.TRAINING, Stage.EXPORTING)

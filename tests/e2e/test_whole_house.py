@@ -6,8 +6,9 @@ import pytest
 from playwright.async_api import expect
 from safetensors import safe_open
 
-from tests.chaos.house import PRESET, free_port, looking_in, up
+from tests.chaos.house import PRESET, looking_in, up
 from tests.e2e.chat import Bot, running_browser, visiting
+from tests.house import free_port
 
 pytestmark = pytest.mark.slow
 TRAINED_S = 150
