@@ -69,7 +69,7 @@ def run_train(terminal: Terminal, wish: Wish) -> int:
         return await train(
             photos.images,
             preset=preset,
-            vocabulary=catalogue.vocabulary(caption.vocabulary) if caption.method != "none" else None,
+            vocabulary=catalogue.vocabulary_for(caption),
             trigger=trigger,
             base=wish.base,
             name=wish.name or trigger,

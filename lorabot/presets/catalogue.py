@@ -9,7 +9,7 @@ from types import MappingProxyType
 from typing import TypeVar
 
 from lorabot.locale import UserError
-from lorabot.presets.schema import Preset, Vocabulary
+from lorabot.presets.schema import Caption, Preset, Vocabulary
 from lorabot.presets.source import Broken, BrokenPreset, Source, read
 
 _BUILT_IN = Path(__file__).parent
@@ -68,6 +68,10 @@ class Catalogue:
         """The vocabulary that a loaded preset refers to; raises ``KeyError`` for any other id."""
         return self.vocabularies[vocabulary_id]
 
+    def vocabulary_for(self, caption: Caption) -> Vocabulary | None:
+        """The vocabulary that captions are made of; None where they are the trigger word alone."""
+        return None if caption.vocabulary is None else self.vocabularies[caption.vocabulary]
+
 
 def load_presets(extra: Path | None = None) -> Catalogue:
     """Read the built-in presets, then those in the folder ``extra`` (``*.yaml`` and ``vocabularies/*.yaml``).
@@ -123,7 +127,7 @@ def _refuse_unknown_vocabularies(
 ) -> None:
     for name, source in list(presets.items()):
         for family, recipe in source.model.recipes.items():
-            if recipe.caption.method == "zero-shot" and recipe.caption.vocabulary not in vocabularies:
+            if recipe.caption.vocabulary is not None and recipe.caption.vocabulary not in vocabularies:
                 reason = f"no vocabulary {recipe.caption.vocabulary}; there are {', '.join(sorted(vocabularies))}"
                 broken.append(source.fault(("recipes", family, "caption", "vocabulary"), reason))
                 presets.pop(name, None)

@@ -62,7 +62,15 @@ class Caption(_Strict):
     method: Literal["zero-shot", "none"] = Field(
         description="`zero-shot`: CLIP picks labels of the vocabulary; `none`: the trigger word alone."
     )
-    vocabulary: Id = Field(description="Id of the vocabulary that zero-shot labels come from.")
+    vocabulary: Id | None = Field(None, description="Id of the vocabulary that zero-shot labels come from.")
+
+    @model_validator(mode="after")
+    def _labels_come_from_somewhere(self) -> Self:
+        if self.method == "zero-shot" and self.vocabulary is None:
+            raise ValueError("zero-shot needs a vocabulary")
+        if self.method == "none" and self.vocabulary is not None:
+            raise ValueError("the method none uses no vocabulary; leave it out")
+        return self
 
 
 class Recipe(_Strict):

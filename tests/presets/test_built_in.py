@@ -27,8 +27,9 @@ def test_all_files_load_and_none_is_broken() -> None:
 @pytest.mark.parametrize("preset", PRESETS, ids=lambda preset: preset.id)
 def test_a_preset_can_be_trained_on_every_base(preset: Preset) -> None:
     for base, family in BASES.items():
-        recipe = preset.recipe(family)
-        assert CATALOGUE.vocabulary(recipe.caption.vocabulary).groups, base
+        caption = preset.recipe(family).caption
+        vocabulary = CATALOGUE.vocabulary_for(caption)
+        assert (vocabulary is None) == (caption.method == "none"), base
 
 
 @pytest.mark.parametrize("preset", PRESETS, ids=lambda preset: preset.id)
@@ -70,13 +71,13 @@ def test_a_preset_survives_its_way_through_the_database() -> None:
         assert Vocabulary.model_validate(json.loads(json.dumps(vocabulary.model_dump(mode="json")))) == vocabulary
 
 
-def test_a_vocabulary_for_a_subject_never_says_what_the_subject_is() -> None:
-    """Kind and colour are what the trigger word has to learn; a vocabulary for a style must say them."""
-    subject = {group.name for group in CATALOGUE.vocabulary("demo-subject").groups}
-    style = {group.name for group in CATALOGUE.vocabulary("demo-style").groups}
-    assert not subject & {"kind", "subject", "colour"}
-    assert "style" in subject
-    assert "style" not in style
+def test_a_vocabulary_for_a_subject_never_says_what_it_is_and_one_for_a_style_how_it_is_drawn() -> None:
+    """That is what the trigger word has to learn."""
+    groups = {name: {group.name for group in vocabulary.groups} for name, vocabulary in CATALOGUE.vocabularies.items()}
+    for subject in ("person", "figure", "pet", "product", "demo-subject"):
+        assert not groups[subject] & {"kind", "subject", "colour", "hair"}
+    for style in ("scene", "landscape", "sprite"):
+        assert not groups[style] & {"style", "medium"}
 
 
 def test_a_preset_is_found_however_it_is_written() -> None:

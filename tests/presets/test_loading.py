@@ -55,7 +55,7 @@ def test_an_operators_preset_joins_the_others(tmp_path: Path) -> None:
             "recipes.sd15.sample_prompts",
             "braces",
         ),
-        ("flip: false", "flip: no", "recipes.demo.flip", "'no'"),
+        ("flip: false", "flip: no", "recipes.sd15.flip", "'no'"),
         ('en: "Pet"', 'en: ""', "title.en", ""),
         ('  zh: "宠物"\n', "", "title.zh", "is missing"),
     ],

@@ -102,7 +102,7 @@ class Commands:
 
     async def _submit(self, actor: Actor, address: Address, checked: Checked, trigger: str) -> Job:
         caption = checked.preset.recipe(BASES[checked.base]).caption
-        vocabulary = self.presets.vocabulary(caption.vocabulary) if caption.method != "none" else None
+        vocabulary = self.presets.vocabulary_for(caption)
         dataset = await self._queue.drafts.seal(actor.owner, address)
         return await self._queue.jobs.submit(
             NewJob(
