@@ -17,7 +17,6 @@ FILES = ("loss.png", "samples.png", "report.json", "report.md")
 """What a visit brings home, beside the LoRA."""
 
 _RECONNECT_S = 0.5
-_ANSWERED_S = 30.0
 _CHUNK = 1 << 16
 Line = Mapping[str, Any]
 """A line of the conversation, as the page gets it (lorabot/bot/web/wire.py)."""
@@ -28,11 +27,15 @@ class VisitFailed(UserError):
 
 
 class Visitor:
-    """A browser without a screen: a cookie, an upload, a socket. To be used as an async context manager."""
+    """A browser without a screen: a cookie, an upload, a socket. To be used as an async context manager.
 
-    def __init__(self, url: str, language: str) -> None:
+    ``patience_s`` is how long after the answer to its command a job's card may take to appear, in seconds.
+    """
+
+    def __init__(self, url: str, language: str, patience_s: float = 30.0) -> None:
         self._url = url.rstrip("/")
         self._language = language
+        self._patience_s = patience_s
         # Unlike a browser's, this jar takes cookies of a bare address only when told so.
         self._session = aiohttp.ClientSession(
             headers={"Origin": self._url, "Accept-Language": language}, cookie_jar=aiohttp.CookieJar(unsafe=True)
@@ -87,7 +90,7 @@ class Visitor:
                         elif line["key"] == f"re:{key}":
                             # A yes and a no look alike, but after a yes there soon is a card.
                             refusal = str(line["text"])
-                            limit.reschedule(asyncio.get_running_loop().time() + _ANSWERED_S)
+                            limit.reschedule(asyncio.get_running_loop().time() + self._patience_s)
         except TimeoutError:
             raise VisitFailed("demo-refused", reason=refusal) from None
         raise AssertionError("the messages never end")
