@@ -2,7 +2,7 @@
 
 import asyncio
 import hashlib
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -95,14 +95,19 @@ async def worker(queue: Queue, names: Sequence[str], pause: asyncio.Event | None
         await task
 
 
-def watcher() -> tuple[list[Line], Callable[[Line], None]]:
-    lines: list[Line] = []
-    return lines, lines.append
-
-
 async def test_photos_go_in_and_the_files_come_out(queue: Queue, tmp_path: Path) -> None:
-    lines, show = watcher()
-    async with bot(queue, tmp_path, free_port()) as url, worker(queue, tuple(KINDS)), Visitor(url, "en") as visitor:
+    seen = asyncio.Event()
+
+    def show(line: Line) -> None:
+        card = line["card"]
+        if card and card["step"] == 3 and card["rate_text"] and card["eta_text"]:
+            seen.set()
+
+    async with (
+        bot(queue, tmp_path, free_port()) as url,
+        worker(queue, tuple(KINDS), seen),
+        Visitor(url, "en") as visitor,
+    ):
         await visitor.arrive()
         await visitor.upload(photos(tmp_path / "photos.zip", 6))
         async with asyncio.timeout(60):
@@ -110,8 +115,6 @@ async def test_photos_go_in_and_the_files_come_out(queue: Queue, tmp_path: Path)
         saved = await visitor.download(result, tmp_path / "out")
     assert {path.name for path in saved} == {"zuri.safetensors", *FILES}
     assert (tmp_path / "out" / "loss.png").read_bytes() == b"loss.png"
-    cards = [line["card"] for line in lines if line["kind"] == "card"]
-    assert any(card["step"] == 3 and card["rate_text"] and card["eta_text"] for card in cards)
 
 
 async def test_it_waits_for_a_server_that_is_still_starting(queue: Queue, tmp_path: Path) -> None:
