@@ -1,0 +1,1 @@
+"""The picture world that the demo models know, and the scripts that build and measure those models."""

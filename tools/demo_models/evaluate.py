@@ -1,0 +1,236 @@
+"""Measures the demo models on fresh seeds; two CPU cores are enough.
+
+python -m tools.demo_models.evaluate vae clip base zuri blup --out results.json
+"""
+
+import argparse
+import json
+import logging
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+
+from lorabot.trainer.bases import BaseModel, load_base, load_clip
+from tools.demo_models import lora
+from tools.demo_models.captions import LIGHT_WORDS, PLACE_WORDS, STYLE_WORDS, canonical
+from tools.demo_models.judge import Judge, load_judge, read
+from tools.demo_models.training import sample
+from tools.demo_models.world import (
+    COLOURS,
+    CREATURES,
+    HELD_OUT_CHARACTERS,
+    HELD_OUT_OBJECTS,
+    HELD_OUT_STYLE_NAMES,
+    OBJECTS,
+    SETTINGS,
+    STYLE_NAMES,
+    Scene,
+    in_style,
+    render,
+    scene_at,
+)
+
+log = logging.getLogger("demo_models")
+FRESH = 987_654  # no training scene comes from this row
+GUIDANCE, STEPS = 4.0, 25
+HELD_OUT = (*HELD_OUT_CHARACTERS, *HELD_OUT_STYLE_NAMES, *HELD_OUT_OBJECTS)
+MEASURED = ("kind", "colour", "setting", "style")
+ALSO = ("light", "pose", "feature", "accessory")
+
+
+def measure_vae(base: BaseModel, count: int = 200) -> dict[str, float]:
+    """Peak signal to noise ratio in decibels of encode-decode: the mean over pictures, by style and over all."""
+    found: dict[str, list[float]] = {}
+    for i in range(count):
+        scene = scene_at(FRESH, i)
+        x = _tensor([render(scene)])
+        with torch.no_grad():
+            again = base.vae.decode(base.vae.encode(x).latent_dist.mean).sample.clamp(-1, 1)
+        found.setdefault(scene.style, []).append(10 * float(torch.log10(4 / (again - x).square().mean())))
+    everything = [value for values in found.values() for value in values]
+    return {"all": round(float(np.mean(everything)), 2)} | {k: round(float(np.mean(v)), 2) for k, v in found.items()}
+
+
+def zero_shot_prompts() -> dict[str, dict[str, list[str]]]:
+    """For each attribute the sentences that stand for each answer."""
+    things = (*CREATURES, *OBJECTS)
+    return {
+        "kind": {kind: [f"a {kind}", f"a picture of a {kind}"] for kind in things},
+        "colour": {c: [f"a {c} creature", f"a {c} thing", *(f"a {c} {kind}" for kind in things)] for c in COLOURS},
+        "setting": {place: list(PLACE_WORDS[place]) for place in SETTINGS},
+        "style": {style: list(STYLE_WORDS[style]) for style in STYLE_NAMES},
+        "light": {light: list(words) for light, words in LIGHT_WORDS.items()},
+    }
+
+
+@torch.no_grad()
+def measure_clip(count: int = 500) -> dict[str, float]:
+    """Zero-shot accuracy in percent per attribute."""
+    clip = load_clip()
+    model: Any = clip.model
+    scenes = [scene_at(FRESH + 1, i) for i in range(count)]
+    pictures = []
+    for start in range(0, count, 50):
+        batch = torch.stack([clip.preprocess(render(scene)) for scene in scenes[start : start + 50]])
+        pictures.append(torch.nn.functional.normalize(model.encode_image(batch), dim=1))
+    seen = torch.cat(pictures)
+    result = {}
+    for name, answers in zero_shot_prompts().items():
+        rows = []
+        for sentences in answers.values():
+            text = torch.nn.functional.normalize(model.encode_text(clip.tokenizer(sentences)), dim=1)
+            rows.append(torch.nn.functional.normalize(text.mean(0), dim=0))
+        best = (seen @ torch.stack(rows).T).argmax(1).tolist()
+        words = list(answers)
+        asked = [i for i, scene in enumerate(scenes) if getattr(scene, name) != "none"]
+        result[name] = round(100 * float(np.mean([words[best[i]] == getattr(scenes[i], name) for i in asked])), 1)
+    return result
+
+
+def adherence(judge: Judge, scenes: Sequence[Scene], images: Sequence[Image.Image]) -> dict[str, float]:
+    """Percent of pictures in which the judge reads what was asked, per attribute (where something was asked)."""
+    seen = read(judge, images)
+    result = {}
+    for name in (*MEASURED, *ALSO):
+        asked = [
+            (getattr(scene, name), got[name])
+            for scene, got in zip(scenes, seen, strict=True)
+            if getattr(scene, name) != "none"
+        ]
+        result[name] = round(100 * float(np.mean([want == got for want, got in asked])), 1) if asked else 0.0
+    return result
+
+
+def generate(
+    base: BaseModel, prompts: Sequence[str], seed: int, steps: int = STEPS, guidance: float = GUIDANCE
+) -> list[Image.Image]:
+    images = []
+    for start in range(0, len(prompts), 20):
+        batch = list(prompts[start : start + 20])
+        pixels = sample(base.unet, base.text_encoder, base.vae, batch, steps, guidance, seed + start)
+        images += [Image.fromarray(picture.numpy()) for picture in pixels]
+    return images
+
+
+def measure_base(base: BaseModel, judge: Judge, count: int = 500, guidance: float = GUIDANCE) -> dict[str, float]:
+    """Adherence to full prompts, in percent per attribute."""
+    scenes = [scene_at(FRESH + 2, i) for i in range(count)]
+    images = generate(base, [canonical(scene) for scene in scenes], FRESH, guidance=guidance)
+    return adherence(judge, scenes, images)
+
+
+def lesson(name: str) -> list[Scene]:
+    """The scenes a held-out thing is taught with: 12 of a character, 24 of a style, 16 of an object."""
+    if name in HELD_OUT_CHARACTERS:
+        return [scene_at(31, i, kind=name, style=("flat", "clay", "ink")[i % 3]) for i in range(12)]
+    if name in HELD_OUT_OBJECTS:
+        return [scene_at(32, i, kind=name, style=("flat", "clay", "ink")[i % 3]) for i in range(16)]
+    taught = (*CREATURES[:6], *OBJECTS[:3])
+    return [in_style(scene_at(33, i, kind=taught[i % len(taught)]), name) for i in range(24)]
+
+
+def exam(name: str, count: int) -> list[Scene]:
+    """New scenes to ask for: other places and styles for a subject, other subjects for a style."""
+    if name in HELD_OUT_STYLE_NAMES:
+        untaught = (*CREATURES[6:], *OBJECTS[3:])
+        return [
+            in_style(scene_at(FRESH + 3, i, kind=untaught[i % len(untaught)], feature="none", accessory="none"), name)
+            for i in range(count)
+        ]
+    return [scene_at(FRESH + 3, i, kind=name) for i in range(count)]
+
+
+def prompt_of(scene: Scene) -> str:
+    """A held-out subject is named by its trigger, a held-out style follows as the last word."""
+    return canonical(scene, name=scene.kind if scene.kind in HELD_OUT else None)
+
+
+def measure_lora(
+    judge: Judge, name: str, out: Path | None, recipe: lora.Recipe, count: int = 40, kept: int = 60
+) -> dict[str, Any]:
+    """Before and after a LoRA: how often the judge says `name`, and adherence of prompts that do not name it."""
+    base = load_base()
+    attribute = "style" if name in HELD_OUT_STYLE_NAMES else "kind"
+    asked, plain = exam(name, count), [scene_at(FRESH + 4, i) for i in range(kept)]
+    prompts, plain_prompts = [prompt_of(scene) for scene in asked], [canonical(scene) for scene in plain]
+
+    def share(images: Sequence[Image.Image]) -> float:
+        return round(100 * float(np.mean([answer[attribute] == name for answer in read(judge, images)])), 1)
+
+    started = time.monotonic()
+    before, plain_before = generate(base, prompts, 1, 20), generate(base, plain_prompts, 2, 20)
+    scenes = lesson(name)
+    teaching = time.monotonic()
+    losses = lora.teach(base, [render(scene) for scene in scenes], [prompt_of(scene) for scene in scenes], recipe)
+    taught = time.monotonic()
+    after, plain_after = generate(base, prompts, 1, 20), generate(base, plain_prompts, 2, 20)
+    old, new = adherence(judge, plain, plain_before), adherence(judge, plain, plain_after)
+    result = {
+        "before": share(before),
+        "after": share(after),
+        "kept before": {k: old[k] for k in MEASURED},
+        "kept after": {k: new[k] for k in MEASURED},
+        "largest fall": round(max(old[k] - new[k] for k in MEASURED), 1),
+        "setting followed": adherence(judge, asked, after)["setting"],
+        "loss": [round(float(np.mean(losses[:40])), 4), round(float(np.mean(losses[-40:])), 4)],
+        "seconds": {"training": round(taught - teaching), "all": round(time.monotonic() - started)},
+    }
+    if out:
+        _compare(
+            [render(s) for s in scenes[:10]], before[:10], after[:10], after[10:20], plain_before[:10], plain_after[:10]
+        ).save(out / f"{name}.png")
+    return result
+
+
+def _compare(*rows: Sequence[Image.Image]) -> Image.Image:
+    sheet = Image.new("RGB", (130 * max(len(row) for row in rows), 130 * len(rows)), "white")
+    for y, row in enumerate(rows):
+        for x, image in enumerate(row):
+            sheet.paste(image, (130 * x, 130 * y))
+    return sheet
+
+
+def _tensor(images: Sequence[Image.Image]) -> torch.Tensor:
+    return torch.from_numpy(np.stack([np.asarray(image) for image in images])).permute(0, 3, 1, 2).float() / 127.5 - 1
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("what", nargs="+", choices=("vae", "clip", "base", *HELD_OUT))
+    parser.add_argument("--out", type=Path, help="a JSON file to add the results to; grids land beside it")
+    parser.add_argument("--prompts", type=int, default=500)
+    parser.add_argument("--guidance", type=float, default=GUIDANCE)
+    parser.add_argument("--rate", type=float, default=lora.Recipe().rate)
+    parser.add_argument("--steps", type=int, default=lora.Recipe().steps)
+    parser.add_argument("--rank", type=int, default=lora.Recipe().rank)
+    arguments = parser.parse_args()
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    judge = load_judge()
+    results: dict[str, Any] = {}
+    if arguments.out and arguments.out.exists():
+        results = json.loads(arguments.out.read_text())
+    for what in arguments.what:
+        match what:
+            case "vae":
+                results[what] = measure_vae(load_base())
+            case "clip":
+                results[what] = measure_clip()
+            case "base":
+                results[what] = measure_base(load_base(), judge, arguments.prompts, arguments.guidance)
+            case name:
+                recipe = lora.Recipe(
+                    rank=arguments.rank, alpha=arguments.rank, rate=arguments.rate, steps=arguments.steps
+                )
+                results[name] = measure_lora(judge, name, arguments.out.parent if arguments.out else None, recipe)
+        print(what, json.dumps(results[what]))
+        if arguments.out:
+            arguments.out.write_text(json.dumps(results, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    main()
