@@ -25,6 +25,9 @@ def run_bot_part(terminal: Terminal) -> int:
     from lorabot.presets import load_presets
 
     settings = terminal.settings()
+    for platform, token in (("Discord", settings.discord.token), ("Telegram", settings.telegram.token)):
+        if token is not None:
+            terminal.print("cli-token-unused", platform=platform)
 
     def started(url: str) -> None:
         terminal.print("cli-web-ready", url=url)

@@ -18,7 +18,7 @@ from lorabot.cli.logs import configure
 from lorabot.cli.meter import Meter
 from lorabot.cli.terminal import Terminal
 from lorabot.locale import Message, Translator, UserError
-from lorabot.presets import BASES, Preset, load_presets
+from lorabot.presets import AVAILABLE_BASES, BASES, Preset, load_presets
 from lorabot.trainer import wire
 from lorabot.trainer.local import LocalImage, LocalOutcome, train
 
@@ -54,8 +54,9 @@ def run_train(terminal: Terminal, wish: Wish) -> int:
     configure("debug" if terminal.debug else "warning", settings.secrets())
     catalogue = load_presets(settings.presets_dir)
     preset = catalogue.get(wish.preset)
-    if wish.base not in BASES:
-        raise CommandError("command-base-unknown", base=wish.base[:40], bases=", ".join(BASES))
+    if wish.base not in AVAILABLE_BASES:
+        code = "command-base-not-here" if wish.base in BASES else "command-base-unknown"
+        raise CommandError(code, base=wish.base[:40], bases=", ".join(AVAILABLE_BASES))
     caption = preset.recipe(BASES[wish.base]).caption
     trigger = check_trigger(wish.trigger, catalogue)
     if not wish.photos.exists():

@@ -2,6 +2,7 @@
 
 from lorabot.presets.catalogue import Catalogue, Override, UnknownPreset, load_presets
 from lorabot.presets.schema import (
+    AVAILABLE_BASES,
     BASES,
     DEFAULT_BASE,
     Bilingual,
@@ -17,6 +18,7 @@ from lorabot.presets.schema import (
 from lorabot.presets.source import BrokenPreset
 
 __all__ = [
+    "AVAILABLE_BASES",
     "BASES",
     "DEFAULT_BASE",
     "Bilingual",

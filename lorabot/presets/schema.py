@@ -17,6 +17,9 @@ BASES: Mapping[str, Family] = MappingProxyType({"demo": "demo", "sd15": "sd15", 
 DEFAULT_BASE = "demo"
 """The base that every installation has."""
 
+AVAILABLE_BASES = (DEFAULT_BASE,)
+"""The bases that the trainer can load; for the others there are recipes only."""
+
 Id = Annotated[str, Field(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$", max_length=40)]
 Line = Annotated[str, Field(min_length=1, max_length=500, pattern=r"^\S(.*\S)?$")]
 """A text of one line without blanks around it."""

@@ -9,7 +9,7 @@ from lorabot.bot.commands.grammar import tokens
 from lorabot.bot.commands.trigger import made_up
 from lorabot.bot.commands.vocabulary import COMMAND_ALIASES, COMMANDS, OPTION_ALIASES, Command
 from lorabot.locale import Translator
-from lorabot.presets import BASES, Catalogue
+from lorabot.presets import AVAILABLE_BASES, BASES, Catalogue
 from lorabot.queue.model import Job
 
 MOST = 25  # Discord's limit, and enough for anyone
@@ -90,7 +90,7 @@ def _values(
             }
             near = presets.nearest(typed) if typed else ()
         case "base":
-            hints = {base: say("command-base-hint", family=family) for base, family in BASES.items()}
+            hints = {base: say("command-base-hint", family=BASES[base]) for base in AVAILABLE_BASES}
             near = tuple(difflib.get_close_matches(typed, hints, n=3))
         case "job":
             hints = {job.id: say("command-job-hint", name=job.name, state=job.state.value) for job in jobs}

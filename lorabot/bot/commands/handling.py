@@ -15,7 +15,7 @@ from lorabot.bot.commands.vocabulary import COMMANDS
 from lorabot.bot.intake.service import Intake
 from lorabot.bot.reply import Button, Reply
 from lorabot.locale import Translator, translator
-from lorabot.presets import BASES, DEFAULT_BASE, Catalogue, Preset
+from lorabot.presets import AVAILABLE_BASES, BASES, DEFAULT_BASE, Catalogue, Preset
 from lorabot.queue import Queue
 from lorabot.queue.errors import NoDraft, NotYours
 from lorabot.queue.model import Address, Job, JobState, NewJob
@@ -126,12 +126,14 @@ class Commands:
 
     def _known_base(self, wish: str) -> str:
         base = wish.strip().casefold()
-        if base in BASES:
+        if base in AVAILABLE_BASES:
             return base
+        if base in BASES:
+            raise CommandError("command-base-not-here", base=base, bases=", ".join(AVAILABLE_BASES))
         near = difflib.get_close_matches(base, BASES, n=1)
         if near:
             raise CommandError("command-base-unknown-near", base=wish[:_MOST_NAME], nearest=near[0])
-        raise CommandError("command-base-unknown", base=wish[:_MOST_NAME], bases=", ".join(BASES))
+        raise CommandError("command-base-unknown", base=wish[:_MOST_NAME], bases=", ".join(AVAILABLE_BASES))
 
     async def _status(self, actor: Actor, reference: str | None, say: Translator) -> Reply:
         if reference is not None:
@@ -204,7 +206,7 @@ class Commands:
                     least=preset.send.min_images,
                     best=preset.send.best,
                     most=preset.send.max_images,
-                    bases=", ".join(base for base, family in BASES.items() if family in preset.recipes),
+                    bases=", ".join(base for base in AVAILABLE_BASES if BASES[base] in preset.recipes),
                 )
             )
         lines = [say("command-presets")]

@@ -46,6 +46,7 @@ command-trigger-long = `{ $trigger }…` is too long for a trigger. { $limit } l
 command-trigger-common = `{ $trigger }` already means something to the model, which would mix it up with what you teach. Take a made-up word, like `{ $suggestion }`.
 command-base-unknown = I don't have a base model `{ $base }`. There are: { $bases }.
 command-base-unknown-near = I don't have a base model `{ $base }`. Did you mean `{ $nearest }`?
+command-base-not-here = I can't train on `{ $base }` yet. There is: { $bases }.
 command-name-odd = `{ $name }` can't be a file's name. Use letters, digits, `-` and `_`, at most { $limit }. How about `{ $suggestion }`?
 command-seed-odd = `{ $seed }` is no seed. It must be a whole number from 0 to { $limit }.
 command-too-few =

@@ -70,7 +70,7 @@ cli-help-train =
 cli-help-train-photos = A folder, a zip or a single picture.
 cli-help-train-preset = The recipe to train by; `lorabot presets` lists them.
 cli-help-train-trigger = A made-up word that will call up what was learnt, such as `zuri`.
-cli-help-train-base = The base model: demo, sd15 or sdxl.
+cli-help-train-base = The base model; so far there is demo.
 cli-help-train-name = Name of the LoRA's file; the trigger word if not given.
 cli-help-train-seed = Number that makes a training repeatable; random if not given.
 cli-help-train-out = Folder for the results.
@@ -80,6 +80,7 @@ cli-help-doctor = Check this machine: Python, torch, GPU, Redis, database, files
 
 ## What the commands say.
 cli-unexpected = Something went wrong that nobody foresaw: { $reason }. The details are in { $file }.
+cli-token-unused = A { $platform } token is set. This version speaks on the web page only; it has no { $platform } side yet.
 cli-web-ready = The chat page is open: { $url }
 cli-valkey-started = Started the embedded Valkey.
 cli-valkey-failed = The embedded Valkey can't be started: { $reason }
@@ -127,9 +128,9 @@ demo-next =
     Next steps
     {"  "}lorabot up                        your own chat page on http://127.0.0.1:8080
     {"  "}lorabot presets                   what people can ask for
-    {"  "}LORABOT_DISCORD__TOKEN=...        bring it to Discord (token: discord.com/developers, your application, Bot)
-    {"  "}LORABOT_TELEGRAM__TOKEN=...       bring it to Telegram (token: ask @BotFather for /newbot)
-    Set a token, start `lorabot up` again, and write to your bot.
+    {"  "}LORABOT_DISCORD__TOKEN=...        for Discord (discord.com/developers, your application, Bot, Reset Token)
+    {"  "}LORABOT_TELEGRAM__TOKEN=...       for Telegram (ask @BotFather for /newbot)
+    Tokens go into the environment or lorabot.toml. This version speaks on the web page; it keeps them for its Discord and Telegram sides.
 
 doctor-state-ok = ok
 doctor-state-missing = missing

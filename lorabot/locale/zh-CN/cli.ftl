@@ -67,7 +67,7 @@ cli-help-train =
 cli-help-train-photos = 文件夹、zip 压缩包或单张图片。
 cli-help-train-preset = 训练配方，`lorabot presets` 可查看全部。
 cli-help-train-trigger = 用来唤出所学内容的自造词，例如 `zuri`。
-cli-help-train-base = 基础模型：demo、sd15 或 sdxl。
+cli-help-train-base = 基础模型；目前只有 demo。
 cli-help-train-name = LoRA 文件的名字，默认与触发词相同。
 cli-help-train-seed = 让训练可以重现的数字，默认随机。
 cli-help-train-out = 存放结果的文件夹。
@@ -77,6 +77,7 @@ cli-help-doctor = 检查本机：Python、torch、GPU、Redis、数据库、文�
 
 ## 各命令的输出。
 cli-unexpected = 发生了意料之外的错误：{ $reason }。详情见 { $file }。
+cli-token-unused = 已设置 { $platform } 令牌。此版本只在网页上对话，还没有 { $platform } 接入。
 cli-web-ready = 聊天页面已就绪：{ $url }
 cli-valkey-started = 已启动内置的 Valkey。
 cli-valkey-failed = 无法启动内置的 Valkey：{ $reason }
@@ -124,9 +125,9 @@ demo-next =
     接下来
     {"  "}lorabot up                        启动你自己的聊天页面 http://127.0.0.1:8080
     {"  "}lorabot presets                   查看可以训练什么
-    {"  "}LORABOT_DISCORD__TOKEN=...        接入 Discord（令牌：discord.com/developers，你的应用，Bot）
-    {"  "}LORABOT_TELEGRAM__TOKEN=...       接入 Telegram（令牌：向 @BotFather 发送 /newbot）
-    设置令牌后重新运行 `lorabot up`，就可以给你的机器人发消息了。
+    {"  "}LORABOT_DISCORD__TOKEN=...        用于 Discord（discord.com/developers，你的应用，Bot，Reset Token）
+    {"  "}LORABOT_TELEGRAM__TOKEN=...       用于 Telegram（向 @BotFather 发送 /newbot）
+    令牌写在环境变量或 lorabot.toml 里。此版本只在网页上对话，令牌留给之后的 Discord 和 Telegram 接入使用。
 
 doctor-state-ok = 正常
 doctor-state-missing = 缺少

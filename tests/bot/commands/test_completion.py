@@ -24,8 +24,8 @@ def inserts(text: str, language: str = "en") -> list[str]:
         ("/train preset:an", ["/train preset:anime "]),
         ("/train preset:animee", ["/train preset:anime "]),
         (
-            "/train anime trigger:zuri base:sd",
-            ["/train anime trigger:zuri base:sd15 ", "/train anime trigger:zuri base:sdxl "],
+            "/train anime trigger:zuri base:",
+            ["/train anime trigger:zuri base:demo "],
         ),
         ("/训练 预设：anim", ["/训练 preset:anime "]),
         ("/train nothing:x", []),

@@ -189,6 +189,7 @@ async def test_no_images_at_all_asks_for_some(chat: ChatClient) -> None:
         ("/train anime zü-ri!", "How about `zuri`?"),
         ('/train anime "my zuri"', "more than one word"),
         ("/train anime zuri base:sdxxl", "Did you mean `sdxl`?"),
+        ("/train anime zuri base:sdxl", "I can't train on `sdxl` yet. There is: demo."),
         ("/trian anime", "Did you mean `/train`?"),
         ("hello there", "only good at commands"),
         ("/cancel", "nothing to cancel"),
