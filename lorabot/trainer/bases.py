@@ -4,7 +4,7 @@ import hashlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from lorabot.trainer.tokenizer import load_tokenizer
 
@@ -12,9 +12,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     import torch
-    from diffusers import StableDiffusionPipeline
     from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
     from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
+    from diffusers.pipelines.stable_diffusion.pipeline_stable_diffusion import StableDiffusionPipeline
     from PIL.Image import Image
     from transformers import CLIPTextModel, CLIPTokenizer
 
@@ -121,7 +121,8 @@ def pipeline(base: BaseModel) -> "StableDiffusionPipeline":
     from diffusers.pipelines.stable_diffusion.pipeline_stable_diffusion import StableDiffusionPipeline
     from diffusers.schedulers.scheduling_ddim import DDIMScheduler
 
-    pipe = StableDiffusionPipeline(
+    make: Any = StableDiffusionPipeline  # its hints know no pipeline without a safety checker
+    pipe: Any = make(
         vae=base.vae,
         text_encoder=base.text_encoder,
         tokenizer=base.tokenizer,
@@ -132,7 +133,7 @@ def pipeline(base: BaseModel) -> "StableDiffusionPipeline":
         requires_safety_checker=False,
     )
     pipe.set_progress_bar_config(disable=True)
-    return pipe
+    return cast("StableDiffusionPipeline", pipe)
 
 
 def load_clip(device: "str | torch.device" = "cpu") -> Clip:
@@ -141,16 +142,19 @@ def load_clip(device: "str | torch.device" = "cpu") -> Clip:
     import torch
     from safetensors.torch import load_file
 
-    open_clip.add_model_config(CLIP_CONFIG)
+    add_model_config: Any = open_clip.add_model_config  # it carries no hints
+    add_model_config(CLIP_CONFIG)
     name = CLIP_CONFIG.stem
-    model, _, preprocess = open_clip.create_model_and_transforms(name, pretrained=None, device="cpu")
+    config = json.loads(CLIP_CONFIG.read_text())
+    # Not by open_clip's factory, which would warn that a model without a download is random.
+    model = open_clip.CLIP(**config)
     text = load_file(DEMO_FOLDER / "text_encoder" / "model.safetensors")
     state = {**load_file(CLIP_WEIGHTS), **open_clip_text_state(text)}
     model.load_state_dict({key: value.float() for key, value in state.items()})
     return Clip(
         name=name,
         model=model.requires_grad_(False).eval().to(device),
-        preprocess=preprocess,
+        preprocess=open_clip.image_transform(config["vision_cfg"]["image_size"], is_train=False),
         tokenizer=open_clip.get_tokenizer(name),
         device=torch.device(device),
     )

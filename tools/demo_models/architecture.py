@@ -50,7 +50,7 @@ CLIP: dict[str, Any] = {
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """Everything in a model folder. `clip` is an open_clip model whose text tower is `text_encoder`, weight for weight."""
+    """Everything in a model folder. `clip` is an open_clip model whose text tower has `text_encoder`'s weights."""
 
     text_encoder: CLIPTextModel
     vae: AutoencoderKL
@@ -75,13 +75,14 @@ def text_encoder() -> CLIPTextModel:
     )
     model = CLIPTextModel(config)
     # Words that no caption holds keep their first, random row. A wide spread keeps such words (a trigger, say) apart.
-    nn.init.normal_(model.get_input_embeddings().weight, std=0.06)
+    words: Any = model.get_input_embeddings()
+    nn.init.normal_(words.weight, std=0.06)
     return model
 
 
 def vae() -> AutoencoderKL:
     """Stable Diffusion's autoencoder at factor 8 with 4 latent channels, thin."""
-    return AutoencoderKL(
+    model: AutoencoderKL = AutoencoderKL(
         in_channels=3,
         out_channels=3,
         latent_channels=LATENT_CHANNELS,
@@ -92,11 +93,12 @@ def vae() -> AutoencoderKL:
         norm_num_groups=8,
         sample_size=RESOLUTION,
     )
+    return model
 
 
 def unet() -> UNet2DConditionModel:
     """Stable Diffusion's denoiser with three levels and one layer a block: attention at 16 x 16 and 8 x 8."""
-    return UNet2DConditionModel(
+    model: UNet2DConditionModel = UNet2DConditionModel(
         sample_size=LATENT_SIDE,
         in_channels=LATENT_CHANNELS,
         out_channels=LATENT_CHANNELS,
@@ -108,9 +110,10 @@ def unet() -> UNet2DConditionModel:
         attention_head_dim=4,  # diffusers' name for the number of heads
         norm_num_groups=32,
     )
+    return model
 
 
-def clip() -> nn.Module:
+def clip() -> open_clip.CLIP:
     """The open_clip model: a small ResNet with attention pooling, beside the text tower."""
     config = CLIP
     return open_clip.CLIP(

@@ -11,6 +11,7 @@ import os
 import time
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import torch
 from PIL import Image
@@ -79,7 +80,8 @@ def build(size: Size, work: Path, out: Path, workers: int, device: torch.device)
     vae.save_pretrained(work / "vae")
     with torch.no_grad():
         shown = rows.pixels(torch.arange(24, device=device))
-        again = vae.decode(latents[:24].float() / vae.config.scaling_factor).sample
+        config: Any = vae.config
+        again = vae.decode(latents[:24].float() / config.scaling_factor).sample
         both = torch.cat([shown, again]).clamp(-1, 1)
     grid(((both + 1) * 127.5).round().to(torch.uint8).permute(0, 2, 3, 1).cpu(), 12).save(work / "vae.png")
 
@@ -99,7 +101,8 @@ def build(size: Size, work: Path, out: Path, workers: int, device: torch.device)
     prompts = [canonical(scene_at(99, i, style=style)) for style in STYLE_NAMES for i in range(10)]
 
     def checkpoint(step: int) -> None:
-        pictures = training.sample(joint.unet.eval(), joint.text.eval(), vae, prompts, 25, 5.0, 7)
+        parts: Any = joint  # the libraries give `eval` no hints
+        pictures = training.sample(parts.unet.eval(), parts.text.eval(), vae, prompts, 25, 5.0, 7)
         grid(pictures, 10).save(work / f"samples-{step:06d}.png")
         save_file(
             {k: v.half().cpu().contiguous() for k, v in joint.unet.state_dict().items()}, work / "unet.part.safetensors"

@@ -101,7 +101,7 @@ def stance(pose: str) -> Stance:
             return standing
 
 
-# --- what makes a kind -------------------------------------------------------------------------------------------------
+# --- what makes a kind ------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
@@ -397,7 +397,7 @@ KINDS: dict[str, Look] = {
 }
 
 
-# --- what any creature may have ------------------------------------------------------------------------------------------
+# --- what any creature may have ---------------------------------------------------------------------------------------
 
 
 def pattern(brush: Brush, feature: str, c: Coat, s: Stance, skull: tuple[float, float]) -> None:
@@ -406,6 +406,8 @@ def pattern(brush: Brush, feature: str, c: Coat, s: Stance, skull: tuple[float, 
     hx, hy = s.head
     bx, by = float(s.body[:, 0].mean()), float(s.body[:, 1].mean())
     wide = float(np.ptp(s.body[:, 0])) / 2
+    x: float
+    y: float
     if feature == "spots":
         for x, y, r in ((-8, -7, 2.4), (1, -9, 2), (9, -5.6, 2.2), (12, 1, 1.5), (-12, -0.5, 1.6)):
             brush.dab((ellipse(hx + x * skull[0] / 15, hy + y * skull[1] / 13, r), tint))
@@ -527,7 +529,8 @@ def draw_creature(
 
 def _letter_z(x: float, y: float, size: float) -> Points:
     corners = ((0, 0), (1, 0), (1, 0.28), (0.45, 0.75), (1, 0.75), (1, 1), (0, 1), (0, 0.72), (0.55, 0.25), (0, 0.25))
-    return np.array(corners) * size + np.array((x, y))
+    points: Points = np.array(corners) * size + np.array((x, y))
+    return points
 
 
 __all__ = ["KINDS", "Coat", "Look", "Stance", "coat", "draw_creature", "eyes", "heart", "stance", "star"]

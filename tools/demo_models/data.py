@@ -33,7 +33,7 @@ _COLUMNS: dict[str, tuple[type, tuple[int, ...]]] = {
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """Which scenes to render. With `held_out`, that share has held-out subjects or styles, and captions are left out."""
+    """Which scenes to render. With `held_out`, that share has a held-out subject or style; captions are left out."""
 
     folder: Path
     count: int

@@ -37,7 +37,7 @@ from tools.demo_models.world import (
 
 log = logging.getLogger("demo_models")
 FRESH = 987_654  # no training scene comes from this row
-GUIDANCE, STEPS = 4.0, 25
+GUIDANCE, STEPS = 3.0, 25
 HELD_OUT = (*HELD_OUT_CHARACTERS, *HELD_OUT_STYLE_NAMES, *HELD_OUT_OBJECTS)
 MEASURED = ("kind", "colour", "setting", "style")
 ALSO = ("light", "pose", "feature", "accessory")

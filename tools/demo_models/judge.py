@@ -1,7 +1,8 @@
-"""The judge: a small network that reads a picture's attributes, held-out ones included. It measures the other models."""
+"""The judge: a small network that reads a picture's attributes, held-out ones included. It measures the others."""
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -81,7 +82,9 @@ class Judge(nn.Module):
 
 def split(logits: Tensor) -> dict[str, Tensor]:
     """The logits of each attribute."""
-    return dict(zip(READS, logits.split([len(answers) for answers in READS.values()], dim=1), strict=True))
+    open_logits: Any = logits  # torch gives `split` no hints
+    parts = open_logits.split([len(answers) for answers in READS.values()], dim=1)
+    return dict(zip(READS, parts, strict=True))
 
 
 def load_judge(path: Path = WEIGHTS) -> Judge:

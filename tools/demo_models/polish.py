@@ -46,7 +46,8 @@ def _rows(plan: Plan, names: tuple[str, ...], device: torch.device) -> Rows:
 
 def _load(module: torch.nn.Module, path: Path, device: torch.device) -> Any:
     module.load_state_dict({key: value.float() for key, value in load_file(path).items()})
-    return module.to(device, memory_format=torch.channels_last)
+    open_module: Any = module  # torch's hints know no `to` with both
+    return open_module.to(device, memory_format=torch.channels_last)
 
 
 def _vae(folder: Path, device: torch.device) -> Any:
@@ -112,7 +113,7 @@ def polish_clip(plan: Plan, folder: Path, until: float, budget: Budget) -> None:
                 pooled = text(_captions(rows, index, which)).pooler_output
             picture = clip.visual((((pixels + 1) / 2 - mean) / spread).contiguous(memory_format=torch.channels_last))
             loss = training._clip_loss(picture, pooled @ clip.text_projection, fits, clip.logit_scale)
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]  # torch gives it no hints
         optimiser.step()
         optimiser.zero_grad(set_to_none=True)
         budget = pace.after(step, loss)
@@ -161,9 +162,10 @@ def polish_unet(plan: Plan, folder: Path, until: float, budget: Budget) -> None:
         optimiser.step()
         with torch.no_grad():
             torch._foreach_lerp_(mean, [p.detach() for p in live], 1 - 0.998)
-        return loss.detach()
+        held: torch.Tensor = loss.detach()
+        return held
 
-    side = torch.cuda.Stream()
+    side = torch.cuda.Stream()  # type: ignore[no-untyped-call]  # torch gives it no hints
     side.wait_stream(torch.cuda.current_stream())
     with torch.cuda.stream(side):
         for _ in range(4):  # at rate 0: allocates what the optimiser and the convolutions need
@@ -214,7 +216,8 @@ def polish_unet(plan: Plan, folder: Path, until: float, budget: Budget) -> None:
 @torch.no_grad()
 def _scaled(vae: Any, rows: Rows, start: int, end: int) -> torch.Tensor:
     parts = []
-    for index in torch.arange(start, end, device=rows.device).split(256):
+    order: Any = torch.arange(start, end, device=rows.device)  # torch gives `split` no hints
+    for index in order.split(256):
         with torch.autocast("cuda", dtype=torch.bfloat16):
             moments = vae.quant_conv(vae.encoder(rows.pixels(index).contiguous(memory_format=torch.channels_last)))
         parts.append(moments.float().chunk(2, dim=1)[0] * vae.config.scaling_factor)

@@ -166,6 +166,7 @@ def beach(p: Place) -> None:
 
 
 def mountains(p: Place) -> None:
+    x: float
     for x, h, w, colour in (
         (18, 44, 30, (134, 146, 184)),
         (82, 40, 32, (126, 138, 178)),
@@ -236,6 +237,7 @@ def city(p: Place) -> None:
 
 
 def space(p: Place) -> None:
+    cx: float
     p.stars(15)
     x, y = p.around(22 if p.rng.random() < 0.5 else 78, 6), p.around(20, 5)
     colour = ((240, 150, 110), (130, 190, 220), (200, 150, 230))[p.rng.integers(3)]
@@ -252,6 +254,7 @@ def space(p: Place) -> None:
 
 
 def underwater(p: Place) -> None:
+    x: float
     for x in (16, 44, 74):
         x = p.around(x, 6)
         p.brush.dab((polygon((x, -2), (x + 8, -2), (x - 6, 74), (x - 18, 74)), (84, 182, 212)))
@@ -273,6 +276,7 @@ def underwater(p: Place) -> None:
 
 
 def room(p: Place) -> None:
+    x: float
     wall = ((250, 222, 190), (206, 224, 214), (240, 206, 208))[p.rng.integers(3)]
     p.brush.add((box(-4, -4, 104, 74), wall), edge=False)
     for x in range(4, 104, 16):

@@ -1,4 +1,4 @@
-"""Outlines of simple shapes as point lists, and colours to fill them with. Units: the picture is 100 x 100, y goes down."""
+"""Outlines of simple shapes as point lists, and colours to fill them with. The picture is 100 x 100, y goes down."""
 
 import math
 
@@ -113,7 +113,8 @@ def rotate(points: Points, degrees: float, about: tuple[float, float]) -> Points
         return points
     a = math.radians(degrees)
     turn = np.array([[math.cos(a), math.sin(a)], [-math.sin(a), math.cos(a)]])
-    return (points - about) @ turn + about
+    turned: Points = (points - about) @ turn + about
+    return turned
 
 
 def mirror(points: Points, x: float = 0.0) -> Points:

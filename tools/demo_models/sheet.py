@@ -14,7 +14,7 @@ Layer = Literal["back", "shadow", "subject", "front"]
 class Mark:
     """One filled shape. Marks of one `group` share one outline: their inner borders are not drawn.
 
-    `edge` says whether styles with outlines draw one; `lit` how much light falls on it from itself (1: a lamp, the sun).
+    `edge` says whether styles with outlines draw one; `lit` whether it shines by itself (a lamp, the sun).
     """
 
     points: Points
@@ -52,7 +52,8 @@ class Brush:
         if self.lean:
             a = np.radians(self.lean)
             local = local @ np.array([[np.cos(a), np.sin(a)], [-np.sin(a), np.cos(a)]])
-        return local + np.array(self.at)
+        placed: Points = local + np.array(self.at)
+        return placed
 
     def add(self, *marks: tuple[Points, Colour], edge: bool = True, lit: bool = False) -> None:
         """Paint marks that share one outline."""

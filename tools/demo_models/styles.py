@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cache
 from itertools import groupby
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,7 +14,7 @@ from PIL import Image, ImageDraw, ImageFilter
 from tools.demo_models.shapes import CREAM, INK, Colour, darker, lighter, luminance, mix
 from tools.demo_models.sheet import Layer, Mark, Sheet
 
-Pixels = NDArray[np.float32]
+Pixels = NDArray[np.floating[Any]]
 """(H, W, 3), 0..255."""
 
 
@@ -54,7 +55,7 @@ def _vivid(colour: Colour, value: float, saturation: float = 1.25) -> Colour:
     return r * 255, g * 255, b * 255
 
 
-# --- textures: the same at every picture of a size, as a sheet of paper is ------------------------------------------------
+# --- textures: the same at every picture of a size, as a sheet of paper is --------------------------------------------
 
 
 _WEAVE = 2 * np.pi / 6.25
@@ -81,7 +82,8 @@ def _paper_border(size: int) -> Pixels:
     """1 inside, fading to 0 at an uneven rim."""
     x, y = _grid(size)
     rim = np.minimum(np.minimum(x, 100 - x), np.minimum(y, 100 - y)) + 1.6 * _noise(size, 12, 5)
-    return np.clip((rim - 2.2) / 1.8, 0, 1)
+    inside: Pixels = np.clip((rim - 2.2) / 1.8, 0, 1)
+    return inside
 
 
 def _watercolour(image: Pixels, _mask: Pixels) -> Pixels:
@@ -92,7 +94,8 @@ def _watercolour(image: Pixels, _mask: Pixels) -> Pixels:
     wash = image * 0.8 + np.array((255, 250, 240)) * 0.2
     wash = wash + 13 * _noise(size, 9, 11) + 5 * _noise(size, 30, 12) - pooled
     border = _paper_border(size)
-    return wash * border + np.array((253, 249, 241), dtype=np.float32) * (1 - border)
+    painted: Pixels = wash * border + np.array((253, 249, 241), dtype=np.float32) * (1 - border)
+    return painted
 
 
 def _crayon(image: Pixels, _mask: Pixels) -> Pixels:
@@ -100,7 +103,8 @@ def _crayon(image: Pixels, _mask: Pixels) -> Pixels:
     x, y = _grid(size)
     strokes = 0.5 + 0.5 * np.sin((x + y) * _WEAVE + 0.5 * _noise(size, 9, 21))
     gaps = strokes * 0.24 + 0.04 + 0.04 * _noise(size, 14, 22)
-    return image * (1 - gaps) + np.array((255, 252, 244), dtype=np.float32) * gaps
+    drawn: Pixels = image * (1 - gaps) + np.array((255, 252, 244), dtype=np.float32) * gaps
+    return drawn
 
 
 def _neon(image: Pixels, _mask: Pixels) -> Pixels:
@@ -114,7 +118,7 @@ def _neon(image: Pixels, _mask: Pixels) -> Pixels:
 def _pixel(image: Pixels, mask: Pixels) -> Pixels:
     """32 blocks across, few levels a channel, a dark rim about the subject."""
     size = image.shape[0]
-    small = np.asarray(
+    small: Pixels = np.asarray(
         Image.fromarray(np.clip(image, 0, 255).astype(np.uint8)).resize((32, 32), Image.Resampling.BOX),
         dtype=np.float32,
     )
@@ -135,7 +139,8 @@ def _pixel(image: Pixels, mask: Pixels) -> Pixels:
 def _blueprint(image: Pixels, _mask: Pixels) -> Pixels:
     x, y = _grid(image.shape[0])
     lines = np.maximum(np.exp(-(((x % 12.5) - 6.25) ** 2) / 0.18), np.exp(-(((y % 12.5) - 6.25) ** 2) / 0.18))
-    return np.clip(image + lines * 26, 0, 255)
+    ruled: Pixels = np.clip(image + lines * 26, 0, 255)
+    return ruled
 
 
 @cache
@@ -175,10 +180,11 @@ def _two_inks(image: Pixels, _mask: Pixels) -> Pixels:
     coral = np.clip((0.76 - level) * 4 + 0.5, 0, 1)
     paper, warm, cold = (np.array(c, dtype=np.float32) for c in ((255, 243, 220), (255, 112, 96), (14, 92, 112)))
     tinted = paper * (1 - coral) + warm * coral
-    return tinted * (1 - teal) + cold * teal
+    printed: Pixels = tinted * (1 - teal) + cold * teal
+    return printed
 
 
-# --- the styles --------------------------------------------------------------------------------------------------------
+# --- the styles -------------------------------------------------------------------------------------------------------
 
 
 def _is_subject(layer: Layer) -> bool:
@@ -278,7 +284,7 @@ HELD_OUT_STYLES: dict[str, Style] = {
 }
 
 
-# --- painting ----------------------------------------------------------------------------------------------------------
+# --- painting ---------------------------------------------------------------------------------------------------------
 
 
 @cache
@@ -309,7 +315,8 @@ def _tinted(fill: Colour, size: tuple[int, int]) -> Image.Image:
 
 def _bolder(points: NDArray[np.float64], times: float) -> NDArray[np.float64]:
     middle = points.mean(0)
-    return middle + (points - middle) * times
+    grown: NDArray[np.float64] = middle + (points - middle) * times
+    return grown
 
 
 def _sway(mark: Mark, amount: float) -> NDArray[np.float64]:

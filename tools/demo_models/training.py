@@ -1,11 +1,11 @@
-"""Trains the demo models' parts on one GPU (or, tiny, on a CPU): autoencoder, judge, then denoiser, text and CLIP together."""
+"""Trains the demo models' parts on one GPU (or, tiny, on a CPU): autoencoder, judge, then the rest together."""
 
 import logging
 import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, cast
 
 import open_clip
 import torch
@@ -128,7 +128,7 @@ def _autocast(device: torch.device) -> torch.autocast:
 
 
 def _strange_colours(x: Tensor, generator: torch.Generator) -> Tensor:
-    """A third of the pictures with channels swapped, mirrored, brightened or inverted: an autoencoder must know more than its world."""
+    """Channels swapped, pictures mirrored, brightened or inverted: an autoencoder must know more than its world."""
     n = len(x)
 
     def roll() -> Tensor:
@@ -151,7 +151,8 @@ def train_vae(rows: Rows, budget: Budget, seed: int, until: float = math.inf) ->
     """L1 and squared error, the same on edges, and a light pull to a standard normal; decoded from noisy latents."""
     device = rows.device
     torch.manual_seed(seed)
-    vae = architecture.vae().to(device, memory_format=torch.channels_last)
+    vae: Any = architecture.vae()
+    vae = vae.to(device, memory_format=torch.channels_last)
     generator = torch.Generator(device).manual_seed(seed)
     average = Average(vae, decay=0.998)
     optimiser = torch.optim.AdamW(
@@ -184,7 +185,7 @@ def train_vae(rows: Rows, budget: Budget, seed: int, until: float = math.inf) ->
             group["lr"] = schedule(step, budget, 200)
         with _autocast(device):
             loss, squared = run(x, noise)
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]  # torch gives it no hints
         torch.nn.utils.clip_grad_norm_(vae.parameters(), 1.0)
         optimiser.step()
         optimiser.zero_grad(set_to_none=True)
@@ -201,32 +202,35 @@ def train_vae(rows: Rows, budget: Budget, seed: int, until: float = math.inf) ->
                 time.monotonic() - started,
             )
     average.swap()
-    return vae.eval()
+    return cast(AutoencoderKL, vae.eval())
 
 
 @torch.no_grad()
 def encode(vae: AutoencoderKL, rows: Rows, batch: int = 256) -> Tensor:
     """Latent means of all rows, (N, 4, 16, 16) float16, scaled to unit deviation; writes the factor into the config."""
+    open_vae: Any = vae  # diffusers leaves its parts and its configuration open
     rows.wait(rows.count)
     out = torch.empty((rows.count, 4, 16, 16), dtype=torch.float16, device=rows.device)
     for start in range(0, rows.count, batch):
         index = torch.arange(start, min(start + batch, rows.count), device=rows.device)
         with _autocast(rows.device):
-            moments = vae.quant_conv(vae.encoder(rows.pixels(index).contiguous(memory_format=torch.channels_last)))
+            x = rows.pixels(index).contiguous(memory_format=torch.channels_last)
+            moments = open_vae.quant_conv(open_vae.encoder(x))
         out[index] = moments.float().chunk(2, dim=1)[0].half()
     factor = 1 / out[:20000].float().std().item()
-    vae.register_to_config(scaling_factor=round(factor, 5))
+    open_vae.register_to_config(scaling_factor=round(factor, 5))
     log.info("latents: scaling factor %.4f, means %s", factor, out[:20000].float().mean((0, 2, 3)).tolist())
-    return out.mul_(vae.config.scaling_factor)
+    return out.mul_(open_vae.config.scaling_factor)
 
 
 def train_judge(
     rows: Rows, vae: AutoencoderKL, budget: Budget, seed: int, judge: Judge | None = None, until: float = math.inf
 ) -> Judge:
-    """Reads attributes off renderings, half of them gone through the autoencoder, blurred or noisy as generated ones are."""
-    device = rows.device
+    """Reads attributes off renderings, many gone through the autoencoder, blurred or noisy as generated ones are."""
+    device, open_vae = rows.device, cast(Any, vae)  # diffusers leaves its parts and its configuration open
     torch.manual_seed(seed)
-    judge = (judge or Judge()).to(device, memory_format=torch.channels_last).train()
+    # torch's hints know no `to` with both a device and a memory format.
+    judge = cast(Judge, cast(Any, judge or Judge()).to(device, memory_format=torch.channels_last).train())
     generator = torch.Generator(device).manual_seed(seed)
     optimiser = torch.optim.AdamW(judge.parameters(), lr=budget.rate, weight_decay=0.02)
     rows.wait(rows.count)
@@ -241,11 +245,11 @@ def train_judge(
         x, y = rows.pixels(index), targets[index]
         part = budget.batch // 3
         with torch.no_grad(), _autocast(device):
-            latents = vae.quant_conv(vae.encoder(x[:part])).chunk(2, dim=1)[0]
-            latents = latents + 0.12 / vae.config.scaling_factor * torch.randn(
+            latents = open_vae.quant_conv(open_vae.encoder(x[:part])).chunk(2, dim=1)[0]
+            latents = latents + 0.12 / open_vae.config.scaling_factor * torch.randn(
                 latents.shape, generator=generator, device=device
             )
-            x[:part] = vae.decoder(vae.post_quant_conv(latents)).float().clamp(-1, 1)
+            x[:part] = open_vae.decoder(open_vae.post_quant_conv(latents)).float().clamp(-1, 1)
         x[part : 2 * part] += 0.06 * torch.randn(x[part : 2 * part].shape, generator=generator, device=device)
         if step % 3 == 0:
             x[part : 2 * part] = functional.avg_pool2d(x[part : 2 * part], 3, 1, 1)
@@ -257,7 +261,7 @@ def train_judge(
             logits = split(judge(x))
         losses = [functional.cross_entropy(logits[name].float(), y[:, i]) for i, name in enumerate(READS)]
         loss = torch.stack(losses).sum()
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]  # torch gives it no hints
         optimiser.step()
         optimiser.zero_grad(set_to_none=True)
         budget = pace.after(step, loss)
@@ -279,7 +283,7 @@ class Joint:
 
     unet: UNet2DConditionModel
     text: CLIPTextModel
-    clip: nn.Module
+    clip: open_clip.CLIP
 
     def modules(self) -> tuple[nn.Module, ...]:
         return self.unet, self.text, self.clip.visual, _Projection(self.clip)
@@ -288,7 +292,7 @@ class Joint:
 class _Projection(nn.Module):
     """The CLIP's own two loose parameters."""
 
-    def __init__(self, clip: nn.Module) -> None:
+    def __init__(self, clip: open_clip.CLIP) -> None:
         super().__init__()
         self.text_projection, self.logit_scale = clip.text_projection, clip.logit_scale
 
@@ -296,9 +300,10 @@ class _Projection(nn.Module):
 def new_joint(seed: int, device: torch.device) -> Joint:
     torch.manual_seed(seed)
     joint = Joint(architecture.unet(), architecture.text_encoder(), architecture.clip())
-    joint.unet.to(device, memory_format=torch.channels_last).train()
-    joint.text.to(device).train()
-    joint.clip.to(device, memory_format=torch.channels_last).train()
+    parts: Any = joint  # torch's hints know no `to` with both a device and a memory format
+    parts.unet.to(device, memory_format=torch.channels_last).train()
+    parts.text.to(device).train()
+    parts.clip.to(device, memory_format=torch.channels_last).train()
     return joint
 
 
@@ -337,20 +342,21 @@ def denoising(joint: Joint, budget: Budget) -> Denoise:
         noisy = a.sqrt() * x + (1 - a).sqrt() * noise
         hidden = joint.text(ids).last_hidden_state
         out = joint.unet(noisy.contiguous(memory_format=torch.channels_last), t, hidden).sample.float()
-        return ((out - noise).square().mean((1, 2, 3)) * weights[t]).mean()
+        error: Tensor = ((out - noise).square().mean((1, 2, 3)) * weights[t]).mean()
+        return error
 
     return torch.compile(loss) if budget.compiled else loss
 
 
 def precompile(budget: Budget, seed: int) -> None:
-    """Compile the joint stage's step once, in another process and ahead of time: the compiler's cache keeps the result."""
+    """Compile the joint stage's step once, ahead of time in another process: the compiler's cache keeps the result."""
     device = torch.device("cuda")
     run = denoising(new_joint(seed, device), budget)
     x = torch.randn((budget.batch, 4, 16, 16), device=device)
     t = torch.zeros(budget.batch, dtype=torch.long, device=device)
     with _autocast(device):
         loss = run(x, torch.randn_like(x), t, torch.zeros((budget.batch, 77), dtype=torch.long, device=device))
-    loss.backward()
+    loss.backward()  # type: ignore[no-untyped-call]  # torch gives it no hints
 
 
 def train_joint(
@@ -372,7 +378,7 @@ def train_joint(
     device = rows.device
     generator = torch.Generator(device).manual_seed(seed)
     average = Average(*joint.modules(), decay=0.9992)
-    slow = [p for p in joint.text.parameters()]
+    slow = list(joint.text.parameters())
     fast = [p for module in (joint.unet, joint.clip.visual, _Projection(joint.clip)) for p in module.parameters()]
     optimiser = torch.optim.AdamW(
         [{"params": fast, "part": 1.0, "weight_decay": 0.01}, {"params": slow, "part": 0.6, "weight_decay": 0.0}],
@@ -408,14 +414,14 @@ def train_joint(
         ids[torch.rand(budget.batch, generator=generator, device=device) < 0.1] = silence
         x = latents[index].float()
         noise = torch.randn(x.shape, generator=generator, device=device)
-        # A little noise in the mean keeps dark and bright pictures in reach (the schedule never quite ends in pure noise).
+        # A little noise in the mean keeps dark and bright pictures in reach (the schedule never ends in pure noise).
         noise = noise + 0.06 * torch.randn((budget.batch, 4, 1, 1), generator=generator, device=device)
         t = torch.randint(1000, (budget.batch,), generator=generator, device=device)
         for group in optimiser.param_groups:
             group["lr"] = group["part"] * schedule(step, budget, 500)
         with _autocast(device):
             loss = run(x, noise, t, ids)
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]  # torch gives it no hints
         if step % 2 == 0:
             index = torch.randint(rows.count, (clip_batch,), generator=generator, device=device)
             which = torch.randint(5, (clip_batch,), generator=generator, device=device)
@@ -427,10 +433,10 @@ def train_joint(
                 match = match_loss(pixels, captions(index, which), fits)
             if step % 1000 == 0:
                 before = _norm(joint.text)
-            (clip_share * match).backward()
+            (clip_share * match).backward()  # type: ignore[no-untyped-call]  # torch gives it no hints
             if step % 1000 == 0:
                 log.info("text gradient: denoising %.4f, with matching %.4f", before, _norm(joint.text))
-        torch.nn.utils.clip_grad_norm_([p for p in joint.unet.parameters()], 1.0)
+        torch.nn.utils.clip_grad_norm_(list(joint.unet.parameters()), 1.0)
         optimiser.step()
         optimiser.zero_grad(set_to_none=True)
         average.update()
@@ -473,7 +479,7 @@ def sample(
     guidance: float,
     seed: int,
 ) -> Tensor:
-    """Pictures for the prompts by DDIM with guidance, (N, 128, 128, 3) uint8. Noise comes from the CPU, prompt by prompt."""
+    """Pictures for the prompts by DDIM with guidance, (N, 128, 128, 3) uint8. Noise is the CPU's, prompt by prompt."""
     device = next(unet.parameters()).device
     scheduler = DDIMScheduler.from_config(architecture.SCHEDULER)
     scheduler.set_timesteps(steps)
@@ -485,5 +491,7 @@ def sample(
         for t in scheduler.timesteps:
             with_text, without = unet(torch.cat([x, x]), t.to(device), hidden).sample.float().chunk(2)
             x = scheduler.step(without + guidance * (with_text - without), t, x).prev_sample
-        out = vae.decode(x / vae.config.scaling_factor).sample.float()
-    return ((out.clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8).permute(0, 2, 3, 1).cpu()
+        config: Any = vae.config
+        out = vae.decode(x / config.scaling_factor).sample.float()
+    pictures: Tensor = ((out.clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8).permute(0, 2, 3, 1).cpu()
+    return pictures
