@@ -53,10 +53,10 @@ cli-help-panel-run = Run it for people
 cli-help-panel-make = Make a LoRA here and now
 cli-help-panel-look = Look around
 cli-help-up =
-    Run everything on this machine: chat page, bots, trainer, queue.
+    Run everything on this machine: chat page, trainer, queue.
 
-    The chat page opens on `http://127.0.0.1:8080`. Discord and Telegram join in where `LORABOT_DISCORD__TOKEN` or `LORABOT_TELEGRAM__TOKEN` is set. A part that dies is started again; Ctrl-C ends all of it in order.
-cli-help-bot = Run the chat side alone: web page, Discord, Telegram. Needs no GPU and no torch.
+    The chat page opens on `http://127.0.0.1:8080`. A part that dies is started again; Ctrl-C ends all of it in order.
+cli-help-bot = Run the chat side alone: the web page. Needs no GPU and no torch.
 cli-help-trainer = Run the training side alone, one for each GPU. Needs no chat library.
 cli-help-demo =
     Watch the whole way once: a zip is sent to the chat, a LoRA is trained, its files come back.

@@ -50,10 +50,10 @@ cli-help-panel-run = 对外提供服务
 cli-help-panel-make = 立即训练 LoRA
 cli-help-panel-look = 查看与检查
 cli-help-up =
-    在本机运行全部组件：聊天页面、机器人、训练器和队列。
+    在本机运行全部组件：聊天页面、训练器和队列。
 
-    聊天页面在 `http://127.0.0.1:8080`。设置了 `LORABOT_DISCORD__TOKEN` 或 `LORABOT_TELEGRAM__TOKEN` 后，Discord、Telegram 也会加入。组件意外退出会自动重启；按 Ctrl-C 依次结束全部组件。
-cli-help-bot = 仅运行聊天端：网页、Discord、Telegram。不需要 GPU，也不需要 torch。
+    聊天页面在 `http://127.0.0.1:8080`。组件意外退出会自动重启；按 Ctrl-C 依次结束全部组件。
+cli-help-bot = 仅运行聊天端：网页。不需要 GPU，也不需要 torch。
 cli-help-trainer = 仅运行训练端，每块 GPU 一个。不需要聊天相关的库。
 cli-help-demo =
     完整看一遍流程：把压缩包发到聊天里，训练 LoRA，取回文件。
