@@ -89,3 +89,13 @@ def test_the_parts_also_run_alone(tmp_path: Path) -> None:
         assert opened(port)
         assert bot.end() == 0
     assert not EmbeddedValkey(tmp_path / "lorabot-data").alive
+
+
+def test_a_demo_that_falls_down_says_so_and_keeps_its_log(tmp_path: Path) -> None:
+    done = lorabot("demo", cwd=tmp_path, LORABOT_TRAINER__DEVICE="cuda:99", LORABOT_WEB__PORT="99999")
+    assert done.returncode == 1
+    assert "lorabot ended in the middle of the demo (exit code 78)." in done.stderr
+    assert "cuda:99" in done.stderr
+    assert [path.name for path in (tmp_path / "demo-out").iterdir()] == ["lorabot.log"]
+    left = [process for process in psutil.process_iter(["cwd"]) if process.info["cwd"] == str(tmp_path)]
+    assert all_gone(left, 5) == []
