@@ -1,13 +1,11 @@
-"""The build's last stage: the denoiser, the image tower and the judge go on learning for three minutes, side by side.
+"""The build's last stage: the denoiser, the image tower and the judge go on learning for some minutes, side by side.
 
 Each alone leaves most of the GPU idle (small kernels, launched one by one), so three processes share it, and the
 denoiser's step is one CUDA graph. The text encoder stays as it is.
 """
 
-import argparse
 import json
 import logging
-import math
 import multiprocessing
 import os
 import time
@@ -26,7 +24,7 @@ from tools.demo_models.training import Budget, Pace, Rows, schedule
 
 log = logging.getLogger("demo_models")
 SEED = 40
-SCENES, JUDGED = 24_576, 12_288
+SCENES, JUDGED = 49_152, 12_288
 
 
 def _rows(plan: Plan, names: tuple[str, ...], device: torch.device) -> Rows:
@@ -76,7 +74,7 @@ def polish_judge(plan: Plan, folder: Path, judge: Path, until: float) -> None:
     device = _start("judge")
     vae = _vae(folder, device)
     better = training.train_judge(
-        _rows(plan, ("pixels", "labels"), device), vae, Budget(1800, 384, 1.5e-3), SEED, load_judge(judge), until
+        _rows(plan, ("pixels", "labels"), device), vae, Budget(700, 384, 1.5e-3), SEED, load_judge(judge), until
     )
     state = {
         k: v.half().cpu().contiguous() if v.is_floating_point() else v.cpu() for k, v in better.state_dict().items()
@@ -224,30 +222,27 @@ def _scaled(vae: Any, rows: Rows, start: int, end: int) -> torch.Tensor:
     return torch.cat(parts)
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--folder", type=Path, required=True, help="the model folder, changed in place")
-    parser.add_argument("--judge", type=Path, required=True)
-    parser.add_argument("--work", type=Path, required=True)
-    parser.add_argument("--seconds", type=float, default=170)
-    arguments = parser.parse_args()
-    until = time.monotonic() + arguments.seconds
+def polish(folder: Path, judge: Path, work: Path, seconds: float) -> None:
+    """Go on with the models in `folder` and the judge in the file `judge` for `seconds`, in place; needs a GPU.
+
+    Raises RuntimeError when one of the three fails; the others' results are written all the same.
+    """
+    until = time.monotonic() + seconds
     workers = max(2, (os.cpu_count() or 4) - 3)
-    world = Plan(arguments.work / "world", SCENES, SEED)
-    judged = Plan(arguments.work / "judged", JUDGED, SEED + 1, held_out=0.5)
-    renderers = Renderer(world, max(1, workers - 5)), Renderer(judged, 5)
+    world = Plan(work / "world", SCENES, SEED)
+    judged = Plan(work / "judged", JUDGED, SEED + 1, held_out=0.5)
+    Renderer(world, max(1, workers - 5))
+    Renderer(judged, 5)
     context = multiprocessing.get_context("spawn")
-    jobs = [
-        context.Process(target=polish_unet, args=(world, arguments.folder, until, Budget(20000, 512, 4e-4))),
-        context.Process(target=polish_clip, args=(world, arguments.folder, until, Budget(6000, 512, 6e-4))),
-        context.Process(target=polish_judge, args=(judged, arguments.folder, arguments.judge, until)),
-    ]
-    for job in jobs:
+    jobs = {
+        "unet": context.Process(target=polish_unet, args=(world, folder, until, Budget(20000, 512, 5e-4))),
+        "clip": context.Process(target=polish_clip, args=(world, folder, until, Budget(3400, 512, 6e-4))),
+        "judge": context.Process(target=polish_judge, args=(judged, folder, judge, until)),
+    }
+    for job in jobs.values():
         job.start()
-    for job in jobs:
+    for job in jobs.values():
         job.join()
-    print("ends:", [job.exitcode for job in jobs], math.floor(time.monotonic() - until), len(renderers))
-
-
-if __name__ == "__main__":
-    main()
+    failed = [name for name, job in jobs.items() if job.exitcode]
+    if failed:
+        raise RuntimeError(f"could not polish {', '.join(failed)}")
