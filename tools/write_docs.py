@@ -44,7 +44,7 @@ def _settings_section(name: str, settings: list[Setting]) -> str:
 
 def _default(setting: Setting) -> str:
     value = setting.field.get_default(call_default_factory=True)
-    return "" if value is None else f"`{value:.15g}`" if isinstance(value, float) else f"`{value}`"
+    return "" if value is None or value == () else f"`{value:.15g}`" if isinstance(value, float) else f"`{value}`"
 
 
 def presets_table() -> str:

@@ -87,6 +87,16 @@ def duration_left(seconds: float, text: Translator) -> str:
     return text("card-left-hours", hours=hours, minutes=minutes)
 
 
+def duration_text(seconds: float, text: Translator) -> str:
+    """A duration in words, rounded as a person would say it."""
+    if seconds < 90:
+        return text("duration-seconds", seconds=max(5, round(seconds / 5) * 5))
+    if seconds < 3600:
+        return text("duration-minutes", minutes=round(seconds / 60))
+    hours, minutes = divmod(round(seconds / 60), 60)
+    return text("duration-hours", hours=hours, minutes=minutes)
+
+
 def _state_text(job: Job, position: int | None, text: Translator) -> str:
     if job.cancel_requested and not job.state.final:
         return text("card-state-cancelling")
@@ -136,4 +146,7 @@ def _note(job: Job, text: Translator) -> str:
 def _buttons(job: Job, text: Translator) -> tuple[Button, ...]:
     if job.state.final or job.cancel_requested:
         return ()
-    return (Button(text("card-cancel"), f"cancel:{job.id}", "danger"),)
+    return (
+        Button(text("card-cancel"), f"cancel:{job.id}", "danger"),
+        Button(text("card-details"), f"details:{job.id}"),
+    )

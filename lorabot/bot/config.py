@@ -2,11 +2,26 @@
 
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, StringConstraints
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, StringConstraints
+from pydantic_settings import NoDecode
 
 HttpUrl = Annotated[str, StringConstraints(pattern=r"^https?://[^\s/?#]+[^\s?#]*$", strip_whitespace=True)]
 SocketUrl = Annotated[str, StringConstraints(pattern=r"^wss?://[^\s/?#]+[^\s?#]*$", strip_whitespace=True)]
 Secret = Annotated[SecretStr, Field(min_length=1)]
+
+
+def _split(value: object) -> object:
+    """Ids as people list them, ``1, 2``, beside the lists of lorabot.toml."""
+    if not isinstance(value, str):
+        return value
+    words = value.replace(",", " ").split()
+    if not all(word.isascii() and word.isdigit() for word in words):
+        raise ValueError("not a list of ids")
+    return tuple(int(word) for word in words)
+
+
+Ids = Annotated[tuple[Annotated[int, Field(gt=0)], ...], NoDecode, BeforeValidator(_split)]
+"""Ids of a platform; in the environment between commas."""
 
 MIB = 1024 * 1024
 
@@ -44,6 +59,9 @@ class WebConfig(BaseModel):
         le=86400,
         description="Seconds an address waits after too many wrong passwords; doubles each time.",
     )
+    everybody_is_operator: bool = Field(
+        default=False, description="Whether everybody on the web chat may run the queue: pause, move, cancel all jobs."
+    )
     sockets_per_conversation: int = Field(default=20, ge=1, le=1000, description="Tabs one conversation may have open.")
 
 
@@ -55,6 +73,13 @@ class DiscordConfig(BaseModel):
     token: Secret | None = Field(default=None, description="Token of the Discord bot; none leaves Discord out.")
     api_url: HttpUrl | None = Field(default=None, description="Another server that speaks Discord's REST API.")
     gateway_url: SocketUrl | None = Field(default=None, description="Another server that speaks Discord's gateway.")
+    operators: Ids = Field(
+        default=(), description="Ids of the Discord users who run the queue of all servers, between commas."
+    )
+    moderator_roles: Ids = Field(
+        default=(),
+        description="Ids of the Discord roles whose members moderate, beside those who may manage server or messages.",
+    )
 
 
 class TelegramConfig(BaseModel):
@@ -67,6 +92,20 @@ class TelegramConfig(BaseModel):
         default=None, description="Another Bot API server, such as a local one without size limits."
     )
     file_url: HttpUrl | None = Field(default=None, description="Where that Bot API server hands out files.")
+    operators: Ids = Field(
+        default=(), description="Ids of the Telegram users who run the queue of all chats, between commas."
+    )
+    webhook_url: HttpUrl | None = Field(
+        default=None, description="Address at which Telegram reaches this bot; none asks Telegram for news instead."
+    )
+    webhook_host: str = Field(
+        default="127.0.0.1", min_length=1, description="Address that the webhook listens on, behind the proxy."
+    )
+    webhook_port: int = Field(default=8443, ge=1, le=65535, description="Port that the webhook listens on.")
+    webhook_secret: Secret | None = Field(
+        default=None,
+        description="What Telegram's calls of the webhook must carry; none makes one up at each start.",
+    )
 
 
 class IntakeConfig(BaseModel):

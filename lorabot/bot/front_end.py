@@ -25,6 +25,10 @@ class CannotStart(UserError):
     """The process can't do its work as it is set up; starting again would change nothing."""
 
 
+class TokenRefused(UserError):
+    """The platform does not take the token. Said in one line and tried again after a long while."""
+
+
 class FrontEnd(Protocol):
     """One chat platform. Its name is the ``platform`` of the addresses it serves."""
 
@@ -34,7 +38,8 @@ class FrontEnd(Protocol):
     async def run(self, stop: asyncio.Event) -> None:
         """Serve until ``stop`` is set.
 
-        What it raises is logged and it is started again after a while; ``CannotStart`` ends the process.
+        What it raises is logged and it is started again after a while, ``TokenRefused`` after a longer one;
+        ``CannotStart`` ends the process.
         """
 
     def edit_interval(self, age_s: float) -> float:

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from lorabot.bot.card import preset_title
-from lorabot.bot.reply import File, Picture, Reply
+from lorabot.bot.reply import Button, File, Picture, Reply
 from lorabot.locale import Message, Translator
 from lorabot.queue.model import Artefact, Job, JobState, JsonObject, Outcome
 
@@ -19,6 +19,7 @@ def result_of(job: Job, text: Translator) -> Reply:
             "\n".join(_lines(job, job.outcome, text)),
             pictures=tuple(_pictures(artefacts, text)),
             files=tuple(_files(artefacts)),
+            buttons=tuple(Button(text(f"result-{way}"), f"again:{job.id}:{way}") for way in ("stronger", "weaker")),
             private=False,
             result=True,
         )

@@ -10,16 +10,20 @@ from pydantic import SecretStr
 from lorabot.bot.commands import Commands
 from lorabot.bot.config import DeliveryConfig, IntakeConfig, WebConfig
 from lorabot.bot.delivery import Delivery
-from lorabot.bot.front_end import CannotStart, FrontEnd
+from lorabot.bot.front_end import CannotStart, FrontEnd, TokenRefused
 from lorabot.bot.intake.service import Intake
+from lorabot.bot.parts import MakeFrontEnd, Parts
 from lorabot.bot.signing import Signer
+from lorabot.bot.web.links import Links
 from lorabot.bot.web.server import Started, WebServer
-from lorabot.locale import UserError
+from lorabot.locale import UserError, translator
 from lorabot.presets import DEFAULT_BASE, Catalogue
 from lorabot.queue import Queue, run_reconciler
 
 _FIRST_WAIT_S = 1.0
 _LONGEST_WAIT_S = 60.0
+_TOKEN_WAIT_S = 60.0
+_TOKEN_LONGEST_WAIT_S = 600.0
 _STEADY_S = 60.0
 _log = logging.getLogger(__name__)
 
@@ -40,49 +44,60 @@ async def run_bot(
     stop: asyncio.Event,
     language: str = "en",
     base: str = DEFAULT_BASE,
-    front_ends: Sequence[FrontEnd] = (),
+    front_ends: Sequence[MakeFrontEnd] = (),
     started: Started = _silent,
 ) -> None:
     """Serve people until ``stop`` is set.
 
     ``secret`` signs cookies and links; ``folder`` holds uploads until they are looked through; ``started`` is told the
-    web chat's address. A front end that fails is started again, later each time. Raises ``CannotStart`` where the web
-    chat may not or cannot listen as it is set up.
+    web chat's address; ``front_ends`` are made here and run beside it. A front end that fails is started again, later
+    each time. Raises ``CannotStart`` where the web chat may not or cannot listen as it is set up.
     """
     taking_in = Intake(queue, intake, folder)
     commands = Commands(queue, presets, taking_in, base)
     signer = Signer(secret.get_secret_value().encode())
-    server = WebServer(queue, commands, taking_in, web, intake, signer, language, started)
+    links = Links(queue, signer, web)
+    server = WebServer(queue, commands, taking_in, web, intake, signer, links, language, started)
+    parts = Parts(queue, commands, taking_in, links, language)
     try:
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(run_reconciler(queue, stop))
-            for front_end in (server.front_end, *front_ends):
-                tasks.create_task(_keep_running(front_end, stop))
-                tasks.create_task(_keep_delivering(Delivery(queue, front_end, delivery), front_end.platform, stop))
+            for front_end in (server.front_end, *(make(parts) for make in front_ends)):
+                tasks.create_task(_keep_running(front_end, language, stop))
+                delivering = Delivery(queue, front_end, delivery)
+                tasks.create_task(_keep_delivering(delivering, front_end.platform, language, stop))
     except* CannotStart as errors:
         raise errors.exceptions[0] from None
     finally:
         await taking_in.close()
 
 
-async def _keep_running(front_end: FrontEnd, stop: asyncio.Event) -> None:
-    await _restart(front_end.run, f"front end {front_end.platform}", stop)
+async def _keep_running(front_end: FrontEnd, language: str, stop: asyncio.Event) -> None:
+    await _restart(front_end.run, f"front end {front_end.platform}", language, stop)
 
 
-async def _keep_delivering(delivery: Delivery, platform: str, stop: asyncio.Event) -> None:
-    await _restart(delivery.run, f"delivery to {platform}", stop)
+async def _keep_delivering(delivery: Delivery, platform: str, language: str, stop: asyncio.Event) -> None:
+    await _restart(delivery.run, f"delivery to {platform}", language, stop)
 
 
-async def _restart(run: Callable[[asyncio.Event], Awaitable[None]], name: str, stop: asyncio.Event) -> None:
+async def _restart(
+    run: Callable[[asyncio.Event], Awaitable[None]], name: str, language: str, stop: asyncio.Event
+) -> None:
     """Run it until ``stop`` is set; start it again when it fails, later each time unless it held for a while."""
     wait = _FIRST_WAIT_S
     loop = asyncio.get_running_loop()
     while not stop.is_set():
         begun = loop.time()
+        longest = _LONGEST_WAIT_S
         try:
             await run(stop)
         except CannotStart:
             raise
+        except TokenRefused as error:
+            # Platforms count wrong tokens, and nobody changes one within a minute.
+            longest = _TOKEN_LONGEST_WAIT_S
+            wait = max(wait, _TOKEN_WAIT_S)
+            _log.error("%s", translator(language).text(error.message))
         except UserError as error:
             _log.error("%s failed: %s", name, error)
         except Exception:
@@ -95,4 +110,4 @@ async def _restart(run: Callable[[asyncio.Event], Awaitable[None]], name: str, s
         try:
             await asyncio.wait_for(stop.wait(), wait)
         except TimeoutError:
-            wait = min(_LONGEST_WAIT_S, wait * 2)
+            wait = min(longest, wait * 2)

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import TYPE_CHECKING
 
 from lorabot.cli.logs import configure
 from lorabot.cli.stopping import on_signals
@@ -12,6 +13,9 @@ from lorabot.queue import Queue, open_queue
 from lorabot.queue.embedded import EmbeddedValkey, ValkeyFailed
 from lorabot.queue.migrations import migrate
 from lorabot.settings import Settings
+
+if TYPE_CHECKING:
+    from lorabot.bot.parts import MakeFrontEnd
 
 
 class NoRedis(UserError):
@@ -25,9 +29,6 @@ def run_bot_part(terminal: Terminal) -> int:
     from lorabot.presets import load_presets
 
     settings = terminal.settings()
-    for platform, token in (("Discord", settings.discord.token), ("Telegram", settings.telegram.token)):
-        if token is not None:
-            terminal.print("cli-token-unused", platform=platform)
 
     def started(url: str) -> None:
         terminal.print("cli-web-ready", url=url)
@@ -43,6 +44,7 @@ def run_bot_part(terminal: Terminal) -> int:
             folder=settings.data_dir / "bot",
             stop=stop,
             language=settings.language or "en",
+            front_ends=_front_ends(settings),
             started=started,
         )
 
@@ -51,6 +53,20 @@ def run_bot_part(terminal: Terminal) -> int:
     except CannotStart as error:
         terminal.say(error.message, "red")
         return EXIT_SETTINGS
+
+
+def _front_ends(settings: Settings) -> "list[MakeFrontEnd]":
+    """One for each platform whose token is set; the others' libraries are not even loaded."""
+    found: list[MakeFrontEnd] = []
+    if settings.discord.token is not None:
+        from lorabot.bot.discord.front_end import DiscordFrontEnd
+
+        found.append(lambda parts: DiscordFrontEnd(parts, settings.discord))
+    if settings.telegram.token is not None:
+        from lorabot.bot.telegram.front_end import TelegramFrontEnd
+
+        found.append(lambda parts: TelegramFrontEnd(parts, settings.telegram))
+    return found
 
 
 def run_trainer_part(terminal: Terminal) -> int:

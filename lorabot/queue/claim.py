@@ -26,14 +26,22 @@ from sqlalchemy.sql.dml import ReturningUpdate
 from lorabot.queue.clock import now, now_plus
 from lorabot.queue.config import QueueConfig
 from lorabot.queue.model import JobState
-from lorabot.queue.tables import attempts, jobs, queued, running, started_in_turn, switches
+from lorabot.queue.tables import attempts, jobs, pauses, queued, running, started_in_turn
 
-PAUSED = "paused"
 LOST = "lost"
+EVERYTHING = ""
+"""The scope of a pause that holds for all communities."""
 
 
-def paused() -> ColumnElement[bool]:
-    return exists(select(switches.c.name).where(switches.c.name == PAUSED))
+def paused(scope: str | None = None) -> ColumnElement[bool]:
+    """Whether nothing is started at all; with a ``scope``, whether nothing of that community is."""
+    places = (EVERYTHING,) if scope is None else (EVERYTHING, scope)
+    return exists(select(pauses.c.scope).where(pauses.c.scope.in_(places)))
+
+
+def startable() -> ColumnElement[bool]:
+    """Queued, and its community is not paused."""
+    return and_(queued, not_(paused()), jobs.c.scope.not_in(select(pauses.c.scope)))
 
 
 def lapsed() -> ColumnElement[bool]:
@@ -55,7 +63,7 @@ def worn_out(config: QueueConfig) -> ColumnElement[bool]:
 def runnable(config: QueueConfig) -> ColumnElement[bool]:
     """What ``take`` could take."""
     return or_(
-        and_(queued, not_(paused())),
+        startable(),
         and_(lapsed(), not_(jobs.c.cancel_requested), not_(worn_out(config))),
     )
 
@@ -75,7 +83,7 @@ def take(config: QueueConfig, worker: str, *, orphans: bool = True) -> Returning
     )
     waiting = (
         select(jobs.c.id)
-        .where(queued, not_(paused()))
+        .where(startable())
         .order_by(jobs.c.priority.desc(), jobs.c.turn, jobs.c.created_at, jobs.c.id)
         .limit(1)
         .with_for_update(skip_locked=True)

@@ -32,6 +32,15 @@ class QueueConfig(BaseModel):
     jobs_per_owner: int = Field(1, ge=1, le=1000, description="Unfinished jobs one person may have at a time")
     same_crashes: int = Field(3, ge=1, le=100, description="A job that crashed this often in the same way is failed")
     any_crashes: int = Field(10, ge=1, le=1000, description="A job that crashed this often in any way is failed")
+    keep_days: float = Field(
+        30.0,
+        gt=0,
+        le=3650,
+        description="A job that ended this long ago is deleted with its photos, samples and results (days)",
+    )
+    draft_days: float = Field(
+        7.0, gt=0, le=3650, description="Photos that nobody trained on for this long are deleted (days)"
+    )
     ticket_expiry_s: float = Field(
         604_800.0,
         ge=60.0,

@@ -45,6 +45,21 @@ class NoDraft(QueueError):
         super().__init__("queue-no-draft")
 
 
+class NoProposal(QueueError):
+    """What was to be confirmed is gone: a day has passed, or it was dropped."""
+
+    def __init__(self) -> None:
+        super().__init__("queue-no-proposal")
+
+
+class AlreadyStarted(QueueError):
+    """The proposal was confirmed before; ``job`` is what came of it."""
+
+    def __init__(self, job: str) -> None:
+        super().__init__("queue-already-started", job=job)
+        self.job = job
+
+
 class StoreUnavailable(QueueError):
     """The database can't be reached now. Nothing was changed, or, after a broken commit, it can't be known."""
 

@@ -10,8 +10,21 @@ from lorabot.queue.blobs import Blobs
 from lorabot.queue.database import Database
 from lorabot.queue.errors import AlreadyFinished, NoSuchJob
 from lorabot.queue.jobs import JobStore
-from lorabot.queue.keys import job_prefix, owner_prefix
-from lorabot.queue.tables import datasets, drafts, events, jobs, switches, transcript
+from lorabot.queue.keys import conversation_prefix, job_prefix, owner_prefix
+from lorabot.queue.tables import (
+    acts,
+    datasets,
+    drafts,
+    events,
+    jobs,
+    outbox,
+    pauses,
+    people,
+    proposals,
+    refs,
+    transcript,
+    upload_links,
+)
 
 SOMEBODY = "somebody"
 _LOOK_S = 0.2
@@ -49,16 +62,27 @@ async def forget(
             continue
     await _until_stopped(store, ids, patience_s)
     files = await blobs.delete_prefix(owner_prefix(owner))
+    conversations = list(conversations)
+    for conversation in conversations:
+        files += await blobs.delete_prefix(conversation_prefix(conversation))
     for job_id in ids:
         files += await blobs.delete_prefix(job_prefix(job_id))
-    said: ColumnElement[bool] = or_(transcript.c.author == owner, transcript.c.conversation.in_(list(conversations)))
+    said: ColumnElement[bool] = or_(transcript.c.author == owner, transcript.c.conversation.in_(conversations))
     async with database.write() as connection:
+        entries = (await connection.execute(select(outbox.c.id).where(outbox.c.job_id.in_(ids)))).scalars().all()
         gone = await connection.execute(delete(jobs).where(jobs.c.owner == owner))
         await connection.execute(delete(datasets).where(datasets.c.owner == owner))
-        await connection.execute(delete(drafts).where(drafts.c.owner == owner))
+        for table in (drafts, people, proposals, upload_links):
+            await connection.execute(delete(table).where(table.c.owner == owner))
+        await connection.execute(delete(refs).where(or_(refs.c.owner == owner, refs.c.address == owner)))
+        for entry in entries:
+            key = f"outbox:{entry}"
+            await connection.execute(delete(refs).where(or_(refs.c.key == key, refs.c.key.startswith(f"{key}#"))))
         # What they did to others' jobs stays in the log, without them.
         await connection.execute(update(events).where(events.c.actor == owner).values(actor=SOMEBODY))
-        await connection.execute(update(switches).where(switches.c.changed_by == owner).values(changed_by=SOMEBODY))
+        await connection.execute(update(pauses).where(pauses.c.actor == owner).values(actor=SOMEBODY))
+        await connection.execute(update(acts).where(acts.c.actor == owner).values(actor=SOMEBODY))
+        await connection.execute(update(acts).where(acts.c.job_id.in_(ids)).values(job_id=None))
         lines = await connection.execute(delete(transcript).where(said))
     return Forgotten(gone.rowcount, files, lines.rowcount)
 

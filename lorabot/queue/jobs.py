@@ -1,12 +1,12 @@
 """The job store: jobs come in, are asked about, moved, cancelled and claimed. The truth about all of them."""
 
-from sqlalchemy import and_, delete, func, insert, select, update
+from sqlalchemy import and_, delete, func, insert, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from lorabot.locale import Message
-from lorabot.queue import journal, rows
+from lorabot.queue import audit, journal, rows
 from lorabot.queue.bell import Bell
-from lorabot.queue.claim import LOST, PAUSED, ahead_of, lapsed, next_turn, paused, runnable, take, worn_out
+from lorabot.queue.claim import EVERYTHING, LOST, ahead_of, lapsed, next_turn, paused, runnable, take, worn_out
 from lorabot.queue.clock import now
 from lorabot.queue.config import QueueConfig
 from lorabot.queue.database import Database
@@ -15,11 +15,13 @@ from lorabot.queue.keys import new_id
 from lorabot.queue.lease import Lease
 from lorabot.queue.model import Event, Job, JobState, NewJob
 from lorabot.queue.payload import IMAGES, MESSAGE
+from lorabot.queue.proposals import note_started, refuse_second
 from lorabot.queue.rows import new_job_values
-from lorabot.queue.tables import attempts, datasets, drafts, events, jobs, queued, switches
+from lorabot.queue.tables import attempts, datasets, drafts, events, jobs, pauses, queued, succeeded
 
 _UNFINISHED = (JobState.HELD.value, JobState.QUEUED.value, JobState.RUNNING.value)
 _FRONT = 100
+_EVENTS = {"hold": "held", "release": "unheld", "front": "fronted"}
 
 
 class JobStore:
@@ -32,13 +34,17 @@ class JobStore:
 
     # Asking
 
-    async def submit(self, new: NewJob) -> Job:
+    async def submit(self, new: NewJob, proposal: str | None = None) -> Job:
         """Queue a job, and drop from the owner's draft the images it trains on.
 
-        Raises ``AlreadyQueued`` when the owner has as many unfinished jobs as one person may have.
+        Raises ``AlreadyQueued`` when the owner has as many unfinished jobs as one person may have, and, for a job that
+        was proposed, ``AlreadyStarted`` when there is one of that ``proposal`` already, ``NoProposal`` when that is
+        gone.
         """
         async with self._database.write() as connection:
             await self._database.lock(connection, f"submit:{new.owner}")
+            if proposal is not None:
+                await refuse_second(connection, proposal)
             mine = await connection.execute(
                 select(jobs.c.name)
                 .where(jobs.c.owner == new.owner, jobs.c.state.in_(_UNFINISHED))
@@ -63,6 +69,8 @@ class JobStore:
                 .returning(*jobs.c)
             )
             job = rows.job(row.mappings().one())
+            if proposal is not None:
+                await note_started(connection, proposal, job.id)
             await journal.record(connection, job, "submitted", new.owner)
             await self._take_from_draft(connection, new)
         self._bell.changed(f"job:{job.id}")
@@ -83,19 +91,29 @@ class JobStore:
         async with self._database.read() as connection:
             return [rows.job(row) for row in (await connection.execute(query)).mappings()]
 
-    async def unfinished(self, limit: int = 100) -> list[Job]:
-        """Everybody's unfinished jobs: running ones, then waiting ones in the order they are served, then held ones."""
+    async def unfinished(self, limit: int = 100, scope: str | None = None) -> list[Job]:
+        """Everybody's unfinished jobs: running ones, then waiting ones in the order they are served, then held ones.
+
+        With a ``scope`` those of that community.
+        """
         found: list[Job] = []
+        there = () if scope is None else (jobs.c.scope == scope,)
         async with self._database.read() as connection:
             for state in (JobState.RUNNING, JobState.QUEUED, JobState.HELD):
                 query = (
                     select(jobs)
-                    .where(jobs.c.state == state.value)
+                    .where(jobs.c.state == state.value, *there)
                     .order_by(jobs.c.priority.desc(), jobs.c.turn, jobs.c.created_at, jobs.c.id)
                     .limit(limit - len(found))
                 )
                 found += [rows.job(row) for row in (await connection.execute(query)).mappings()]
         return found
+
+    async def succeeded(self, base: str, limit: int = 50) -> list[Job]:
+        """The last jobs that were trained on ``base``, newest first."""
+        query = select(jobs).where(succeeded, jobs.c.base == base).order_by(jobs.c.finished_at.desc()).limit(limit)
+        async with self._database.read() as connection:
+            return [rows.job(row) for row in (await connection.execute(query)).mappings()]
 
     async def position(self, job_id: str) -> int | None:
         """1 for the job that is served next; None for one that does not wait."""
@@ -107,6 +125,14 @@ class JobStore:
             if row is None:
                 return None
             return (await connection.execute(ahead_of(row))).scalar_one() + 1
+
+    async def next_place(self, owner: str) -> int:
+        """The place in line that a job of ``owner`` would get now; 1 is served next."""
+        async with self._database.read() as connection:
+            serving, last = (await connection.execute(next_turn(owner))).one()
+            turn = max(serving or 0, 0 if last is None else last + 1)
+            ahead = select(func.count()).select_from(jobs).where(queued, or_(jobs.c.priority > 0, jobs.c.turn <= turn))
+            return (await connection.execute(ahead)).scalar_one() + 1
 
     async def positions(self) -> dict[str, int]:
         """The places of all waiting jobs by id, in order; 1 is served next."""
@@ -125,13 +151,14 @@ class JobStore:
 
     # Moving
 
-    async def cancel(self, job_id: str, by: str, moderator: bool = False) -> Job:
+    async def cancel(self, job_id: str, by: str, moderator: bool = False, scope: str | None = None) -> Job:
         """End a waiting job at once; ask the worker of a running one to stop (``cancel_requested``).
 
-        Raises ``NoSuchJob``, ``NotYours`` and ``AlreadyFinished``.
+        A ``moderator`` may cancel everybody's job, with a ``scope`` those of that community only. Raises
+        ``NoSuchJob``, ``NotYours`` and ``AlreadyFinished``.
         """
         async with self._database.write() as connection:
-            job = await self._locked(connection, job_id, by, moderator)
+            job = await self._locked(connection, job_id, by, moderator, scope)
             if job.state.final:
                 raise AlreadyFinished(job.name, job.state.value)
             orphaned = select(jobs.c.id).where(jobs.c.id == job_id, lapsed())
@@ -145,39 +172,57 @@ class JobStore:
                     update(jobs).where(jobs.c.id == job_id).values(cancel_requested=True, version=jobs.c.version + 1)
                 )
                 await journal.record(connection, job, "cancel_requested", by)
+            if job.owner != by:
+                await audit.record(connection, by, "cancel", job.scope, job.id)
             job = await self._reread(connection, job_id)
         self._bell.changed(f"job:{job_id}")
         self._bell.changed("outbox")
         return job
 
-    async def hold(self, job_id: str, by: str) -> Job:
-        """Keep a waiting job from being claimed. Raises ``NoSuchJob``, ``WrongState``."""
-        return await self._move(job_id, by, JobState.QUEUED, "held", {"state": JobState.HELD.value})
+    # Moderating: all of it is in the moderators' log. With a ``scope`` only jobs of that community are touched;
+    # others raise ``NoSuchJob``, as if they were not there.
 
-    async def unhold(self, job_id: str, by: str) -> Job:
+    async def hold(self, job_id: str, by: str, scope: str | None = None) -> Job:
+        """Keep a waiting job from being claimed. Raises ``NoSuchJob``, ``WrongState``."""
+        return await self._move(job_id, by, scope, JobState.QUEUED, "hold", {"state": JobState.HELD.value})
+
+    async def unhold(self, job_id: str, by: str, scope: str | None = None) -> Job:
         """Let a held job wait for its turn again, at the place it had. Raises ``NoSuchJob``, ``WrongState``."""
-        job = await self._move(job_id, by, JobState.HELD, "unheld", {"state": JobState.QUEUED.value})
+        job = await self._move(job_id, by, scope, JobState.HELD, "release", {"state": JobState.QUEUED.value})
         self._bell.runnable()
         return job
 
-    async def front(self, job_id: str, by: str) -> Job:
+    async def front(self, job_id: str, by: str, scope: str | None = None) -> Job:
         """Serve a waiting job before all that were not put to the front. Raises ``NoSuchJob``, ``WrongState``."""
-        return await self._move(job_id, by, JobState.QUEUED, "fronted", {"priority": _FRONT})
+        return await self._move(job_id, by, scope, JobState.QUEUED, "front", {"priority": _FRONT})
 
-    async def pause(self, by: str) -> None:
-        """Start no more waiting jobs. Running ones go on."""
+    async def pause(self, by: str, scope: str | None = None) -> None:
+        """Start no more waiting jobs, of the community ``scope`` or of all. Running ones go on."""
+        place = EVERYTHING if scope is None else scope
         async with self._database.write() as connection:
-            await connection.execute(delete(switches).where(switches.c.name == PAUSED))
-            await connection.execute(insert(switches).values(name=PAUSED, value=True, changed_at=now(), changed_by=by))
+            await self._database.lock(connection, f"pause:{place}")
+            await connection.execute(delete(pauses).where(pauses.c.scope == place))
+            await connection.execute(insert(pauses).values(scope=place, at=now(), actor=by))
+            await audit.record(connection, by, "pause", scope)
 
-    async def unpause(self, by: str) -> None:
+    async def unpause(self, by: str, scope: str | None = None) -> None:
+        """Lift the pause of ``scope``, or, without one, the pause of everything. Others stay."""
+        place = EVERYTHING if scope is None else scope
         async with self._database.write() as connection:
-            await connection.execute(delete(switches).where(switches.c.name == PAUSED))
+            await connection.execute(delete(pauses).where(pauses.c.scope == place))
+            await audit.record(connection, by, "resume", scope)
         self._bell.runnable()
 
-    async def paused(self) -> bool:
+    async def paused(self, scope: str | None = None) -> bool:
+        """Whether no waiting job is started at all; with a ``scope``, whether none of that community is."""
         async with self._database.read() as connection:
-            return bool(await connection.scalar(select(paused())))
+            return bool(await connection.scalar(select(paused(scope))))
+
+    async def paused_scopes(self) -> dict[str, str]:
+        """Who paused what: scopes and owners. The empty scope stands for everything."""
+        async with self._database.read() as connection:
+            found = (await connection.execute(select(pauses.c.scope, pauses.c.actor))).all()
+        return {row.scope: row.actor for row in found}
 
     # Working
 
@@ -247,28 +292,35 @@ class JobStore:
         """Just after the database was away every lease has lapsed; their workers get the time to come back first."""
         return self._database.steady_s > self._config.lease_s
 
-    async def _locked(self, connection: AsyncConnection, job_id: str, by: str, moderator: bool) -> Job:
+    async def _locked(
+        self, connection: AsyncConnection, job_id: str, by: str, moderator: bool, scope: str | None = None
+    ) -> Job:
         query = select(jobs).where(jobs.c.id == job_id).with_for_update()
         row = (await connection.execute(query)).mappings().one_or_none()
         if row is None:
             raise NoSuchJob(job_id)
         job = rows.job(row)
-        if job.owner != by and not moderator:
+        if job.owner != by and not (moderator and scope in (None, job.scope)):
             raise NotYours(job.name)
         return job
 
     async def _reread(self, connection: AsyncConnection, job_id: str) -> Job:
         return rows.job((await connection.execute(select(jobs).where(jobs.c.id == job_id))).mappings().one())
 
-    async def _move(self, job_id: str, by: str, state: JobState, kind: str, values: dict[str, object]) -> Job:
+    async def _move(
+        self, job_id: str, by: str, scope: str | None, state: JobState, action: str, values: dict[str, object]
+    ) -> Job:
         async with self._database.write() as connection:
             job = await self._locked(connection, job_id, by, moderator=True)
+            if scope is not None and job.scope != scope:
+                raise NoSuchJob(job_id)
             if job.state is not state:
                 raise WrongState(job.name, job.state.value)
             await connection.execute(
                 update(jobs).where(jobs.c.id == job_id).values({**values, "version": jobs.c.version + 1})
             )
-            await journal.record(connection, job, kind, by)
+            await journal.record(connection, job, _EVENTS[action], by)
+            await audit.record(connection, by, action, job.scope, job.id)
             job = await self._reread(connection, job_id)
         self._bell.changed(f"job:{job_id}")
         return job

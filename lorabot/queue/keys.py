@@ -23,6 +23,11 @@ def image_key(owner: str, digest: str) -> str:
     return f"{owner_prefix(owner)}{digest}.webp"
 
 
+def conversation_prefix(conversation: str) -> str:
+    """The folder of the small pictures that a conversation of the web chat shows."""
+    return f"web/{safe_name(conversation)}/"
+
+
 def job_prefix(job_id: str) -> str:
     """The folder of everything a job made."""
     return f"jobs/{job_id}/"

@@ -50,6 +50,11 @@ class Address:
     def __str__(self) -> str:
         return f"{self.platform}:{self.channel}"
 
+    @property
+    def scope(self) -> str:
+        """The community it belongs to: ``platform:`` and the part of the channel before the first slash."""
+        return f"{self.platform}:{self.channel.partition('/')[0]}"
+
     @classmethod
     def parse(cls, text: str) -> Self:
         """The address that ``str`` wrote; raises ``ValueError`` on anything else."""
@@ -167,6 +172,11 @@ class NewJob:
     seed: int
     options: JsonObject = field(default_factory=dict)
 
+    @property
+    def scope(self) -> str:
+        """The community it was asked for in."""
+        return self.address.scope
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job(NewJob):
@@ -236,3 +246,53 @@ class Line:
     at: datetime
     revision: int
     payload: JsonObject
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """What is remembered of somebody, beside jobs and photos. ``unreachable_at``: the platform refused our messages."""
+
+    owner: str
+    language: str | None = None
+    consented_at: datetime | None = None
+    unreachable_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Proposal:
+    """A job that somebody was asked to confirm. ``digest`` is that of the draft's images; ``job`` what came of it.
+
+    Without a ``dataset`` it trains on the draft of ``owner`` in ``address``.
+    """
+
+    id: str
+    owner: str
+    address: Address
+    request: JsonObject
+    digest: str
+    dataset: str | None
+    job: str | None
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class UploadLink:
+    """An upload page made for ``owner`` in ``address``; closed when they were done with it."""
+
+    id: str
+    owner: str
+    address: Address
+    language: str
+    created_at: datetime
+    closed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Act:
+    """A line of the moderators' log: ``actor`` did ``action``. Without a ``scope`` it held for everything."""
+
+    at: datetime
+    actor: str
+    action: str
+    scope: str | None
+    job: str | None

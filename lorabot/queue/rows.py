@@ -4,7 +4,22 @@ from typing import Any
 
 from sqlalchemy import RowMapping
 
-from lorabot.queue.model import Address, Card, Dataset, Draft, Event, Job, JobState, Line, NewJob, OutboxEntry
+from lorabot.queue.model import (
+    Act,
+    Address,
+    Card,
+    Dataset,
+    Draft,
+    Event,
+    Job,
+    JobState,
+    Line,
+    NewJob,
+    OutboxEntry,
+    Person,
+    Proposal,
+    UploadLink,
+)
 from lorabot.queue.payload import IMAGES, MESSAGE, OBJECT, OUTCOME, PROGRESS, RESUME, Payload
 
 
@@ -17,6 +32,7 @@ def new_job_values(new: NewJob) -> dict[str, object]:
         "name": new.name,
         "owner": new.owner,
         "address": str(new.address),
+        "scope": new.address.scope,
         "language": new.language,
         "preset": OBJECT.write(dict(new.preset)),
         "vocabulary": None if new.vocabulary is None else OBJECT.write(dict(new.vocabulary)),
@@ -97,3 +113,35 @@ def line(row: RowMapping) -> Line:
         revision=row["revision"],
         payload=OBJECT.read(row["payload"]),
     )
+
+
+def person(row: RowMapping) -> Person:
+    return Person(row["owner"], row["language"], row["consented_at"], row["unreachable_at"])
+
+
+def proposal(row: RowMapping) -> Proposal:
+    return Proposal(
+        id=row["id"],
+        owner=row["owner"],
+        address=Address.parse(row["address"]),
+        request=OBJECT.read(row["request"]),
+        digest=row["digest"],
+        dataset=row["dataset_id"],
+        job=row["job_id"],
+        created_at=row["created_at"],
+    )
+
+
+def upload_link(row: RowMapping) -> UploadLink:
+    return UploadLink(
+        id=row["id"],
+        owner=row["owner"],
+        address=Address.parse(row["address"]),
+        language=row["language"],
+        created_at=row["created_at"],
+        closed=row["closed_at"] is not None,
+    )
+
+
+def act(row: RowMapping) -> Act:
+    return Act(row["at"], row["actor"], row["action"], row["scope"], row["job_id"])

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from arq.connections import ArqRedis
 
+from lorabot.queue.audit import Audit
 from lorabot.queue.blobs import Blobs, open_blobs
 from lorabot.queue.config import QueueConfig
 from lorabot.queue.database import Database, create_engine, parse_database_url
@@ -13,10 +14,14 @@ from lorabot.queue.drafts import Drafts
 from lorabot.queue.forgetting import Forgotten, forget
 from lorabot.queue.jobs import JobStore
 from lorabot.queue.outbox import Cards, Outbox
+from lorabot.queue.people import People
+from lorabot.queue.proposals import Proposals
 from lorabot.queue.redis import connect
+from lorabot.queue.refs import Refs
 from lorabot.queue.signals import Changes, Signals
 from lorabot.queue.tickets import Tickets
 from lorabot.queue.transcript import Transcript
+from lorabot.queue.upload_links import UploadLinks
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +34,11 @@ class Queue:
     outbox: Outbox
     cards: Cards
     transcript: Transcript
+    people: People
+    proposals: Proposals
+    refs: Refs
+    upload_links: UploadLinks
+    audit: Audit
     blobs: Blobs
     tickets: Tickets
     signals: Signals
@@ -65,6 +75,11 @@ async def open_queue(config: QueueConfig, database_url: str, redis_url: str, blo
                 outbox=Outbox(database),
                 cards=Cards(database),
                 transcript=Transcript(database, signals),
+                people=People(database),
+                proposals=Proposals(database),
+                refs=Refs(database),
+                upload_links=UploadLinks(database),
+                audit=Audit(database),
                 blobs=blobs,
                 tickets=Tickets(patient),
                 signals=signals,

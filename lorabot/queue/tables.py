@@ -16,6 +16,7 @@ from sqlalchemy import (
     MetaData,
     String,
     Table,
+    Text,
     UniqueConstraint,
     and_,
     literal_column,
@@ -95,6 +96,8 @@ jobs = Table(
     Column("name", String(200), nullable=False),
     Column("owner", String(200), nullable=False),
     Column("address", String(400), nullable=False),
+    # The community that the address belongs to: see model.Address.scope.
+    Column("scope", String(400), nullable=False, server_default=text("''")),
     Column("language", String(20), nullable=False),
     Column("preset", Json, nullable=False),
     Column("vocabulary", Json),
@@ -132,15 +135,19 @@ jobs = Table(
 # database looks into parameters when it chooses an index.
 queued = jobs.c.state == literal_column("'queued'")
 running = jobs.c.state == literal_column("'running'")
+succeeded = jobs.c.state == literal_column("'succeeded'")
 started_in_turn = and_(jobs.c.started_at.is_not(None), jobs.c.priority == literal_column("0"))
 Index(
-    "ix_jobs_next", jobs.c.priority.desc(), jobs.c.turn, jobs.c.created_at, jobs.c.id,
+    # The scope at the end: passing over the jobs of a paused community must not read their rows.
+    "ix_jobs_next", jobs.c.priority.desc(), jobs.c.turn, jobs.c.created_at, jobs.c.id, jobs.c.scope,
     sqlite_where=queued, postgresql_where=queued,
 )  # fmt: skip
 Index("ix_jobs_lease", jobs.c.lease_until, sqlite_where=running, postgresql_where=running)
 Index("ix_jobs_owner", jobs.c.owner, jobs.c.created_at)
 stale_card = jobs.c.version > jobs.c.card_version
 Index("ix_jobs_stale_card", jobs.c.id, sqlite_where=stale_card, postgresql_where=stale_card)
+Index("ix_jobs_succeeded", jobs.c.base, jobs.c.finished_at, sqlite_where=succeeded, postgresql_where=succeeded)
+Index("ix_jobs_finished_at", jobs.c.finished_at)
 Index("ix_jobs_turn", jobs.c.turn, sqlite_where=started_in_turn, postgresql_where=started_in_turn)
 
 attempts = Table(
@@ -205,12 +212,68 @@ transcript = Table(
     sqlite_autoincrement=True,
 )
 
-# Few and small: switches such as whether the queue is paused.
-switches = Table(
-    "switches",
+# Communities whose waiting jobs are not started. The empty scope stands for all of them.
+pauses = Table(
+    "pauses",
     metadata,
-    Column("name", String(100), primary_key=True),
-    Column("value", Json, nullable=False),
-    Column("changed_at", UtcTime, nullable=False),
-    Column("changed_by", String(220), nullable=False),
+    Column("scope", String(400), primary_key=True),
+    Column("at", UtcTime, nullable=False),
+    Column("actor", String(220), nullable=False),
+)
+
+# What moderators did. It outlives the jobs, so it refers to them by id only.
+acts = Table(
+    "acts",
+    metadata,
+    Column("id", RowId, primary_key=True),
+    Column("at", UtcTime, nullable=False),
+    Column("actor", String(220), nullable=False),
+    Column("action", String(40), nullable=False),
+    Column("scope", String(400), index=True),
+    Column("job_id", String(32)),
+    sqlite_autoincrement=True,
+)
+
+people = Table(
+    "people",
+    metadata,
+    Column("owner", String(200), primary_key=True),
+    Column("language", String(20)),
+    Column("consented_at", UtcTime),
+    Column("unreachable_at", UtcTime),
+)
+
+proposals = Table(
+    "proposals",
+    metadata,
+    Column("id", String(32), primary_key=True),
+    Column("owner", String(200), nullable=False, index=True),
+    Column("address", String(400), nullable=False),
+    Column("request", Json, nullable=False),
+    Column("digest", String(64), nullable=False),
+    Column("dataset_id", String(32)),
+    Column("job_id", String(32)),
+    Column("created_at", UtcTime, nullable=False),
+)
+
+# References to messages of a platform, and marks of what was sent there.
+refs = Table(
+    "refs",
+    metadata,
+    Column("address", String(400), primary_key=True),
+    Column("key", String(200), primary_key=True),
+    Column("ref", Text, nullable=False),
+    Column("owner", String(200), index=True),
+    Column("at", UtcTime, nullable=False),
+)
+
+upload_links = Table(
+    "upload_links",
+    metadata,
+    Column("id", String(32), primary_key=True),
+    Column("owner", String(200), nullable=False, index=True),
+    Column("address", String(400), nullable=False),
+    Column("language", String(20), nullable=False),
+    Column("created_at", UtcTime, nullable=False),
+    Column("closed_at", UtcTime),
 )

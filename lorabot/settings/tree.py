@@ -167,6 +167,8 @@ class Setting:
         pattern = str(bounds.get("pattern", ""))
         if choices:
             return Message("settings-allowed-choice", {"choices": ", ".join(choices)})
+        if tuple in kinds:
+            return Message("settings-allowed-ids")
         if bool in kinds:
             return Message("settings-allowed-choice", {"choices": "true, false"})
         if int in kinds or float in kinds:
@@ -216,6 +218,8 @@ def _types(annotation: Any) -> list[Any]:
     origin = get_origin(annotation)
     if origin in (Union, UnionType):
         return [kind for part in get_args(annotation) for kind in _types(part)]
+    if origin is tuple:
+        return [tuple]
     if origin is Literal:
         return list(get_args(annotation))
     if hasattr(annotation, "__metadata__"):

@@ -10,7 +10,7 @@ from pathlib import Path
 from pydantic import SecretStr
 
 from lorabot.bot.config import DeliveryConfig, IntakeConfig, WebConfig
-from lorabot.bot.front_end import FrontEnd
+from lorabot.bot.parts import MakeFrontEnd
 from lorabot.bot.run import run_bot
 from lorabot.presets import load_presets
 from lorabot.queue import Lease, Queue
@@ -50,7 +50,7 @@ async def running_bot(
     web: WebConfig = WEB,
     intake: IntakeConfig = INTAKE,
     delivery: DeliveryConfig = DELIVERY,
-    front_ends: Sequence[FrontEnd] = (),
+    front_ends: Sequence[MakeFrontEnd] = (),
     secret: SecretStr = SECRET,
 ) -> AsyncIterator[House]:
     """``run_bot`` until the block ends."""

@@ -53,7 +53,10 @@ EN = translator("en")
 def test_a_waiting_job_shows_its_place_and_can_be_cancelled() -> None:
     card = card_of(JOB, 3, EN)
     assert (card.state_text, card.position, card.percent) == ("Number 3 in line", 3, None)
-    assert [(button.action, button.style) for button in card.buttons] == [("cancel:abc", "danger")]
+    assert [(button.action, button.style) for button in card.buttons] == [
+        ("cancel:abc", "danger"),
+        ("details:abc", "plain"),
+    ]
 
 
 def test_a_training_job_shows_how_far_it_is() -> None:

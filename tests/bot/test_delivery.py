@@ -149,7 +149,7 @@ async def test_a_failing_front_end_is_started_again_and_stops_no_other(queue: Qu
     platform.trouble = lambda channel: RuntimeError("broken")
     await asked(queue)
     async with (
-        running_bot(queue, tmp_path, front_ends=[platform]) as house,
+        running_bot(queue, tmp_path, front_ends=[lambda _: platform]) as house,
         ChatClient.open(house.url) as chat,
     ):
         await finish(await claimed(queue), queue)

@@ -2,7 +2,8 @@
 
 from lorabot.bot.commands.completion import Completion, complete
 from lorabot.bot.commands.grammar import parse, parse_action
-from lorabot.bot.commands.handling import Commands, preset_buttons
+from lorabot.bot.commands.handling import Commands
 from lorabot.bot.commands.requests import Actor
+from lorabot.bot.commands.training import preset_buttons
 
 __all__ = ["Actor", "Commands", "Completion", "complete", "parse", "parse_action", "preset_buttons"]

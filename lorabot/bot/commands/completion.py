@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from lorabot.bot.commands.grammar import tokens
+from lorabot.bot.commands.moderation import ACTION_ALIASES, ACTIONS
 from lorabot.bot.commands.trigger import made_up
 from lorabot.bot.commands.vocabulary import COMMAND_ALIASES, COMMANDS, OPTION_ALIASES, Command
 from lorabot.locale import Translator
@@ -13,6 +14,8 @@ from lorabot.presets import AVAILABLE_BASES, BASES, Catalogue
 from lorabot.queue.model import Job
 
 MOST = 25  # Discord's limit, and enough for anyone
+Choice = tuple[str, str, str]
+"""A value, what is shown for it, and a hint."""
 _LAST_WORD = re.compile(r"\S*\Z")
 
 
@@ -45,7 +48,7 @@ def complete(text: str, presets: Catalogue, jobs: Sequence[Job], say: Translator
 def _commands_like(head: str) -> list[Command]:
     wanted = COMMAND_ALIASES.get(head, head).casefold()
     found = [command for name, command in COMMANDS.items() if name.startswith(wanted)]
-    return found or [COMMANDS[name] for name in difflib.get_close_matches(wanted, COMMANDS, n=3, cutoff=0.5)]
+    return found or [COMMANDS[name] for name in difflib.get_close_matches(wanted, COMMANDS, n=3, cutoff=0.6)]
 
 
 def _command(command: Command, say: Translator) -> Completion:
@@ -83,23 +86,42 @@ def _values(
     typed = typed.casefold()
     match option:
         case "preset":
-            language = say.language
-            hints = {
-                preset.id: f"{preset.title.get(language)}: {preset.description.get(language)}"
-                for preset in presets.presets.values()
-            }
-            near = presets.nearest(typed) if typed else ()
+            yield from ((value, f"{title}: {hint}") for value, title, hint in preset_choices(typed, presets, say))
         case "base":
-            hints = {base: say("command-base-hint", family=BASES[base]) for base in AVAILABLE_BASES}
-            near = tuple(difflib.get_close_matches(typed, hints, n=3))
+            yield from ((value, hint) for value, _, hint in base_choices(typed, say))
         case "job":
-            hints = {job.id: say("command-job-hint", name=job.name, state=job.state.value) for job in jobs}
-            near = tuple(job.id for job in jobs if job.name.casefold().startswith(typed))
+            yield from ((value, hint) for value, _, hint in job_choices(typed, jobs, say))
+        case "action":
+            hints = {action: say(f"command-queue-hint-{action}") for action in ACTIONS}
+            near = [ACTION_ALIASES[typed]] if typed in ACTION_ALIASES else difflib.get_close_matches(typed, hints, n=3)
+            yield from ((value, hints[value]) for value in _like(typed, hints, near))
         case "trigger" if not typed:
-            hints = {made_up(before, presets): say("command-trigger-hint")}
-            near = ()
-        case _:
-            return
-    starting = [value for value in hints if value.startswith(typed)]
-    for value in starting or near:
-        yield value, hints[value]
+            yield made_up(before, presets), say("command-trigger-hint")
+
+
+def preset_choices(typed: str, presets: Catalogue, say: Translator) -> list[Choice]:
+    """Presets that start like ``typed``, else those that are near: id, title, description."""
+    near = presets.nearest(typed) if typed else ()
+    found = (presets.presets[name] for name in _like(typed, presets.presets, near))
+    return [(each.id, each.title.get(say.language), each.description.get(say.language)) for each in found][:MOST]
+
+
+def base_choices(typed: str, say: Translator) -> list[Choice]:
+    """Base models, likewise."""
+    near = difflib.get_close_matches(typed, AVAILABLE_BASES, n=3)
+    found = _like(typed, AVAILABLE_BASES, near)
+    return [(base, base, say("command-base-hint", family=BASES[base])) for base in found][:MOST]
+
+
+def job_choices(typed: str, jobs: Sequence[Job], say: Translator) -> list[Choice]:
+    """Jobs by id, else by name."""
+    known = {job.id: job for job in jobs}
+    wanted = typed.casefold()
+    near = [job.id for job in jobs if job.name.casefold().startswith(wanted)]
+    found = (known[job] for job in _like(wanted, known, near))
+    return [(job.id, job.name, say("command-job-hint", name=job.name, state=job.state.value)) for job in found][:MOST]
+
+
+def _like(typed: str, known: Iterable[str], near: Iterable[str]) -> list[str]:
+    wanted = typed.casefold()
+    return [value for value in known if value.startswith(wanted)] or list(near)

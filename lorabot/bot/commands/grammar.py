@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from lorabot.bot.commands.errors import CommandError
 from lorabot.bot.commands.requests import Request, Train
-from lorabot.bot.commands.vocabulary import COMMAND_ALIASES, COMMANDS, OPTION_ALIASES, Command
+from lorabot.bot.commands.vocabulary import BUTTONS, COMMAND_ALIASES, COMMANDS, OPTION_ALIASES, Command
 from lorabot.presets import Catalogue
 
 _QUOTES = {'"': '"', "'": "'", "“": "”", "‘": "’", "「": "」", "『": "』", "”": "”", "＂": "＂"}
@@ -42,10 +42,14 @@ def parse(text: str, presets: Catalogue) -> Request:
 def parse_action(action: str) -> Request:
     """The request of a button: the command and its options in order, between colons. Raises ``CommandError``."""
     name, *values = action.split(":")
-    command = COMMANDS.get(name)
+    command = BUTTONS.get(name) or COMMANDS.get(name)
     if command is None or len(values) > len(command.options):
         raise CommandError("command-old-button")
-    return command.request(**{option: value for option, value in zip(command.options, values, strict=False) if value})
+    given = {option: value for option, value in zip(command.options, values, strict=False) if value}
+    try:
+        return command.request(**given)
+    except TypeError:  # a word is missing that the request can't do without
+        raise CommandError("command-old-button") from None
 
 
 def tokens(text: str) -> list[Token]:

@@ -5,11 +5,15 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Actor:
-    """Who asks. ``owner`` is ``platform:user-id``; ``moderator`` may act on everybody's jobs."""
+    """Who asks. ``owner`` is ``platform:user-id``.
+
+    ``moderator``: may act on the jobs of the community spoken in; ``operator``: on all jobs, as the settings say.
+    """
 
     owner: str
     language: str
     moderator: bool = False
+    operator: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +25,59 @@ class Train:
     base: str | None = None
     name: str | None = None
     seed: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Propose:
+    """As ``Train``, but ask for a yes first."""
+
+    train: Train
+
+
+@dataclass(frozen=True, slots=True)
+class Pick:
+    """The button of a preset, or of a trigger word: ``Propose`` with these."""
+
+    preset: str
+    trigger: str | None = None
+    base: str | None = None
+    name: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """Yes to a proposal."""
+
+    proposal: str
+
+
+@dataclass(frozen=True, slots=True)
+class Drop:
+    """No to a proposal."""
+
+    proposal: str
+
+
+@dataclass(frozen=True, slots=True)
+class Agree:
+    """Consent to the use of one's images, given at a proposal."""
+
+    proposal: str
+
+
+@dataclass(frozen=True, slots=True)
+class Again:
+    """Propose a job like ``job`` that learns for longer or shorter: ``way`` is ``stronger`` or ``weaker``."""
+
+    job: str
+    way: str
+
+
+@dataclass(frozen=True, slots=True)
+class Details:
+    """Everything that can be told of a job."""
+
+    job: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,8 +112,46 @@ class Clear:
 
 
 @dataclass(frozen=True, slots=True)
+class Privacy:
+    """What is kept of whom, and for how long."""
+
+
+@dataclass(frozen=True, slots=True)
+class ForgetMe:
+    """Delete everything that is kept of the asker; ``sure`` is ``yes``, or None to be asked first."""
+
+    sure: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class QueueCommand:
+    """What moderators do to the queue: ``action`` is one of ``moderation.ACTIONS``, ``job`` a job or ``all``."""
+
+    action: str | None = None
+    job: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Help:
     """What can be said."""
 
 
-Request = Train | Status | Jobs | Cancel | Presets | Clear | Help
+Request = (
+    Train
+    | Propose
+    | Pick
+    | Start
+    | Drop
+    | Agree
+    | Again
+    | Details
+    | Status
+    | Jobs
+    | Cancel
+    | Presets
+    | Clear
+    | Privacy
+    | ForgetMe
+    | QueueCommand
+    | Help
+)

@@ -1,8 +1,27 @@
 """The commands and their options by name, in the order in which they may be given without names."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
-from lorabot.bot.commands.requests import Cancel, Clear, Help, Jobs, Presets, Request, Status, Train
+from lorabot.bot.commands.requests import (
+    Again,
+    Agree,
+    Cancel,
+    Clear,
+    Details,
+    Drop,
+    ForgetMe,
+    Help,
+    Jobs,
+    Pick,
+    Presets,
+    Privacy,
+    QueueCommand,
+    Request,
+    Start,
+    Status,
+    Train,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -10,7 +29,7 @@ class Command:
     """A command that people type. Its hint is ``command-hint-NAME``, those of its options ``command-option-NAME``."""
 
     name: str
-    request: type[Request]
+    request: Callable[..., Request]
     options: tuple[str, ...] = ()
 
 
@@ -23,9 +42,26 @@ COMMANDS: dict[str, Command] = {
         Command("cancel", Cancel, ("job",)),
         Command("presets", Presets, ("preset",)),
         Command("clear", Clear),
+        Command("queue", QueueCommand, ("action", "job")),
+        Command("privacy", Privacy),
+        Command("forgetme", ForgetMe),
         Command("help", Help),
     )
 }
+
+BUTTONS: dict[str, Command] = {
+    command.name: command
+    for command in (
+        Command("pick", Pick, ("preset", "trigger", "base", "name")),
+        Command("start", Start, ("proposal",)),
+        Command("drop", Drop, ("proposal",)),
+        Command("agree", Agree, ("proposal",)),
+        Command("again", Again, ("job", "way")),
+        Command("details", Details, ("job",)),
+        Command("forgetme", ForgetMe, ("sure",)),
+    )
+}
+"""What only buttons say; a button may also say a command."""
 
 COMMAND_ALIASES = {
     "训练": "train",
@@ -34,6 +70,9 @@ COMMAND_ALIASES = {
     "取消": "cancel",
     "预设": "presets",
     "清空": "clear",
+    "队列": "queue",
+    "隐私": "privacy",
+    "忘记我": "forgetme",
     "帮助": "help",
     "start": "help",  # what Telegram sends when a person meets a bot
 }
@@ -45,4 +84,5 @@ OPTION_ALIASES = {
     "名字": "name",
     "种子": "seed",
     "任务": "job",
+    "操作": "action",
 }

@@ -62,6 +62,7 @@ class Intake:
         self._looker = Looker(config, self._scratch)
         self._tasks: defaultdict[str, set[asyncio.Task[None]]] = defaultdict(set)
         self._begun: set[str] = set()
+        self._announce: dict[str, Announce] = {}
         self._spool.sweep()
         shutil.rmtree(self._scratch, ignore_errors=True)
 
@@ -75,6 +76,7 @@ class Intake:
         batch: str,
         name: str,
         declared: int | None,
+        of: int = 1,
     ) -> Upload:
         """Take a file to disk; see ``Spool.receive`` for what is raised. ``begin`` looks through it."""
         return await self._spool.receive(
@@ -85,28 +87,48 @@ class Intake:
             batch=batch,
             name=name,
             declared=declared,
+            of=of,
         )
 
-    def begin(self, upload: Upload, announce: Announce) -> None:
-        """Look through ``upload`` in the background; its clean images go to the owner's draft."""
-        if upload.id in self._begun:
-            return
-        self._begun.add(upload.id)
-        task = asyncio.create_task(self._look(upload, announce), name=f"intake of {upload.id}")
-        self._tasks[upload.owner].add(task)
-        task.add_done_callback(lambda done: self._forget(upload, done))
+    def on(self, platform: str, announce: Announce) -> None:
+        """Have ``announce`` told of all uploads to addresses of ``platform``: to be called when it can speak there.
 
-    def resume(self, platform: str, announce: Announce) -> None:
-        """Go on with what ``platform`` had received when the process last ended."""
+        Goes on with what had been received when the process last ended, or came while nobody could tell of it.
+        """
+        self._announce[platform] = announce
         for upload in self._spool.waiting():
             if Address.parse(upload.address).platform == platform:
-                self.begin(upload, announce)
+                self.begin(upload)
+
+    def begin(self, upload: Upload) -> None:
+        """Look through ``upload`` in the background; its clean images go to the owner's draft.
+
+        Where nobody can tell of it yet it waits on the disk.
+        """
+        announce = self._announce.get(Address.parse(upload.address).platform)
+        if announce is None or upload.id in self._begun:
+            return
+        self._begun.add(upload.id)
+        task = asyncio.create_task(self._look(upload), name=f"intake of {upload.id}")
+        self._tasks[upload.owner].add(task)
+        task.add_done_callback(lambda done: self._done(upload, done))
 
     async def settled(self, owner: str) -> None:
         """Wait until all that ``owner`` has sent so far is looked through."""
         tasks = self._tasks.get(owner)
         if tasks:
             await asyncio.wait(set(tasks))
+
+    async def forget(self, owner: str) -> None:
+        """Throw away what ``owner`` has sent and what is not looked through yet."""
+        tasks = set(self._tasks.get(owner, ()))
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            await asyncio.wait(tasks)
+        for upload in self._spool.waiting():
+            if upload.owner == owner:
+                self._spool.discard(upload)
 
     async def close(self) -> None:
         """Stop looking; what is not done goes on after the next start."""
@@ -117,7 +139,7 @@ class Intake:
             await asyncio.wait(tasks)
         shutil.rmtree(self._scratch, ignore_errors=True)
 
-    def _forget(self, upload: Upload, task: asyncio.Task[None]) -> None:
+    def _done(self, upload: Upload, task: asyncio.Task[None]) -> None:
         self._begun.discard(upload.id)
         owned = self._tasks[upload.owner]
         owned.discard(task)
@@ -126,11 +148,26 @@ class Intake:
         if not task.cancelled() and task.exception() is not None:
             _log.error("intake of %s failed", upload.id, exc_info=task.exception())
 
-    async def _look(self, upload: Upload, announce: Announce) -> None:
+    async def _tell(self, upload: Upload, intaken: Intaken, final: bool) -> None:
+        """Announce it. What a platform refuses is no reason to lose the photos: only an end is told again."""
+        announce = self._announce[Address.parse(upload.address).platform]
+        for wait in (*_RETRY_S, None) if final else (None,):
+            try:
+                await announce(upload, intaken, final)
+            except UserError:
+                raise
+            except Exception as error:
+                _log.warning("news of upload %s not told: %s", upload.id, error, exc_info=final)
+                if wait is not None:
+                    await asyncio.sleep(wait)
+            else:
+                return
+
+    async def _look(self, upload: Upload) -> None:
         tries = 0
         while True:
             try:
-                await self._look_once(upload, announce)
+                await self._look_once(upload)
             except UserError as error:  # the store is away: the upload waits on the disk
                 wait = _RETRY_S[min(tries, len(_RETRY_S) - 1)]
                 tries += 1
@@ -140,19 +177,19 @@ class Intake:
                 mark = secrets.token_hex(4)
                 _log.exception("intake of %s failed (%s)", upload.id, mark)
                 self._spool.discard(upload)
-                await announce(upload, Intaken(left_out=[LeftOut(upload.name, unexpected(mark))]), True)
+                await self._tell(upload, Intaken(left_out=[LeftOut(upload.name, unexpected(mark))]), True)
                 return
             else:
                 self._spool.discard(upload)
                 return
 
-    async def _look_once(self, upload: Upload, announce: Announce) -> None:
+    async def _look_once(self, upload: Upload) -> None:
         owner, address = upload.owner, Address.parse(upload.address)
         intaken = Intaken()
         draft = await self._queue.drafts.get(owner, address)
         known = {image.sha256 for image in draft.images} if draft else set()
         intaken.draft = len(known)
-        await announce(upload, intaken, False)
+        await self._tell(upload, intaken, False)
         async with aclosing(self._looker.look(self._spool.path(upload), upload.name)) as outcomes:
             async for outcome in outcomes:
                 match outcome:
@@ -162,12 +199,12 @@ class Intake:
                         intaken.left_out.append(outcome)
                     case CleanImage():
                         await self._keep(owner, outcome, known, intaken)
-                await announce(upload, intaken, False)
+                await self._tell(upload, intaken, False)
         intaken.images.sort(key=lambda image: image.name)
         if intaken.images:
             draft = await self._queue.drafts.add(owner, address, intaken.images)
             intaken.draft = len(draft.images)
-        await announce(upload, intaken, True)
+        await self._tell(upload, intaken, True)
 
     async def _keep(self, owner: str, clean: CleanImage, known: set[str], intaken: Intaken) -> None:
         if clean.sha256 in known:

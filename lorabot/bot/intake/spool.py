@@ -38,7 +38,7 @@ class UploadBroken(UserError):
 
 @dataclass(frozen=True, slots=True)
 class Upload:
-    """A file somebody sent, on disk. ``batch`` is the front end's own word for what belongs together."""
+    """A file somebody sent, on disk. ``batch`` is the front end's word for what belongs together: ``of`` files."""
 
     id: str
     owner: str
@@ -48,6 +48,7 @@ class Upload:
     name: str
     size: int
     sent_at: float
+    of: int = 1
 
 
 class Spool:
@@ -68,6 +69,7 @@ class Spool:
         batch: str,
         name: str,
         declared: int | None,
+        of: int = 1,
     ) -> Upload:
         """Write ``chunks`` to disk. ``declared`` bytes are checked before any is read, and counted while reading.
 
@@ -82,7 +84,7 @@ class Spool:
             self._config.max_files
         ):
             raise TooManyWaiting("intake-too-many-waiting", name=shown)
-        upload = Upload(secrets.token_hex(12), owner, address, language, batch, shown, 0, time.time())
+        upload = Upload(secrets.token_hex(12), owner, address, language, batch, shown, 0, time.time(), of)
         self._arriving[owner] = self._arriving.get(owner, 0) + 1
         part = self._folder / f"{upload.id}.part"
         try:

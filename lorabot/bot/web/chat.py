@@ -32,7 +32,9 @@ class TooFast(UserError):
 class Chat:
     """The conversation's other side."""
 
-    def __init__(self, conversations: Conversations, commands: Commands) -> None:
+    def __init__(self, conversations: Conversations, commands: Commands, operators: bool) -> None:
+        """``operators``: whether who speaks here may run the queue."""
+        self._operators = operators
         self._conversations = conversations
         self._commands = commands
         self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
@@ -109,7 +111,7 @@ class Chat:
         """The one place where errors of commands become sentences."""
         text = translator(language)
         try:
-            actor = Actor(session.owner, language)
+            actor = Actor(session.owner, language, operator=self._operators)
             return await self._commands.handle(actor, session.address, read())
         except StoreUnavailable:
             raise

@@ -6,12 +6,16 @@ from urllib.parse import quote
 
 from aiohttp import web
 
+from lorabot.bot.config import WebConfig
 from lorabot.bot.reply import File, Picture
 from lorabot.bot.signing import BadToken, ExpiredToken, Signer
 from lorabot.bot.web.guard import HttpError
 from lorabot.queue import Queue
 from lorabot.queue.errors import BlobMissing
+from lorabot.queue.model import Address
 
+UPLOAD_PURPOSE = "upload page"
+UPLOAD_LIFE_S = 86400.0
 _PURPOSE = "file link"
 _INLINE = frozenset({"image/png", "image/jpeg", "image/webp"})
 # Nothing in a file may run, even opened on its own.
@@ -21,10 +25,32 @@ _FILE_POLICY = "default-src 'none'; sandbox"
 class Links:
     """Makes links to files, and answers them. Who has the link may have the file: it names nothing else."""
 
-    def __init__(self, queue: Queue, signer: Signer, hours: float) -> None:
+    def __init__(self, queue: Queue, signer: Signer, config: WebConfig) -> None:
         self._queue = queue
         self._signer = signer
-        self._seconds = hours * 3600
+        self._seconds = config.link_hours * 3600
+        self._public = config.public_url
+        self._here = url_of(config.host, config.port)
+
+    def listens_at(self, url: str) -> None:
+        """Where the web chat answers; that is part of links where people reach it by no other address."""
+        self._here = url
+
+    @property
+    def base(self) -> str:
+        """The address of the web chat as people reach it, without a slash at the end."""
+        return (self._public or self._here).rstrip("/")
+
+    def url(self, file: Picture | File) -> str:
+        """An absolute link that saves the file; see ``link``."""
+        return f"{self.base}{self.link(file)}?download"
+
+    async def upload_page(self, owner: str, address: Address, language: str) -> str:
+        """An absolute link to a page on which ``owner`` can send files to ``address``; good for a day, or until they
+        say there that they are done."""
+        link = await self._queue.upload_links.add(owner, address, language)
+        token = self._signer.sign(UPLOAD_PURPOSE, {"i": link.id}, time.time() + UPLOAD_LIFE_S)
+        return f"{self.base}/send/{token}"
 
     def link(self, file: Picture | File) -> str:
         """A link that is good for the configured time, or a little longer: within a part of that time the same file
@@ -63,3 +89,9 @@ class Links:
                 await response.write(part)
         await response.write_eof()
         return response
+
+
+def url_of(host: str, port: int) -> str:
+    """The address of a server that listens on ``host``, as one opens it on the same machine."""
+    shown = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host, f"[{host}]" if ":" in host else host)  # noqa: S104
+    return f"http://{shown}:{port}"

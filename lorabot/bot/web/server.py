@@ -16,7 +16,7 @@ from lorabot.bot.web.chat import Chat
 from lorabot.bot.web.conversation import Conversations
 from lorabot.bot.web.front_end import WebFrontEnd
 from lorabot.bot.web.guard import add_headers, guards, refuse_exposure
-from lorabot.bot.web.links import Links
+from lorabot.bot.web.links import Links, url_of
 from lorabot.bot.web.pages import Pages, revalidate_static
 from lorabot.bot.web.session import Sessions
 from lorabot.bot.web.socket import Sockets
@@ -41,6 +41,7 @@ class WebServer:
         config: WebConfig,
         intake_config: IntakeConfig,
         signer: Signer,
+        links: Links,
         language: str,
         started: Started,
     ) -> None:
@@ -50,8 +51,7 @@ class WebServer:
         self._language = language
         conversations = Conversations(queue, config.sockets_per_conversation)
         sessions = Sessions(signer, config)
-        links = Links(queue, signer, config.link_hours)
-        self._chat = Chat(conversations, commands)
+        self._chat = Chat(conversations, commands, config.everybody_is_operator)
         self._uploads = Uploads(queue, intake, sessions, conversations, commands.presets, language)
         self._sockets = Sockets(sessions, conversations, self._chat, links, config, intake_config, language)
         self._pages = Pages(sessions, config, language)
@@ -69,8 +69,9 @@ class WebServer:
             except OSError as error:
                 code = "web-port-taken" if error.errno == errno.EADDRINUSE else "web-no-address"
                 raise CannotStart(code, host=host, port=str(port)) from error
+            url = url_of(host, runner.addresses[0][1])
+            self._links.listens_at(url)
             self._uploads.resume()
-            url = _url(host, runner.addresses[0][1])
             _log.info("the web chat answers at %s", url)
             self._started(url)
             await stop.wait()
@@ -95,8 +96,3 @@ class WebServer:
     async def _shut(self, _: web.Application) -> None:
         await self._sockets.close()
         await self._chat.close()
-
-
-def _url(host: str, port: int) -> str:
-    shown = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host, f"[{host}]" if ":" in host else host)  # noqa: S104
-    return f"http://{shown}:{port}"

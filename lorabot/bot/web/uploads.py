@@ -22,7 +22,7 @@ from lorabot.bot.web.session import PLATFORM, Sessions
 from lorabot.bot.web.wire import Content
 from lorabot.bot.web.wire import Upload as ShownUpload
 from lorabot.locale import translator
-from lorabot.presets import Catalogue
+from lorabot.presets import DEFAULT_BASE, Catalogue
 from lorabot.queue import Queue
 from lorabot.queue.errors import StoreUnavailable
 from lorabot.queue.model import Address
@@ -68,7 +68,7 @@ class Uploads:
 
     def resume(self) -> None:
         """Go on with what was on the disk when the bot last ended."""
-        self._intake.resume(PLATFORM, self._announce)
+        self._intake.on(PLATFORM, self._announce)
 
     async def answer(self, request: web.Request) -> web.StreamResponse:
         session = self._sessions.require(request)
@@ -91,7 +91,7 @@ class Uploads:
             raise HttpError(status, error.message.code, **error.message.params) from error
         with suppress(StoreUnavailable):  # its line is shown later then
             await self._announce(upload, Intaken(), False)
-        self._intake.begin(upload, self._announce)
+        self._intake.begin(upload)
         return web.json_response({"upload": {"name": upload.name, "size": upload.size}})
 
     async def _announce(self, upload: Upload, intaken: Intaken, final: bool) -> None:
@@ -129,7 +129,7 @@ class Uploads:
         return Content(
             "text",
             found_text(list(batch.intaken.values()), draft, settled, self._presets, text),
-            buttons=preset_buttons(self._presets, draft, text) if settled and draft else (),
+            buttons=preset_buttons(self._presets, draft, text, DEFAULT_BASE) if settled and draft else (),
             pictures=tuple(batch.thumbs.values())[:_MOST_PICTURES],
             busy=not settled,
         )

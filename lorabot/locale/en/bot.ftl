@@ -21,6 +21,9 @@ command-hint-jobs = Your jobs
 command-hint-cancel = Stop a job
 command-hint-presets = What can be trained, and what to send for it
 command-hint-clear = Throw away the photos you have sent and not trained on yet
+command-hint-queue = Show and run the queue (moderators)
+command-hint-privacy = What I keep of you, and for how long
+command-hint-forgetme = Delete everything of yours
 command-hint-help = What I can do
 command-option-preset = What to train: anime, portrait, product ...
 command-option-trigger = The made-up word that will call it up
@@ -28,6 +31,7 @@ command-option-base = Base model to train on
 command-option-name = Name of the file
 command-option-seed = Whole number; the same one repeats a training
 command-option-job = The job's id or name
+command-option-action = What to do: show, pause, resume, hold, release, front, cancel, log
 command-base-hint = Base model of the family { $family }
 command-job-hint =
     { $state ->
@@ -74,12 +78,115 @@ command-nothing-to-cancel = There is nothing to cancel: none of your jobs is wai
 command-which-job = You have several jobs under way: { $jobs }. Name the one to cancel, like `/cancel job:ID`.
 command-cancelled = `{ $name }` is cancelled.
 command-cancelling = I'm stopping `{ $name }`.
+command-clear = Clear
 command-cleared =
     { $count ->
         [0] There were no photos to throw away.
         [one] The photo is thrown away.
        *[other] All { $count } photos are thrown away.
     }
+command-consent =
+    Before we start: I use the photos you send to train your LoRA, and for nothing else. The people in them should agree too.
+    I keep them and what I make of them for { $days } days after the job has ended, then they are deleted. `/privacy` says more, and `/forgetme` deletes everything at once.
+command-agree = I agree
+command-start = Start
+command-drop = Cancel
+command-dropped = Fine, I leave it. Your photos are still here; `/clear` throws them away.
+command-confirm =
+    { $images ->
+        [one] Ready: `{ $name }`, { $preset } on 1 photo, base model `{ $base }`, called up by `{ $trigger }`.
+       *[other] Ready: `{ $name }`, { $preset } on { $images } photos, base model `{ $base }`, called up by `{ $trigger }`.
+    }
+command-estimate = It takes { $duration }, as the last ones like it did.
+command-estimate-rough = It takes roughly { $duration }, going by other trainings here.
+command-estimate-first = It's the first of its kind here, so I can't say yet how long it takes.
+command-place =
+    { $position ->
+        [1] Nobody is waiting before you.
+       *[other] You'd be number { $position } in line.
+    }
+command-place-wait =
+    { $position ->
+        [1] You'd be next in line; it starts in { $duration }.
+       *[other] You'd be number { $position } in line; it starts in { $duration }.
+    }
+command-place-paused = The queue is paused right now, so it waits until a moderator lets it go on.
+command-again-enough =
+    { $way ->
+        [stronger] `{ $name }` has learned as long as is good for it already. More photos will help it more than more time.
+       *[weaker] `{ $name }` has learned for so short a time that less would leave nothing.
+    }
+command-not-a-moderator = Only moderators may do that.
+command-queue-not-all = Only the operators named in the settings may do that for everything. Leave out `all`, and it holds for this community.
+command-queue-unknown = I can't `{ $action }` the queue. Did you mean `/queue { $nearest }`? There are: { $actions }.
+command-queue-which-job = Which job? Name it, like `/queue { $action } ID`. `/queue show` lists them.
+command-queue-several = Several jobs are called `{ $name }`: { $jobs }. Please name the id.
+command-queue-paused =
+    { $where ->
+        [all] Everything is paused: what runs goes on, nothing new starts.
+       *[other] The queue of this community is paused: what runs goes on, nothing new starts.
+    }
+command-queue-resumed =
+    { $where ->
+        [all] Everything goes on, except communities that were paused by themselves.
+       *[other] The queue of this community goes on.
+    }
+command-queue-still-paused = This community is not paused any more, but an operator has paused everything, so nothing starts yet.
+command-queue-hold = `{ $name }` ({ $id }) is on hold. `/queue release { $id }` lets it wait for its turn again.
+command-queue-release =
+    { $position ->
+        [0] `{ $name }` ({ $id }) is released and starts right away.
+       *[other] `{ $name }` ({ $id }) waits for its turn again, number { $position } in line.
+    }
+command-queue-front =
+    { $position ->
+        [0] `{ $name }` ({ $id }) is moved to the front and starts right away.
+       *[other] `{ $name }` ({ $id }) is moved to the front, number { $position } in line.
+    }
+command-queue-is-paused =
+    { $where ->
+        [all] Everything is paused (by { $by }).
+       *[other] Paused: { $where } (by { $by }).
+    }
+command-queue-jobs = The queue, in the order it is served:
+command-queue-empty = The queue is empty.
+command-queue-line = `{ $id }` { $name }, { $preset }, for { $owner }: { $state }
+command-queue-more = And more behind them.
+command-queue-log = What moderators did, the newest first:
+command-queue-log-empty = No moderator has done anything yet.
+command-queue-log-line =
+    { $where ->
+        [all] { $at }: { $who } did `{ $action }` everywhere
+       *[other] { $at }: { $who } did `{ $action }` in { $where }
+    }{ $job ->
+        [none] .
+       *[other] , job `{ $job }`.
+    }
+command-queue-button-pause = Pause
+command-queue-button-resume = Resume
+command-queue-hint-show = What runs and what waits
+command-queue-hint-pause = Start nothing new
+command-queue-hint-resume = Go on
+command-queue-hint-hold = Keep a waiting job back
+command-queue-hint-release = Let a held job wait for its turn again
+command-queue-hint-front = Serve a waiting job next
+command-queue-hint-cancel = Stop somebody's job
+command-queue-hint-log = What moderators did
+command-privacy =
+    What I keep, and for how long:
+    Photos you send: until you train on them or `/clear` them, at most { $drafts } days. Where they were taken and other hidden data is removed as they come in.
+    A job's photos, samples, results and log: { $days } days after it has ended; then all of it is deleted, here and from my storage.
+    Your account's id and language, and that you agreed: until you say `/forgetme`.
+    I use all this to train your LoRA and to send it to you, and for nothing else. Nobody else gets your photos or your files from me.
+command-forget = Delete everything of mine
+command-forget-sure = Really? That deletes your photos, your jobs with all they made, and what I know of you. Jobs under way are stopped. It can't be undone.
+command-forget-yes = Yes, delete everything
+command-forgotten =
+    { $jobs ->
+        [0] It's done: I have deleted everything of yours ({ $files } files).
+        [one] It's done: I have deleted everything of yours (1 job, { $files } files).
+       *[other] It's done: I have deleted everything of yours ({ $jobs } jobs, { $files } files).
+    } Messages that this chat has already are yours to delete.
 command-presets = What I can train (`/presets NAME` says more):
 command-presets-line = `{ $preset }` { $title }: { $description }
 command-preset =
@@ -172,8 +279,38 @@ card-rate-slow = { $seconds } s a step
 card-left-seconds = { $seconds } s left
 card-left-minutes = { $minutes } min left
 card-left-hours = { $hours } h { $minutes } min left
+duration-seconds = about { $seconds } seconds
+duration-minutes =
+    { $minutes ->
+        [one] about a minute
+       *[other] about { $minutes } minutes
+    }
+duration-hours = about { $hours } h { $minutes } min
 card-sample-alt = { $prompt }, at step { $step }
 card-cancel = Cancel
+card-details = Details
+
+## What is told of a job to who asks for more
+
+details-words =
+    { $images ->
+        [one] Trigger `{ $trigger }`, base model `{ $base }`, seed { $seed }, 1 photo.
+       *[other] Trigger `{ $trigger }`, base model `{ $base }`, seed { $seed }, { $images } photos.
+    }
+details-loss = Loss: { $first } at first, { $last } last.
+details-validation = Validation loss: { $first } at first, { $best } at its best so far.
+details-took = From its start to its end it took { $duration }.
+details-crashes =
+    { $count ->
+        [one] It was interrupted once and went on.
+       *[other] It was interrupted { $count } times and went on.
+    }
+details-captions =
+    { $count ->
+        [one] One photo came with a caption of yours:
+       *[other] { $count } photos came with captions of yours, among them:
+    }
+details-caption = `{ $name }`: { $caption }
 
 ## The result of a job
 
@@ -185,6 +322,8 @@ result-how =
     } in { $steps } steps, { $duration }.
 result-loss = Validation loss: { $first } at first, { $best } at its best.
 result-use = How to use it: put `{ $file }` where your LoRA files are (made for the base model `{ $base }`) and write `{ $trigger }` in your prompt.
+result-stronger = Train again, stronger
+result-weaker = Train again, weaker
 result-alt-plot = Loss over the steps of the training
 result-alt-grid = Samples from before, during and after the training
 result-cancelled = `{ $name }` was cancelled.

@@ -19,6 +19,7 @@ settings-allowed-text = a text of at least { $least } { $least ->
         [one] character
        *[other] characters
     }
+settings-allowed-ids = numbers between commas
 settings-allowed-path = a path
 settings-allowed-any = a text
 settings-allowed-between = { $kind ->
@@ -80,7 +81,6 @@ cli-help-doctor = Check this machine: Python, torch, GPU, Redis, database, files
 
 ## What the commands say.
 cli-unexpected = Something went wrong that nobody foresaw: { $reason }. The details are in { $file }.
-cli-token-unused = A { $platform } token is set. This version speaks on the web page only; it has no { $platform } side yet.
 cli-web-ready = The chat page is open: { $url }
 cli-valkey-started = Started the embedded Valkey.
 cli-valkey-failed = The embedded Valkey can't be started: { $reason }

@@ -19,6 +19,8 @@ queue-wrong-state =
         [queued] { $job } is waiting in the queue, not on hold.
        *[other] { $job } has ended, so that can't be done to it any more.
     }
+queue-no-proposal = That was too long ago, or dropped. Please ask again; `/help` shows how.
+queue-already-started = That one is under way already: `{ $job }`. `/status` tells how it goes.
 queue-no-draft = There are no photos to train on yet. Send some, or a zip of them.
 queue-unavailable = I can't reach my database right now. Nothing of yours is lost; please try again in a minute.
 queue-newer-database = The database belongs to a newer lorabot (version { $version }). Please update this one.

@@ -21,6 +21,9 @@ command-hint-jobs = 我的任务
 command-hint-cancel = 停止任务
 command-hint-presets = 能训练什么，需要发什么照片
 command-hint-clear = 清空已发送、尚未训练的照片
+command-hint-queue = 查看和管理队列（管理员）
+command-hint-privacy = 我保存你的什么、保存多久
+command-hint-forgetme = 删除你的一切
 command-hint-help = 我能做什么
 command-option-preset = 训练什么：anime、portrait、product……
 command-option-trigger = 用来唤出它的自造词
@@ -28,6 +31,7 @@ command-option-base = 用哪个基础模型训练
 command-option-name = 文件名
 command-option-seed = 整数；相同的种子可以重复同一次训练
 command-option-job = 任务的编号或名称
+command-option-action = 操作：show、pause、resume、hold、release、front、cancel、log
 command-base-hint = { $family } 系列的基础模型
 command-job-hint =
     { $state ->
@@ -66,11 +70,112 @@ command-nothing-to-cancel = 没有可以取消的：没有任务在等待或训�
 command-which-job = 有好几个任务在进行：{ $jobs }。请写明要取消哪一个，例如 `/cancel job:编号`。
 command-cancelled = `{ $name }` 已取消。
 command-cancelling = 正在停止 `{ $name }`。
+command-clear = 清空
 command-cleared =
     { $count ->
         [0] 没有要清空的照片。
        *[other] 已清空 { $count } 张照片。
     }
+command-consent =
+    开始之前：我只用你发来的照片训练你的 LoRA，不作他用。照片里的人也应当同意。
+    任务结束后，照片和由它们生成的东西会保留 { $days } 天，然后删除。`/privacy` 有更多说明，`/forgetme` 会立即删除一切。
+command-agree = 我同意
+command-start = 开始
+command-drop = 取消
+command-dropped = 好的，先不训练。你的照片还在；`/clear` 可以清空。
+command-confirm =
+    { $images ->
+       *[other] 准备好了：`{ $name }`，{ $preset }，{ $images } 张照片，基础模型 `{ $base }`，触发词 `{ $trigger }`。
+    }
+command-estimate = 大约需要{ $duration }，与最近的同类任务一样。
+command-estimate-rough = 粗略估计需要{ $duration }，按这里其他训练推算。
+command-estimate-first = 这里还没有训练过这一类，所以还说不准需要多久。
+command-place =
+    { $position ->
+        [1] 前面没有人排队。
+       *[other] 你将排在第 { $position } 位。
+    }
+command-place-wait =
+    { $position ->
+        [1] 下一个就轮到你，{ $duration }后开始。
+       *[other] 你将排在第 { $position } 位，{ $duration }后开始。
+    }
+command-place-paused = 队列现在暂停了，要等管理员恢复后才会开始。
+command-again-enough =
+    { $way ->
+        [stronger] `{ $name }` 学得已经够久了。再多时间不如再多几张照片。
+       *[weaker] `{ $name }` 学得已经很短了，再短就什么也学不到了。
+    }
+command-not-a-moderator = 只有管理员可以这样做。
+command-queue-not-all = 只有设置里指定的运维者可以对全部这样做。去掉 `all`，就只对本社区有效。
+command-queue-unknown = 队列没有 `{ $action }` 这个操作。你是不是要 `/queue { $nearest }`？可用的有：{ $actions }。
+command-queue-which-job = 哪个任务？请写明，比如 `/queue { $action } ID`。`/queue show` 会列出来。
+command-queue-several = 有好几个任务叫 `{ $name }`：{ $jobs }。请写编号。
+command-queue-paused =
+    { $where ->
+        [all] 全部暂停：正在训练的继续，不再开始新的。
+       *[other] 本社区的队列已暂停：正在训练的继续，不再开始新的。
+    }
+command-queue-resumed =
+    { $where ->
+        [all] 全部继续，单独暂停的社区除外。
+       *[other] 本社区的队列继续。
+    }
+command-queue-still-paused = 本社区不再暂停，但运维者暂停了全部，所以暂时还不会开始。
+command-queue-hold = `{ $name }`（{ $id }）已挂起。`/queue release { $id }` 让它重新排队。
+command-queue-release =
+    { $position ->
+        [0] `{ $name }`（{ $id }）已放行，马上开始。
+       *[other] `{ $name }`（{ $id }）重新排队，排在第 { $position } 位。
+    }
+command-queue-front =
+    { $position ->
+        [0] `{ $name }`（{ $id }）已移到最前，马上开始。
+       *[other] `{ $name }`（{ $id }）已移到最前，排在第 { $position } 位。
+    }
+command-queue-is-paused =
+    { $where ->
+        [all] 全部已暂停（由 { $by }）。
+       *[other] 已暂停：{ $where }（由 { $by }）。
+    }
+command-queue-jobs = 队列，按处理顺序：
+command-queue-empty = 队列是空的。
+command-queue-line = `{ $id }` { $name }，{ $preset }，属于 { $owner }：{ $state }
+command-queue-more = 后面还有。
+command-queue-log = 管理员做过的事，最新的在前：
+command-queue-log-empty = 管理员还没有做过什么。
+command-queue-log-line =
+    { $where ->
+        [all] { $at }：{ $who } 对全部执行了 `{ $action }`
+       *[other] { $at }：{ $who } 在 { $where } 执行了 `{ $action }`
+    }{ $job ->
+        [none] 。
+       *[other] ，任务 `{ $job }`。
+    }
+command-queue-button-pause = 暂停
+command-queue-button-resume = 继续
+command-queue-hint-show = 正在训练和排队的任务
+command-queue-hint-pause = 不再开始新的
+command-queue-hint-resume = 继续
+command-queue-hint-hold = 挂起一个排队中的任务
+command-queue-hint-release = 让挂起的任务重新排队
+command-queue-hint-front = 让一个任务下一个开始
+command-queue-hint-cancel = 停止某人的任务
+command-queue-hint-log = 管理员做过的事
+command-privacy =
+    我保存什么、保存多久：
+    你发来的照片：直到你用它们训练或用 `/clear` 清空，最多 { $drafts } 天。拍摄地点等隐藏信息在收到时就会去掉。
+    任务的照片、样图、结果和日志：任务结束后 { $days } 天，然后连同存储里的文件全部删除。
+    你的账号编号、语言，以及你已同意这件事：直到你发 `/forgetme`。
+    这一切只用来训练你的 LoRA 并发给你，不作他用。我不会把你的照片和文件给别人。
+command-forget = 删除我的一切
+command-forget-sure = 确定吗？这会删除你的照片、你的任务和它们生成的一切，以及我对你的记录。进行中的任务会停止。无法撤销。
+command-forget-yes = 是的，全部删除
+command-forgotten =
+    { $jobs ->
+        [0] 好了：你的一切都已删除（{ $files } 个文件）。
+       *[other] 好了：你的一切都已删除（{ $jobs } 个任务，{ $files } 个文件）。
+    } 聊天里已有的消息需要你自己删除。
 command-presets = 我能训练这些（`/presets 名称` 查看详情）：
 command-presets-line = `{ $preset }` { $title }：{ $description }
 command-preset =
@@ -151,8 +256,22 @@ card-rate-slow = 每步 { $seconds } 秒
 card-left-seconds = 还剩 { $seconds } 秒
 card-left-minutes = 还剩 { $minutes } 分钟
 card-left-hours = 还剩 { $hours } 小时 { $minutes } 分钟
+duration-seconds = 约 { $seconds } 秒
+duration-minutes = 约 { $minutes } 分钟
+duration-hours = 约 { $hours } 小时 { $minutes } 分钟
 card-sample-alt = { $prompt }，第 { $step } 步
 card-cancel = 取消
+card-details = 详情
+
+## 任务的更多详情
+
+details-words = 触发词 `{ $trigger }`，基础模型 `{ $base }`，种子 { $seed }，{ $images } 张照片。
+details-loss = 损失：最初 { $first }，最近 { $last }。
+details-validation = 验证损失：最初 { $first }，目前最好 { $best }。
+details-took = 从开始到结束用了{ $duration }。
+details-crashes = 中断过 { $count } 次，之后都接着进行了。
+details-captions = 有 { $count } 张照片带有你写的说明，例如：
+details-caption = `{ $name }`：{ $caption }
 
 ## 训练结果
 
@@ -160,6 +279,8 @@ result-done = `{ $name }` 训练好了（{ $preset }）。
 result-how = 用 { $images } 张图片训练了 { $steps } 步，用时 { $duration }。
 result-loss = 验证损失：开始 { $first }，最好 { $best }。
 result-use = 使用方法：把 `{ $file }` 放进 LoRA 文件夹（适用于基础模型 `{ $base }`），在提示词里写上 `{ $trigger }`。
+result-stronger = 再训练一次，更强
+result-weaker = 再训练一次，更弱
 result-alt-plot = 训练过程中的损失曲线
 result-alt-grid = 训练前、训练中、训练后的样图
 result-cancelled = `{ $name }` 已取消。

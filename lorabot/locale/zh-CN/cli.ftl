@@ -16,6 +16,7 @@ settings-allowed-choice = 以下之一：{ $choices }
 settings-allowed-url = 以 { $scheme }:// 或 { $scheme }s:// 开头的地址
 settings-allowed-form = { $form } 的形式（{ $description }）
 settings-allowed-text = 至少 { $least } 个字符的文本
+settings-allowed-ids = 用逗号分隔的数字
 settings-allowed-path = 路径
 settings-allowed-any = 文本
 settings-allowed-between = { $above ->
@@ -77,7 +78,6 @@ cli-help-doctor = 检查本机：Python、torch、GPU、Redis、数据库、文�
 
 ## 各命令的输出。
 cli-unexpected = 发生了意料之外的错误：{ $reason }。详情见 { $file }。
-cli-token-unused = 已设置 { $platform } 令牌。此版本只在网页上对话，还没有 { $platform } 接入。
 cli-web-ready = 聊天页面已就绪：{ $url }
 cli-valkey-started = 已启动内置的 Valkey。
 cli-valkey-failed = 无法启动内置的 Valkey：{ $reason }

@@ -19,6 +19,8 @@ queue-wrong-state =
         [queued] { $job } 正在排队，没有被暂缓。
        *[other] { $job } 已经结束，不能再这样做了。
     }
+queue-no-proposal = 那是很久以前的，或已经取消了。请再问一次；`/help` 告诉你怎么做。
+queue-already-started = 那一个已经在进行了：`{ $job }`。用 `/status` 查看进展。
 queue-no-draft = 还没有可以训练的照片。请先发几张，或发一个 zip。
 queue-unavailable = 我现在连不上数据库。你的东西都没有丢，请过一分钟再试。
 queue-newer-database = 这个数据库属于更新的 lorabot（版本 { $version }）。请先更新这一个。

@@ -35,7 +35,7 @@ async def test_a_whole_job_is_seen_from_the_zip_to_the_file(chat: ChatClient, ho
     card = await chat.until(is_card)
     assert card.card is not None
     assert (card.card.state, card.card.position) == ("queued", 1)
-    assert [button.action for button in card.buttons] == [f"cancel:{card.card.job}"]
+    assert [button.action for button in card.buttons] == [f"cancel:{card.card.job}", f"details:{card.card.job}"]
 
     lease = await claimed(house.queue)
     await show(lease, house.queue, 30)

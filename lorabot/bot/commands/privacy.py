@@ -1,0 +1,37 @@
+"""What is kept of people, for how long, and how to have it deleted."""
+
+from lorabot.bot.commands.errors import CommandError
+from lorabot.bot.commands.requests import Actor
+from lorabot.bot.intake.service import Intake
+from lorabot.bot.reply import Button, Reply
+from lorabot.locale import Translator
+from lorabot.queue import Queue
+from lorabot.queue.model import Address
+
+_CONVERSATIONS_KEPT = "web"
+"""The platform whose conversations we keep ourselves."""
+
+
+class Keeping:
+    """``/privacy`` and ``/forgetme``."""
+
+    def __init__(self, queue: Queue, intake: Intake) -> None:
+        self._queue = queue
+        self._intake = intake
+
+    def privacy(self, say: Translator) -> Reply:
+        """The true numbers: those that the sweeper goes by."""
+        config = self._queue.config
+        text = say("command-privacy", days=f"{config.keep_days:g}", drafts=f"{config.draft_days:g}")
+        return Reply(text, (Button(say("command-forget"), "forgetme", "danger"),))
+
+    async def forget(self, actor: Actor, address: Address, sure: str | None, say: Translator) -> Reply:
+        """Ask first; then delete all at once."""
+        if sure is None:
+            return Reply(say("command-forget-sure"), (Button(say("command-forget-yes"), "forgetme:yes", "danger"),))
+        if sure != "yes":
+            raise CommandError("command-old-button")
+        await self._intake.forget(actor.owner)
+        conversations = [address.channel] if address.platform == _CONVERSATIONS_KEPT else []
+        forgotten = await self._queue.forget(actor.owner, conversations)
+        return Reply(say("command-forgotten", jobs=forgotten.jobs, files=forgotten.files))

@@ -1,0 +1,365 @@
+"""From the wish to train to a job in the queue: what is asked, proposed and confirmed on the way."""
+
+import difflib
+import re
+import secrets
+import unicodedata
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+
+from lorabot.bot.card import duration_text
+from lorabot.bot.commands.errors import CommandError
+from lorabot.bot.commands.estimates import Estimates, Work, views_of
+from lorabot.bot.commands.requests import Actor, Train
+from lorabot.bot.commands.trigger import check_trigger, made_up
+from lorabot.bot.intake.service import Intake
+from lorabot.bot.reply import Button, Reply
+from lorabot.locale import Translator
+from lorabot.presets import AVAILABLE_BASES, BASES, Bilingual, Catalogue, Preset
+from lorabot.queue import Queue
+from lorabot.queue.errors import AlreadyStarted, NoDraft, NotYours
+from lorabot.queue.model import Address, Image, Job, JsonObject, NewJob, Proposal
+from lorabot.queue.proposals import digest
+
+_SUGGESTED_TRIGGERS = 3
+_KNOWN_JOBS = 100
+_MOST_NAME = 40
+_MOST_SEED = 2**31 - 1
+_MOST_ACTION_BYTES = 64
+# One step of 'stronger' or 'weaker': felt, and never more than four times what the preset's author meant.
+_STEP = 1.5
+_MOST_TIMES = 4.0
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """A ``Train`` that can be done as far as its words go. ``trigger`` is None where it still has to be named."""
+
+    preset: Preset
+    base: str
+    trigger: str | None
+    name: str | None
+    seed: int
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """A job before it is one, and the images it would train on."""
+
+    job: NewJob
+    images: tuple[Image, ...]
+
+
+class Training:
+    """The commands that lead to a job."""
+
+    def __init__(self, queue: Queue, presets: Catalogue, intake: Intake, base: str) -> None:
+        self._queue = queue
+        self._presets = presets
+        self._intake = intake
+        self._base = base
+
+    def check(self, request: Train) -> Checked | None:
+        """Check the words of ``request``; None where it names no preset. Raises ``UserError``."""
+        base = self._known_base(request.base) if request.base else self._base
+        trigger = check_trigger(request.trigger, self._presets) if request.trigger else None
+        name = _check_name(request.name) if request.name else None
+        seed = _check_seed(request.seed) if request.seed else secrets.randbelow(_MOST_SEED)
+        if request.preset is None:
+            return None
+        preset = self._presets.get(request.preset)
+        preset.recipe(BASES[base])
+        return Checked(preset, base, trigger, name, seed)
+
+    async def train(self, actor: Actor, address: Address, request: Train, say: Translator) -> Reply:
+        """Queue the job at once."""
+        wish = await self._wish(actor, address, request, say, "train")
+        if isinstance(wish, Reply):
+            return wish
+        dataset = await self._queue.drafts.seal(actor.owner, address)
+        job = await self._queue.jobs.submit(replace(wish.job, dataset_id=dataset.id))
+        return await self._queued(job, len(dataset.images), say)
+
+    async def propose(self, actor: Actor, address: Address, request: Train, say: Translator) -> Reply:
+        """Ask for the consent that is missing, then for a yes."""
+        wish = await self._wish(actor, address, request, say, "pick")
+        if isinstance(wish, Reply):
+            return wish
+        terms = {"train": _words(request), "seed": wish.job.seed}
+        proposal = await self._queue.proposals.add(actor.owner, address, terms, digest(wish.images))
+        if (await self._queue.people.get(actor.owner)).consented_at is None:
+            return self._consent(proposal, say)
+        return await self._confirmation(proposal, wish, say)
+
+    async def agree(self, actor: Actor, proposal_id: str, say: Translator) -> Reply:
+        proposal = await self._queue.proposals.get(proposal_id, actor.owner)
+        await self._queue.people.note_consent(actor.owner)
+        if proposal.job is not None:
+            raise AlreadyStarted(proposal.job)
+        return await self._renewed(actor, proposal, say)
+
+    async def start(self, actor: Actor, proposal_id: str, say: Translator) -> Reply:
+        """Queue what was proposed; where the photos have changed since, ask again."""
+        proposal = await self._queue.proposals.get(proposal_id, actor.owner)
+        if proposal.job is not None:
+            raise AlreadyStarted(proposal.job)
+        if (await self._queue.people.get(actor.owner)).consented_at is None and proposal.dataset is None:
+            return self._consent(proposal, say)
+        wish = await self._wish_of(actor, proposal, say)
+        if isinstance(wish, Reply):
+            return wish
+        if digest(wish.images) != proposal.digest:
+            return await self._renewed(actor, proposal, say)
+        job = wish.job
+        if proposal.dataset is None:
+            dataset = await self._queue.drafts.seal(proposal.owner, proposal.address)
+            if digest(dataset.images) != proposal.digest:
+                return await self._renewed(actor, proposal, say)
+            job = replace(job, dataset_id=dataset.id)
+        queued = await self._queue.jobs.submit(job, proposal.id)
+        return await self._queued(queued, len(wish.images), say)
+
+    async def drop(self, actor: Actor, proposal_id: str, say: Translator) -> Reply:
+        proposal = await self._queue.proposals.get(proposal_id, actor.owner)
+        if proposal.job is not None:
+            raise AlreadyStarted(proposal.job)
+        await self._queue.proposals.drop(proposal.id)
+        return Reply(say("command-dropped"))
+
+    async def again(self, actor: Actor, address: Address, job_id: str, way: str, say: Translator) -> Reply:
+        """Propose the same job with more or fewer views of the same images."""
+        if way not in ("stronger", "weaker"):
+            raise CommandError("command-old-button")
+        job = await self._queue.jobs.get(job_id)
+        if job.owner != actor.owner:
+            raise NotYours(job.name)
+        before = views_of(job)
+        views = round(before * _STEP if way == "stronger" else before / _STEP)
+        ordinary = self._ordinary_views(job) or before
+        if not ordinary / _MOST_TIMES <= views <= ordinary * _MOST_TIMES or not 1 <= views <= 100_000:
+            raise CommandError("command-again-enough", name=job.name, way=way)
+        terms = {"again": job.id, "views": views, "name": await self._next_name(actor.owner, job.name)}
+        dataset = await self._queue.drafts.dataset(job.dataset_id)
+        proposal = await self._queue.proposals.add(actor.owner, address, terms, digest(dataset.images), dataset.id)
+        return await self._renewed(actor, proposal, say)
+
+    # What a proposal stands for
+
+    async def _wish(
+        self, actor: Actor, address: Address, request: Train, say: Translator, verb: str, seed: int | None = None
+    ) -> Wish | Reply:
+        """The job that ``request`` asks for, or the question that is open. ``verb`` is that of the question's buttons.
+
+        Its dataset is not sealed yet. Raises ``UserError`` where it can't be.
+        """
+        checked = self.check(request)
+        await self._intake.settled(actor.owner)
+        draft = await self._queue.drafts.get(actor.owner, address)
+        images = draft.images if draft else ()
+        if checked is None:
+            base = self._known_base(request.base) if request.base else self._base
+            found = preset_buttons(self._presets, len(images), say, base, verb)
+            buttons = tuple(
+                replace(button, action=_action(verb, replace(request, preset=button.action.partition(":")[2])))
+                for button in found
+            )
+            return Reply(say("command-which-preset"), buttons)
+        _refuse_count(checked.preset, len(images), say)
+        if checked.trigger is None:
+            return self._which_trigger(request, checked.preset, f"{actor.owner} {len(images)}", say, verb)
+        caption = checked.preset.recipe(BASES[checked.base]).caption
+        vocabulary = self._presets.vocabulary_for(caption)
+        job = NewJob(
+            name=checked.name or checked.trigger,
+            owner=actor.owner,
+            address=address,
+            language=actor.language,
+            preset=checked.preset.model_dump(mode="json"),
+            vocabulary=vocabulary.model_dump(mode="json") if vocabulary else None,
+            trigger=checked.trigger,
+            base=checked.base,
+            dataset_id="",
+            seed=checked.seed if seed is None else seed,
+        )
+        return Wish(job, images)
+
+    async def _wish_of(self, actor: Actor, proposal: Proposal, say: Translator) -> Wish | Reply:
+        terms = proposal.request
+        again = terms.get("again")
+        if isinstance(again, str) and proposal.dataset is not None:
+            job = await self._queue.jobs.get(again)
+            images = (await self._queue.drafts.dataset(proposal.dataset)).images
+            return Wish(_longer(job, actor, proposal), images)
+        seed = terms.get("seed")
+        words = terms.get("train")
+        assert isinstance(words, Mapping)
+        assert isinstance(seed, int)
+        request = Train(**{name: str(word) for name, word in words.items()})
+        return await self._wish(actor, proposal.address, request, say, "pick", seed)
+
+    async def _renewed(self, actor: Actor, proposal: Proposal, say: Translator) -> Reply:
+        """The confirmation as of now. Photos that have changed make it a new one."""
+        wish = await self._wish_of(actor, proposal, say)
+        if isinstance(wish, Reply):
+            return wish
+        changed = digest(wish.images)
+        if changed != proposal.digest:
+            await self._queue.proposals.drop(proposal.id)
+            proposal = await self._queue.proposals.add(proposal.owner, proposal.address, proposal.request, changed)
+        return await self._confirmation(proposal, wish, say)
+
+    # What is said
+
+    def _consent(self, proposal: Proposal, say: Translator) -> Reply:
+        days = f"{self._queue.config.keep_days:g}"
+        buttons = (
+            Button(say("command-agree"), f"agree:{proposal.id}", "primary"),
+            Button(say("command-drop"), f"drop:{proposal.id}"),
+        )
+        return Reply(say("command-consent", days=days), buttons)
+
+    async def _confirmation(self, proposal: Proposal, wish: Wish, say: Translator) -> Reply:
+        job, images = wish.job, wish.images
+        title = Bilingual.model_validate(job.preset["title"]).get(say.language)
+        lines = [
+            say("command-confirm", name=job.name, preset=title, trigger=job.trigger, base=job.base, images=len(images))
+        ]
+        captions = sum(image.caption is not None for image in images)
+        if captions:
+            lines.append(say("intake-captions", count=captions))
+        lines += await self._prospects(job, say)
+        buttons = (
+            Button(say("command-start"), f"start:{proposal.id}", "primary"),
+            Button(say("command-drop"), f"drop:{proposal.id}"),
+        )
+        return Reply("\n".join(lines), buttons)
+
+    async def _prospects(self, job: NewJob, say: Translator) -> list[str]:
+        """How long it takes and when it starts, as far as that is known."""
+        estimates = Estimates(self._queue)
+        work = Work(job.base, str(job.preset.get("id")), views_of(job))
+        duration = await estimates.duration(work)
+        if duration is None:
+            lines = [say("command-estimate-first")]
+        else:
+            code = "command-estimate-rough" if duration.scaled else "command-estimate"
+            lines = [say(code, duration=duration_text(duration.seconds, say))]
+        if await self._queue.jobs.paused(job.address.scope):
+            return [*lines, say("command-place-paused")]
+        place = await self._queue.jobs.next_place(job.owner)
+        wait = await estimates.wait(place)
+        if wait is None:
+            return [*lines, say("command-place", position=place)]
+        return [*lines, say("command-place-wait", position=place, duration=duration_text(wait, say))]
+
+    async def _queued(self, job: Job, images: int, say: Translator) -> Reply:
+        position = await self._queue.jobs.position(job.id)
+        title = Bilingual.model_validate(job.preset["title"]).get(say.language)
+        text = say("command-queued", name=job.name, preset=title, images=images, position=position or 0)
+        return Reply(text, private=False)
+
+    def _which_trigger(self, request: Train, preset: Preset, seed: str, say: Translator, verb: str) -> Reply:
+        words = [made_up(f"{seed} {number}", self._presets) for number in range(_SUGGESTED_TRIGGERS)]
+        buttons = tuple(Button(word, _action(verb, replace(request, preset=preset.id, trigger=word))) for word in words)
+        return Reply(say("command-which-trigger", preset=preset.id, example=words[0]), buttons)
+
+    # Words
+
+    def _known_base(self, wish: str) -> str:
+        base = wish.strip().casefold()
+        if base in AVAILABLE_BASES:
+            return base
+        if base in BASES:
+            raise CommandError("command-base-not-here", base=base, bases=", ".join(AVAILABLE_BASES))
+        near = difflib.get_close_matches(base, BASES, n=1)
+        if near:
+            raise CommandError("command-base-unknown-near", base=wish[:_MOST_NAME], nearest=near[0])
+        raise CommandError("command-base-unknown", base=wish[:_MOST_NAME], bases=", ".join(AVAILABLE_BASES))
+
+    def _ordinary_views(self, job: Job) -> int | None:
+        """What the preset has now; None where it is there no more."""
+        preset = self._presets.presets.get(str(job.preset.get("id")))
+        recipe = preset.recipes.get(BASES[job.base]) if preset is not None and job.base in BASES else None
+        return recipe.views if recipe else None
+
+    async def _next_name(self, owner: str, name: str) -> str:
+        """``zuri-2`` after ``zuri``, whatever the owner's own jobs are called already."""
+        taken = {job.name for job in await self._queue.jobs.of(owner, _KNOWN_JOBS)}
+        stem = re.sub(r"-\d+\Z", "", name)[: _MOST_NAME - 4]
+        number = 2
+        while f"{stem}-{number}" in taken:
+            number += 1
+        return f"{stem}-{number}"
+
+
+def preset_buttons(
+    presets: Catalogue, images: int, say: Translator, base: str, verb: str = "train"
+) -> tuple[Button, ...]:
+    """A button for each preset that can be trained on ``base`` with this many images: ``VERB:PRESET``."""
+    return tuple(
+        Button(preset.title.get(say.language), f"{verb}:{preset.id}")
+        for preset in presets.presets.values()
+        if BASES[base] in preset.recipes and preset.send.min_images <= images <= preset.send.max_images
+    )
+
+
+def _action(verb: str, request: Train) -> str:
+    """The button that goes on with ``request``: its words in order, as many of the later ones as find room."""
+    words = [verb, *(word or "" for word in (request.preset, request.trigger, request.base, request.name))]
+    while len(":".join(words).encode()) > _MOST_ACTION_BYTES or not words[-1]:
+        words.pop()
+    return ":".join(words)
+
+
+def _words(request: Train) -> JsonObject:
+    return {name: word for name, word in asdict(request).items() if word is not None}
+
+
+def _longer(job: Job, actor: Actor, proposal: Proposal) -> NewJob:
+    """``job`` once more, with the views and the name of ``proposal``."""
+    recipes = job.preset.get("recipes")
+    assert isinstance(recipes, dict), "views_of found a recipe"
+    family = BASES[job.base]
+    recipe = {**recipes[family], "views": proposal.request["views"]}
+    return NewJob(
+        name=str(proposal.request["name"]),
+        owner=job.owner,
+        address=proposal.address,
+        language=actor.language,
+        preset={**job.preset, "recipes": {**recipes, family: recipe}},
+        vocabulary=job.vocabulary,
+        trigger=job.trigger,
+        base=job.base,
+        dataset_id=proposal.dataset or job.dataset_id,
+        seed=job.seed,
+        options=job.options,
+    )
+
+
+def _refuse_count(preset: Preset, count: int, say: Translator) -> None:
+    send = preset.send
+    if count == 0:
+        raise NoDraft
+    kind = send.kind.get(say.language)
+    if count < send.min_images:
+        more = send.min_images - count
+        raise CommandError(
+            "command-too-few", preset=preset.id, count=count, least=send.min_images, more=more, kind=kind
+        )
+    if count > send.max_images:
+        raise CommandError("command-too-many-images", preset=preset.id, count=count, most=send.max_images)
+
+
+def _check_name(typed: str) -> str:
+    """A name that can be a file's name everywhere. Raises ``CommandError`` with one that would do."""
+    if re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]*", typed) and len(typed) <= _MOST_NAME:
+        return typed
+    plain = unicodedata.normalize("NFKD", typed).encode("ascii", "ignore").decode()
+    slug = re.sub(r"[^A-Za-z0-9_]+", "-", plain).strip("-_")[:_MOST_NAME]
+    raise CommandError("command-name-odd", name=typed[:_MOST_NAME], limit=_MOST_NAME, suggestion=slug or "my-lora")
+
+
+def _check_seed(typed: str) -> int:
+    if typed.isascii() and typed.isdigit() and int(typed) <= _MOST_SEED:
+        return int(typed)
+    raise CommandError("command-seed-odd", seed=typed[:_MOST_NAME], limit=_MOST_SEED)

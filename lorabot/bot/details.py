@@ -1,0 +1,55 @@
+"""Everything that can be told of a job, for the one who asks for more than the card."""
+
+from collections.abc import Iterator
+
+from lorabot.bot.card import card_of, duration_text
+from lorabot.bot.reply import Reply
+from lorabot.locale import Translator
+from lorabot.queue import Queue
+from lorabot.queue.model import Dataset, Job
+
+_CAPTIONS = 5
+_MOST_CAPTION = 160
+
+
+async def details_of(job: Job, queue: Queue, say: Translator) -> Reply:
+    """State, words, numbers and captions of ``job``."""
+    card = card_of(job, await queue.jobs.position(job.id), say)
+    dataset = await queue.drafts.dataset(job.dataset_id)
+    lines = [
+        say("command-status", name=job.name, id=job.id, preset=card.title, state=card.state_text),
+        say("details-words", trigger=job.trigger, base=job.base, seed=str(job.seed), images=len(dataset.images)),
+    ]
+    if card.stage_text:
+        lines.append(card.stage_text)
+    if card.total_steps:
+        lines.append(say("command-steps", step=card.step, total=card.total_steps))
+    lines += [line for line in (card.rate_text, card.eta_text) if line]
+    lines += _measured(job, say)
+    lines += [card.note] if card.note else []
+    lines += _captions(dataset, say)
+    buttons = tuple(button for button in card.buttons if not button.action.startswith("details:"))
+    return Reply("\n".join(lines), buttons)
+
+
+def _measured(job: Job, say: Translator) -> Iterator[str]:
+    progress = job.progress
+    if progress is not None and progress.loss:
+        yield say("details-loss", first=f"{progress.loss[0][1]:.4f}", last=f"{progress.loss[-1][1]:.4f}")
+    if progress is not None and progress.validation:
+        best = min(value for _, value in progress.validation)
+        yield say("details-validation", first=f"{progress.validation[0][1]:.4f}", best=f"{best:.4f}")
+    if job.started_at is not None and job.finished_at is not None:
+        seconds = (job.finished_at - job.started_at).total_seconds()
+        yield say("details-took", duration=duration_text(seconds, say))
+    if job.crashes:
+        yield say("details-crashes", count=job.crashes)
+
+
+def _captions(dataset: Dataset, say: Translator) -> Iterator[str]:
+    """Those that the owner wrote; the trainer's own are not kept with the job."""
+    written = [image for image in dataset.images if image.caption]
+    if written:
+        yield say("details-captions", count=len(written))
+    for image in written[:_CAPTIONS]:
+        yield say("details-caption", name=image.name, caption=(image.caption or "")[:_MOST_CAPTION])
