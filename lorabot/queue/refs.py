@@ -21,6 +21,13 @@ class Refs:
             found: str | None = await connection.scalar(query)
         return found
 
+    async def all(self, address: Address, prefix: str) -> dict[str, str]:
+        """Those of ``address`` whose keys begin with ``prefix``."""
+        begins = refs.c.key.startswith(prefix, autoescape=True)
+        query = select(refs.c.key, refs.c.ref).where(refs.c.address == str(address), begins).order_by(refs.c.key)
+        async with self._database.read() as connection:
+            return {row.key: row.ref for row in await connection.execute(query)}
+
     async def put(self, address: Address, key: str, ref: str, owner: str | None = None) -> None:
         """Remember ``ref``, in place of what was there. Name the ``owner`` of what says something about a person."""
         there = and_(refs.c.address == str(address), refs.c.key == key)
