@@ -37,7 +37,10 @@ class File:
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """One message of lorabot. ``private``: only who asked sees it, where the platform can do that."""
+    """One message of lorabot. ``private``: only who asked sees it, where the platform can do that.
+
+    ``owner`` is whom the news of a job are for: the one person to mention where others read along.
+    """
 
     text: str
     buttons: tuple[Button, ...] = ()
@@ -45,3 +48,4 @@ class Reply:
     files: tuple[File, ...] = ()
     private: bool = True
     result: bool = False
+    owner: str | None = None

@@ -22,17 +22,20 @@ def result_of(job: Job, text: Translator) -> Reply:
             buttons=tuple(Button(text(f"result-{way}"), f"again:{job.id}:{way}") for way in ("stronger", "weaker")),
             private=False,
             result=True,
+            owner=job.owner,
         )
     if job.state is JobState.CANCELLED:
-        return Reply(text("result-cancelled", name=job.name), private=False, result=True)
+        return Reply(text("result-cancelled", name=job.name), private=False, result=True, owner=job.owner)
     reason = text.text(job.failure) if job.failure else text("result-no-reason")
     files = tuple(_files(job.outcome.artefacts)) if job.outcome else ()
-    return Reply(text("result-failed", name=job.name, reason=reason), files=files, private=False, result=True)
+    return Reply(
+        text("result-failed", name=job.name, reason=reason), files=files, private=False, result=True, owner=job.owner
+    )
 
 
 def notice_of(job: Job, message: Message, text: Translator) -> Reply:
     """Something that happened to a job on its way."""
-    return Reply(text("result-notice", name=job.name, notice=text.text(message)), private=False)
+    return Reply(text("result-notice", name=job.name, notice=text.text(message)), private=False, owner=job.owner)
 
 
 def _lines(job: Job, outcome: Outcome, text: Translator) -> Iterator[str]:
