@@ -1,0 +1,340 @@
+"""Answers interactions: acknowledged first, then carried out by the common commands, every error said to who asked."""
+
+import asyncio
+import logging
+import secrets
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field, replace
+
+import aiohttp
+import discord
+
+from lorabot.bot.commands import Actor, parse_action
+from lorabot.bot.commands.requests import Propose, Request, Start, Train
+from lorabot.bot.config import DiscordConfig
+from lorabot.bot.discord import limits
+from lorabot.bot.discord.downloads import Downloads
+from lorabot.bot.discord.files import opened
+from lorabot.bot.discord.form import Filled, Sent, form_of, is_form, opened_by, opening_action
+from lorabot.bot.discord.message import RED, Link, Out, layout_of
+from lorabot.bot.discord.permissions import actor_of, language_of, missing_permissions, named
+from lorabot.bot.discord.place import Place, owner_of
+from lorabot.bot.discord.texts import reply_out
+from lorabot.bot.intake.report import found_text
+from lorabot.bot.intake.service import Intaken, unexpected
+from lorabot.bot.intake.spool import Upload
+from lorabot.bot.parts import Parts
+from lorabot.bot.reply import Button
+from lorabot.locale import Translator, UserError, translator
+from lorabot.queue.model import Address
+
+_PROGRESS_S = 5.0
+_FINISH_S = 3.0
+_MORE_PHOTOS = frozenset(("command-too-few", "queue-no-draft"))
+# Their answers take the place of the private message that they stand under.
+_IN_PLACE = frozenset(("pick", "agree", "start", "drop", "forgetme", "clear", "queue"))
+_NOTHING_YET = Train()
+_log = logging.getLogger(__name__)
+
+Interaction = discord.Interaction[discord.Client]
+
+
+class NotAllowedHere(UserError):
+    """The bot lacks permissions in the channel."""
+
+
+@dataclass(slots=True)
+class Gathering:
+    """Files that came with one interaction, while they are looked through."""
+
+    interaction: Interaction
+    say: Translator
+    intaken: dict[str, Intaken] = field(default_factory=dict)
+    errors: list[UserError] = field(default_factory=list)
+    told_at: float = field(default_factory=time.monotonic)
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """Who asks, where, and in which language."""
+
+    actor: Actor
+    address: Address
+    say: Translator
+
+
+Work = Callable[[Asked], Awaitable[Out]]
+
+
+class Answering:
+    """Turns interactions into requests, and replies into answers."""
+
+    def __init__(self, parts: Parts, config: DiscordConfig, downloads: Downloads) -> None:
+        self._parts = parts
+        self._config = config
+        self._downloads = downloads
+        self._gatherings: dict[str, Gathering] = {}
+        self._tasks: set[asyncio.Task[object]] = set()
+        self.waiting: dict[tuple[str, Address], Interaction] = {}
+        """Those who were given an upload link, for as long as they can be answered privately."""
+
+    async def finish(self) -> None:
+        """Let those who are being answered have their answer, for a while."""
+        tasks = {task for task in self._tasks if task is not asyncio.current_task()}
+        if tasks:
+            await asyncio.wait(tasks, timeout=_FINISH_S)
+
+    # Each of these is one thing people do
+
+    async def request(self, interaction: Interaction, request: Request, train: Train = _NOTHING_YET) -> None:
+        """A command that is carried out as it stands; ``train`` is what a form for more photos should know."""
+
+        async def work(asked: Asked) -> Out:
+            return reply_out(await self._parts.commands.handle(asked.actor, asked.address, request))
+
+        await self._answer(interaction, work, train=train)
+
+    async def train(self, interaction: Interaction, train: Train, files: Sequence[Sent]) -> None:
+        """``/train``: with a file it is taken at once, without one a form asks for everything."""
+        if files:
+            await self.take(interaction, train, files)
+        else:
+            await self.open_form(interaction, train)
+
+    async def open_form(self, interaction: Interaction, train: Train) -> None:
+        say = translator(self._language(interaction))
+        try:
+            await interaction.response.send_modal(form_of(train, self._parts.commands.presets, say))
+        except discord.HTTPException as error:
+            _log.warning("form not opened: %s", error)
+
+    async def fill_in(self, interaction: Interaction, form: Filled) -> None:
+        """The form came back."""
+        if form.files:
+            await self.take(interaction, form.train, form.files)
+        else:
+            await self.request(interaction, Propose(form.train), form.train)
+
+    async def take(self, interaction: Interaction, train: Train, files: Sequence[Sent]) -> None:
+        """Take files, and propose to train on them."""
+
+        async def work(asked: Asked) -> Out:
+            return await self._gather(interaction, asked, train, files)
+
+        await self._answer(interaction, work)
+
+    async def take_from(self, interaction: Interaction, files: Sequence[Sent]) -> None:
+        """'Train a LoRA from this': the message's files come to the draft; then the preset is asked for."""
+
+        async def work(asked: Asked) -> Out:
+            if not files:
+                raise UserError("discord-nothing-attached")
+            return await self._gather(interaction, asked, Train(), files)
+
+        await self._answer(interaction, work)
+
+    async def upload_page(self, interaction: Interaction) -> None:
+        """A link to the page that takes large files."""
+
+        async def work(asked: Asked) -> Out:
+            self._refuse_if_shut(interaction, asked.say)
+            url = await self._parts.links.upload_page(asked.actor.owner, asked.address, asked.say.language)
+            self._forget_old()
+            self.waiting[asked.actor.owner, asked.address] = interaction
+            return await self._with_upload_link(Out(asked.say("discord-upload-page", url=url)), asked, url)
+
+        await self._answer(interaction, work)
+
+    async def press(self, interaction: Interaction, action: str) -> None:
+        """A button, of today or of last month."""
+        if is_form(action):
+            await self.open_form(interaction, opened_by(action))
+            return
+        private = interaction.message is not None and interaction.message.flags.ephemeral
+        in_place = private and action.partition(":")[0] in _IN_PLACE
+
+        async def work(asked: Asked) -> Out:
+            request = parse_action(action)
+            if isinstance(request, Start):
+                self._refuse_if_shut(interaction, asked.say)
+            return reply_out(await self._parts.commands.handle(asked.actor, asked.address, request))
+
+        await self._answer(interaction, work, in_place=in_place)
+
+    async def announce(self, upload: Upload, intaken: Intaken, final: bool) -> bool:
+        """News of an upload that came with an interaction. Says whether it did."""
+        gathering = self._gatherings.get(upload.batch)
+        if gathering is None:
+            return False
+        gathering.intaken[upload.id] = intaken
+        now = time.monotonic()
+        if not final and now - gathering.told_at >= _PROGRESS_S:
+            gathering.told_at = now
+            seen = list(gathering.intaken.values())
+            text = found_text(seen, 0, False, self._parts.commands.presets, gathering.say)
+            try:
+                await gathering.interaction.edit_original_response(view=layout_of(Out(text)))
+            except discord.HTTPException as error:
+                _log.debug("progress of an upload not shown: %s", error)
+        return True
+
+    # How each of them is answered
+
+    async def _answer(
+        self, interaction: Interaction, work: Work, *, in_place: bool = False, train: Train = _NOTHING_YET
+    ) -> None:
+        """The one boundary for errors: what is expected is said, anything else gets a number that the log has."""
+        task = asyncio.current_task()
+        if task is not None:
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+        if not await _acknowledged(interaction, in_place):
+            return
+        place = Place.of(interaction)
+        say = translator(self._language(interaction))
+        failed = True
+        try:
+            if place is None:
+                raise UserError("discord-nowhere")
+            asked = Asked(actor_of(interaction, self._config, say.language), place.address, say)
+            out = await self._worked(work, asked, train)
+            failed = False
+        except UserError as error:
+            out = Out(say.text(error.message), accent=RED)
+        except Exception:
+            mark = secrets.token_hex(4)
+            _log.exception("interaction failed (%s)", mark)
+            out = Out(say.text(unexpected(mark)), accent=RED)
+        await self._say(interaction, out, beside=failed and in_place)
+
+    async def _worked(self, work: Work, asked: Asked, train: Train) -> Out:
+        try:
+            return await work(asked)
+        except UserError as error:
+            if error.message.code not in _MORE_PHOTOS:
+                raise
+            return await self._asking_for_more(Out(asked.say.text(error.message)), train, asked)
+
+    async def _gather(self, interaction: Interaction, asked: Asked, train: Train, files: Sequence[Sent]) -> Out:
+        self._refuse_if_shut(interaction, asked.say)
+        self._parts.commands.check(train)  # a wrong word is said before anything is downloaded
+        batch = f"interaction-{interaction.id}"
+        gathering = self._gatherings[batch] = Gathering(interaction, asked.say)
+        try:
+            uploads = await asyncio.gather(*(self._taken(sent, asked, batch, len(files), gathering) for sent in files))
+            for upload in uploads:
+                if upload is not None:
+                    self._parts.intake.begin(upload)
+            await self._parts.intake.settled(asked.actor.owner)
+            return await self._proposed(asked, train, gathering)
+        finally:
+            del self._gatherings[batch]
+
+    async def _taken(self, sent: Sent, asked: Asked, batch: str, of: int, gathering: Gathering) -> Upload | None:
+        try:
+            return await self._downloads.take(
+                sent,
+                owner=asked.actor.owner,
+                address=asked.address,
+                language=asked.say.language,
+                batch=batch,
+                of=of,
+            )
+        except UserError as error:
+            gathering.errors.append(error)
+            return None
+
+    async def _proposed(self, asked: Asked, train: Train, gathering: Gathering) -> Out:
+        """The confirmation, below what was found in the files."""
+        say = asked.say
+        lines = [say.text(error.message) for error in gathering.errors]
+        if gathering.intaken:
+            seen = list(gathering.intaken.values())
+            lines.append(found_text(seen, 0, True, self._parts.commands.presets, say))
+        found = "\n".join(lines)
+        try:
+            out = reply_out(await self._parts.commands.handle(asked.actor, asked.address, Propose(train)))
+        except UserError as error:
+            nothing = not any(intaken.images for intaken in gathering.intaken.values())
+            if error.message.code == "queue-no-draft" and nothing:
+                return await self._asking_for_more(Out(found, accent=RED), train, asked)
+            if error.message.code not in _MORE_PHOTOS:
+                raise
+            out = await self._asking_for_more(Out(say.text(error.message)), train, asked)
+        return out.said_first(f"{found}\n") if found else out
+
+    async def _asking_for_more(self, out: Out, train: Train, asked: Asked) -> Out:
+        """With a button to send more photos, and the page for many."""
+        button = Button(asked.say("discord-add-photos"), opening_action(train), "primary")
+        return await self._with_upload_link(replace(out, buttons=(*out.buttons, button)), asked)
+
+    async def _with_upload_link(self, out: Out, asked: Asked, url: str | None = None) -> Out:
+        links = self._parts.links
+        url = url or await links.upload_page(asked.actor.owner, asked.address, asked.say.language)
+        if not links.public:
+            out = replace(out, text=f"{out.text}\n-# {asked.say('discord-link-local')}")
+        if len(url) > limits.LINK:
+            return replace(out, text=f"{out.text}\n<{url}>")
+        return replace(out, links=(*out.links, Link(asked.say("discord-open-upload-page"), url)))
+
+    def _forget_old(self) -> None:
+        now = discord.utils.utcnow()
+        for key, interaction in list(self.waiting.items()):
+            if (now - interaction.created_at).total_seconds() > limits.TOKEN_S:
+                del self.waiting[key]
+
+    def _refuse_if_shut(self, interaction: Interaction, say: Translator) -> None:
+        missing = missing_permissions(interaction)
+        if missing:
+            raise NotAllowedHere("discord-missing-permissions", permissions=named(missing, say))
+
+    def _language(self, interaction: Interaction) -> str:
+        return language_of(interaction, None, self._parts.language)
+
+    async def _say(self, interaction: Interaction, out: Out, *, beside: bool) -> None:
+        """Give the answer; ``beside`` leaves the message as it is that the press came from."""
+        try:
+            async with opened(out.attached, self._parts.queue.blobs) as files:
+                if beside:
+                    await interaction.followup.send(
+                        view=layout_of(out), files=files, ephemeral=True, allowed_mentions=_NOBODY
+                    )
+                else:
+                    await interaction.edit_original_response(
+                        view=layout_of(out), attachments=files, allowed_mentions=_NOBODY
+                    )
+        except discord.HTTPException as error:
+            if error.code in (limits.TOKEN_OVER, limits.UNKNOWN_WEBHOOK, limits.UNKNOWN_MESSAGE) or error.status == 401:
+                await self._say_alone(interaction, out)
+            else:
+                _log.warning("interaction not answered: %s", error)
+        except (aiohttp.ClientError, OSError, TimeoutError) as error:
+            _log.warning("interaction not answered: %s", error)
+
+    async def _say_alone(self, interaction: Interaction, out: Out) -> None:
+        """After a quarter of an hour an interaction can't be answered any more: in private, then."""
+        try:
+            async with opened(out.attached, self._parts.queue.blobs) as files:
+                await interaction.user.send(view=layout_of(out), files=files, allowed_mentions=_NOBODY)
+        except discord.HTTPException as error:
+            _log.info("an answer came too late, and %s takes no messages: %s", owner_of(interaction.user), error)
+
+
+_NOBODY = discord.AllowedMentions.none()
+
+
+async def _acknowledged(interaction: Interaction, in_place: bool) -> bool:
+    """Tell Discord at once that we heard: nothing else may come before this."""
+    try:
+        if in_place:
+            await interaction.response.defer()
+        else:
+            await interaction.response.defer(ephemeral=True, thinking=True)
+    except discord.HTTPException as error:
+        _log.warning("interaction heard too late, or twice: %s", error)
+        return False
+    except (aiohttp.ClientError, OSError, TimeoutError) as error:
+        _log.warning("interaction not acknowledged: %s", error)
+        return False
+    return True

@@ -1,0 +1,60 @@
+"""Where on Discord: addresses of channels, owners as users, references to messages."""
+
+from dataclasses import dataclass
+from typing import Self
+
+import discord
+
+from lorabot.queue.model import Address
+
+PLATFORM = "discord"
+_ALONE = "@me"
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A channel; ``guild`` is None for direct messages."""
+
+    guild: int | None
+    channel: int
+
+    @classmethod
+    def of(cls, interaction: discord.Interaction[discord.Client]) -> Self | None:
+        """Where an interaction took place; None where Discord does not say."""
+        return None if interaction.channel_id is None else cls(interaction.guild_id, interaction.channel_id)
+
+    @classmethod
+    def parse(cls, address: Address) -> Self:
+        """The place that ``address`` names. Raises ``ValueError`` on one that is not Discord's."""
+        guild, _, channel = address.channel.partition("/")
+        return cls(None if guild == _ALONE else int(guild), int(channel))
+
+    @property
+    def address(self) -> Address:
+        return Address(PLATFORM, f"{self.guild or _ALONE}/{self.channel}")
+
+
+@dataclass(frozen=True, slots=True)
+class Ref:
+    """A message of ours."""
+
+    channel: int
+    message: int
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        channel, _, message = text.partition("/")
+        return cls(int(channel), int(message))
+
+    def __str__(self) -> str:
+        return f"{self.channel}/{self.message}"
+
+
+def owner_of(user: discord.abc.User) -> str:
+    return f"{PLATFORM}:{user.id}"
+
+
+def user_of(owner: str) -> int | None:
+    """The user id of an owner; None for one of another platform."""
+    platform, _, user = owner.partition(":")
+    return int(user) if platform == PLATFORM and user.isascii() and user.isdigit() else None
