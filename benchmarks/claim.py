@@ -18,7 +18,7 @@ from lorabot.queue.clock import now
 from lorabot.queue.tables import datasets, jobs
 
 
-async def measure(database_url: str, count: int, claims: int) -> dict[str, object]:
+async def measure(database_url: str, count: int, claims: int, paused: int) -> dict[str, object]:
     await migrate(database_url)
     with tempfile.TemporaryDirectory() as folder:
         async with open_queue(QueueConfig(), database_url, f"unix://{folder}/none", folder) as queue:
@@ -29,7 +29,8 @@ async def measure(database_url: str, count: int, claims: int) -> dict[str, objec
                         "id": f"j{number}",
                         "name": "zuri",
                         "owner": f"web:{number % 300}",
-                        "address": "web:c",
+                        "address": f"web:c{number * 10 // count}",
+                        "scope": f"web:c{number * 10 // count}",
                         "language": "en",
                         "preset": {"id": "anime", "padding": "x" * 2000},
                         "trigger": "zuri",
@@ -43,6 +44,8 @@ async def measure(database_url: str, count: int, claims: int) -> dict[str, objec
                     for number in range(count)
                 ]
                 await connection.execute(insert(jobs).values(created_at=now()), rows)
+            for community in range(paused):
+                await queue.jobs.pause("benchmark", f"web:c{community}")
             times = []
             for _ in range(claims):
                 begin = time.perf_counter()
@@ -56,6 +59,7 @@ async def measure(database_url: str, count: int, claims: int) -> dict[str, objec
     return {
         "jobs": count,
         "claims": claims,
+        "paused": paused,
         "claim_ms_median": round(statistics.median(times), 2),
         "claim_ms_p99": round(times[int(len(times) * 0.99)], 2),
         "position_ms": round(position_ms, 2),
@@ -68,10 +72,11 @@ def main() -> None:
     parser.add_argument("database_url", nargs="?")
     parser.add_argument("--jobs", type=int, default=10_000)
     parser.add_argument("--claims", type=int, default=300)
+    parser.add_argument("--paused", type=int, default=0, help="communities of ten, the first in line, that are paused")
     words = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         url = words.database_url or f"sqlite:///{folder}/lorabot.sqlite3"
-        print(json.dumps(asyncio.run(measure(url, words.jobs, words.claims))))
+        print(json.dumps(asyncio.run(measure(url, words.jobs, words.claims, words.paused))))
 
 
 if __name__ == "__main__":

@@ -20,9 +20,12 @@ class CardSample:
     prompt: str
 
 
-@dataclass(frozen=True, slots=True)
-class Card:
-    """Everything a chat shows of a job. Texts are in the job's language; ``percent`` is of the stage, 0 to 100."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CardFacts:
+    """What a chat shows of a job in words and numbers. Texts are in the job's language.
+
+    ``percent`` is of the stage, 0 to 100; ``position`` the place in line, 1 is next.
+    """
 
     job: str
     name: str
@@ -40,8 +43,14 @@ class Card:
     eta_text: str
     loss: Curve
     validation: Curve
-    samples: tuple[CardSample, ...]
     note: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Card(CardFacts):
+    """Everything a chat shows of a job."""
+
+    samples: tuple[CardSample, ...]
     buttons: tuple[Button, ...]
 
 

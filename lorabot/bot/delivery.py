@@ -32,6 +32,7 @@ class _Shown:
     first_at: float = 0.0
     failures: int = 0
     not_before: float = 0.0
+    gone: bool = False
 
 
 class Delivery:
@@ -84,11 +85,13 @@ class Delivery:
         position = await self._queue.jobs.position(job.id)
         card = card_of(job, position, translator(job.language))
         ref = row.ref
-        if card != shown.card:
+        if card != shown.card and not shown.gone:
             try:
                 ref = await self._front_end.show_card(job.address, card, row.ref)
             except Unreachable as error:
                 _log.info("card of %s can't be shown any more: %s", job.id, error)
+                shown.gone = True
+                await self._queue.people.note_unreachable(job.owner)
             except TryLater as error:
                 shown.not_before = now + error.seconds
                 return error.seconds
@@ -143,6 +146,7 @@ class Delivery:
         except Unreachable as error:
             _log.info("%s of %s can't be delivered any more: %s", entry.kind, entry.job_id, error)
             await self._queue.outbox.failed(entry.id, None)
+            await self._queue.people.note_unreachable(job.owner)
         except TryLater as error:
             await self._queue.outbox.failed(entry.id, error.seconds)
         except Exception as error:

@@ -19,6 +19,7 @@ from lorabot.bot.web.server import Started, WebServer
 from lorabot.locale import UserError, translator
 from lorabot.presets import DEFAULT_BASE, Catalogue
 from lorabot.queue import Queue, run_reconciler
+from lorabot.queue.retention import run_sweeper
 
 _FIRST_WAIT_S = 1.0
 _LONGEST_WAIT_S = 60.0
@@ -62,6 +63,7 @@ async def run_bot(
     try:
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(run_reconciler(queue, stop))
+            tasks.create_task(run_sweeper(queue, stop))
             for front_end in (server.front_end, *(make(parts) for make in front_ends)):
                 tasks.create_task(_keep_running(front_end, language, stop))
                 delivering = Delivery(queue, front_end, delivery)

@@ -4,7 +4,7 @@ import asyncio
 import re
 from collections.abc import AsyncIterable, AsyncIterator, Iterator
 from contextlib import contextmanager
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 from urllib.parse import parse_qsl, quote, unquote, urlsplit
@@ -93,6 +93,15 @@ class Blobs:
         except BlobMissing:
             return False
         return True
+
+    async def older(self, prefix: str, than: datetime) -> list[str]:
+        """The keys below ``prefix`` of files that were last written before ``than``."""
+        folder = check_key(prefix.rstrip("/"))
+        found: list[str] = []
+        with _failures(prefix):
+            async for page in obstore.list(self._store, folder):
+                found += [entry["path"] for entry in page if entry["last_modified"] < than]
+        return found
 
     async def list(self, prefix: str) -> list[str]:
         """The keys below ``prefix``, which ends in a slash."""

@@ -163,7 +163,8 @@ class JobStore:
                 raise AlreadyFinished(job.name, job.state.value)
             orphaned = select(jobs.c.id).where(jobs.c.id == job_id, lapsed())
             if job.state is not JobState.RUNNING:
-                await journal.finish(connection, job, JobState.CANCELLED, {}, by)
+                # Who takes back a job that waits reads so in the answer, and on its card: that is news enough.
+                await journal.finish(connection, job, JobState.CANCELLED, {}, by, told=job.owner == by)
             elif await connection.scalar(orphaned) is not None:
                 await journal.close_attempt(connection, job, "crashed", LOST)
                 await journal.finish(connection, job, JobState.CANCELLED, {}, by)

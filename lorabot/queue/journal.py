@@ -68,8 +68,13 @@ async def finish(
     values: Mapping[str, object],
     actor: str,
     message: Message | None = None,
+    *,
+    told: bool = False,
 ) -> None:
-    """The job's end and the news of it, together. The caller holds the row and knows that it has not ended."""
+    """The job's end and the news of it, together. The caller holds the row and knows that it has not ended.
+
+    ``told``: its owner has the news already.
+    """
     await connection.execute(
         update(jobs)
         .where(jobs.c.id == job.id)
@@ -84,4 +89,5 @@ async def finish(
         )
     )
     await record(connection, job, state.value, actor)
-    await post(connection, job, "outcome", message)
+    if not told:
+        await post(connection, job, "outcome", message)

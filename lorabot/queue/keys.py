@@ -13,9 +13,13 @@ def new_id(length: int = 10) -> str:
     return "".join(secrets.choice(_ALPHABET) for _ in range(length))
 
 
+IMAGES, CONVERSATIONS, JOBS = "images/", "web/", "jobs/"
+"""The folders of everything: pictures to train on, small ones that the web chat shows, what jobs make."""
+
+
 def owner_prefix(owner: str) -> str:
     """The folder of an owner's images. The owner is hashed: ids of platforms have no place in file names."""
-    return f"images/{sha256(owner.encode()).hexdigest()[:32]}/"
+    return f"{IMAGES}{sha256(owner.encode()).hexdigest()[:32]}/"
 
 
 def image_key(owner: str, digest: str) -> str:
@@ -25,12 +29,12 @@ def image_key(owner: str, digest: str) -> str:
 
 def conversation_prefix(conversation: str) -> str:
     """The folder of the small pictures that a conversation of the web chat shows."""
-    return f"web/{safe_name(conversation)}/"
+    return f"{CONVERSATIONS}{safe_name(conversation)}/"
 
 
 def job_prefix(job_id: str) -> str:
     """The folder of everything a job made."""
-    return f"jobs/{job_id}/"
+    return f"{JOBS}{job_id}/"
 
 
 def artefact_key(job_id: str, attempt: int, filename: str) -> str:

@@ -41,6 +41,11 @@ class Links:
         """The address of the web chat as people reach it, without a slash at the end."""
         return (self._public or self._here).rstrip("/")
 
+    @property
+    def public(self) -> bool:
+        """Is there an address that other machines can open?"""
+        return self._public is not None
+
     def url(self, file: Picture | File) -> str:
         """An absolute link that saves the file; see ``link``."""
         return f"{self.base}{self.link(file)}?download"

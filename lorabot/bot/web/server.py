@@ -96,3 +96,4 @@ class WebServer:
     async def _shut(self, _: web.Application) -> None:
         await self._sockets.close()
         await self._chat.close()
+        await self._uploads.close()

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
-from lorabot.bot.card import Card
+from lorabot.bot.card import Card, CardFacts
 from lorabot.bot.reply import Button, ButtonStyle, File, Picture, Reply
 from lorabot.queue.model import JsonObject, Line
 
@@ -136,27 +136,11 @@ class ShownFile(_Message):
     size: int
 
 
-class ShownCard(_Message):
-    """A job as the page shows it; see ``lorabot.bot.card.Card``."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ShownCard(CardFacts):
+    """A job as the page shows it: its buttons stand with the line."""
 
-    job: str
-    name: str
-    title: str
-    trigger: str
-    state: str
-    final: bool
-    state_text: str
-    stage_text: str
-    position: int | None
-    step: int
-    total_steps: int
-    percent: float | None
-    rate_text: str
-    eta_text: str
-    loss: tuple[tuple[int, float], ...]
-    validation: tuple[tuple[int, float], ...]
     samples: tuple[ShownImage, ...]
-    note: str
 
 
 class ShownLine(_Message):
@@ -203,8 +187,8 @@ def _card(card: Card, link: Link) -> ShownCard:
         ShownImage(url=link(sample.picture), alt=sample.picture.alt, step=sample.step, prompt=sample.prompt)
         for sample in card.samples
     )
-    flat = {item.name: getattr(card, item.name) for item in fields(card) if item.name not in ("samples", "buttons")}
-    return ShownCard(samples=samples, **flat)
+    facts = {item.name: getattr(card, item.name) for item in fields(CardFacts)}
+    return ShownCard(samples=samples, **facts)
 
 
 def as_json(message: str, **parts: object) -> str:

@@ -174,8 +174,9 @@ command-queue-hint-cancel = Stop somebody's job
 command-queue-hint-log = What moderators did
 command-privacy =
     What I keep, and for how long:
-    Photos you send: until you train on them or `/clear` them, at most { $drafts } days. Where they were taken and other hidden data is removed as they come in.
+    Photos you send: until you train on them or `/clear` them (then they are gone within a day), at most { $drafts } days. Where they were taken and other hidden data is removed as they come in.
     A job's photos, samples, results and log: { $days } days after it has ended; then all of it is deleted, here and from my storage.
+    What is said in the web chat: as long. Other chats keep their messages themselves.
     Your account's id and language, and that you agreed: until you say `/forgetme`.
     I use all this to train your LoRA and to send it to you, and for nothing else. Nobody else gets your photos or your files from me.
 command-forget = Delete everything of mine
