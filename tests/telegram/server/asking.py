@@ -119,7 +119,7 @@ class Asking:
         if file is None:
             raise bad_request("wrong file_id or the file is temporarily unavailable")
         if file.size > state.limits.download:
-            raise bad_request("file is too big")
+            raise bad_request("file is too big", fault=False)  # asking is how one learns it
         about = {"file_id": file.id, "file_unique_id": file.unique_id, "file_size": file.size}
         if self._folder is not None:
             path = self._folder / file.unique_id

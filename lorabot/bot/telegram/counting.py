@@ -1,0 +1,272 @@
+"""One message keeps count of the photos somebody sends: it follows them down the chat until all are looked at."""
+
+import asyncio
+import logging
+import time
+from collections import defaultdict
+from contextlib import suppress
+from dataclasses import dataclass, field
+
+from lorabot.bot.front_end import TryLater, Unreachable
+from lorabot.bot.intake.looking import LeftOut
+from lorabot.bot.intake.service import Intaken
+from lorabot.bot.intake.spool import Upload
+from lorabot.bot.intake.tally import Tally
+from lorabot.bot.reply import Button, Reply
+from lorabot.bot.telegram.pace import Urgency
+from lorabot.bot.telegram.places import HOME, Place
+from lorabot.bot.telegram.voice import Shown, Voice
+from lorabot.locale import Message, translator
+from lorabot.presets import Catalogue
+from lorabot.queue import Queue
+from lorabot.queue.model import Address
+
+_FIRST_S = 0.3
+_QUIET_S = 0.8
+_EDIT_S = 3.0
+_GROUP_EDIT_S = 8.0
+_RETRY_S = 5.0
+_MOST_TRIES = 20
+BATCH = "telegram-"
+"""How the batches of uploads begin that came through the chat itself."""
+_log = logging.getLogger(__name__)
+_Key = tuple[str, Place]
+
+
+@dataclass(slots=True)
+class _Count:
+    """What came together from one person in one place, until all of it is looked through and said."""
+
+    owner: str
+    place: Place
+    language: str
+    tally: Tally
+    reply_to: int | None = None
+    follows: bool = True
+    """It stands below what was sent: the message of before is deleted. Otherwise that one is changed."""
+    expected: set[str] = field(default_factory=set)
+    files: int = 0
+    photos: bool = False
+    restored: bool = False
+    shown: Shown | None = None
+    shown_at: float = float("-inf")
+    changed: asyncio.Event = field(default_factory=asyncio.Event)
+    idle: asyncio.Event = field(default_factory=asyncio.Event)
+    task: asyncio.Task[None] | None = None
+
+
+class Counting:
+    """All counts of this process. ``announce`` is intake's."""
+
+    def __init__(self, voice: Voice, queue: Queue, presets: Catalogue) -> None:
+        self._voice = voice
+        self._queue = queue
+        self._presets = presets
+        self._counts: dict[_Key, _Count] = {}
+        self._taken: defaultdict[_Key, set[int]] = defaultdict(set)
+
+    def expect(self, owner: str, place: Place, language: str, batch: str, message: int, *, photo: bool) -> int:
+        """A file of ``message`` is on its way. Returns which one of those that come together it is, from 1."""
+        count = self._count(owner, place, language)
+        self._taken[owner, place].add(message)
+        count.expected.add(batch)
+        count.idle.clear()
+        count.files += 1
+        count.photos = count.photos or photo
+        count.reply_to = message if place.group else None
+        self._wake(count)
+        return count.files
+
+    def lost(self, owner: str, place: Place, language: str, batch: str, name: str, why: Message, draft: int) -> None:
+        """The file of ``batch`` will not come to intake, and why."""
+        count = self._count(owner, place, language)
+        upload = Upload(batch, owner, str(place.address), language, batch, name, 0, time.time())
+        count.tally.take(upload, Intaken(left_out=[LeftOut(name, why)], draft=draft), True)
+        self._arrived(count, batch)
+
+    def passed(self, owner: str, place: Place, batch: str) -> None:
+        """The file of ``batch`` takes another way: nothing is said of it here."""
+        count = self._counts.get((owner, place))
+        if count is not None:
+            self._arrived(count, batch)
+
+    async def announce(self, upload: Upload, intaken: Intaken, final: bool) -> None:
+        """News of intake."""
+        place = Place.parse(Address.parse(upload.address))
+        new = (upload.owner, place) not in self._counts
+        count = self._count(upload.owner, place, upload.language)
+        if new:  # after a restart the message is there already
+            count.follows = not upload.batch.startswith(BATCH)
+        count.tally.take(upload, intaken, final)
+        self._arrived(count, upload.batch)
+
+    async def idle(self, owner: str, place: Place) -> None:
+        """Wait until nothing of the person is on its way to this place any more."""
+        count = self._counts.get((owner, place))
+        if count is not None and count.expected:
+            await count.idle.wait()
+
+    def has(self, owner: str, place: Place, message: int) -> bool:
+        """Has the file of ``message`` come to the draft already, as far as this process knows?"""
+        return message in self._taken[owner, place]
+
+    async def close(self, owner: str, place: Place, *, keep: int | None = None) -> None:
+        """The draft is used or thrown away: its message loses its buttons, unless it is ``keep``."""
+        self._taken.pop((owner, place), None)
+        count = self._counts.pop((owner, place), None)
+        if count is not None and count.task is not None:
+            count.task.cancel()
+        shown = Shown.parse(await self._queue.refs.get(place.address, _ref(owner)))
+        await self._queue.refs.drop(place.address, _ref(owner))
+        await self._queue.refs.drop(HOME, _open(owner, place))
+        if shown is not None and shown.message != keep:
+            with suppress(TryLater, Unreachable, ConnectionError):
+                await self._voice.strip(place, shown.message)
+
+    async def resume(self) -> None:
+        """Bring those up to date that were at it when the process last ended."""
+        for key, language in (await self._queue.refs.all(HOME, _OPEN)).items():
+            owner, _, channel = key.removeprefix(_OPEN).partition("@")
+            count = self._count(owner, Place.parse(Address("telegram", channel)), language)
+            count.follows, count.restored = False, True
+
+    async def stop(self) -> None:
+        """Say nothing more; what is open goes on after the next start."""
+        tasks = [count.task for count in self._counts.values() if count.task is not None]
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            await asyncio.wait(tasks)
+
+    def _count(self, owner: str, place: Place, language: str) -> _Count:
+        count = self._counts.get((owner, place))
+        if count is None:
+            count = _Count(owner, place, language, Tally(self._presets, language))
+            count.idle.set()
+            self._counts[owner, place] = count
+            count.task = asyncio.create_task(self._keep(count), name=f"count of {owner}")
+        return count
+
+    def _arrived(self, count: _Count, batch: str) -> None:
+        count.expected.discard(batch)
+        if not count.expected:
+            count.idle.set()
+        self._wake(count)
+
+    def _wake(self, count: _Count) -> None:
+        count.changed.set()
+
+    async def _keep(self, count: _Count) -> None:
+        """Show the count while it grows, and at its end."""
+        tries = 0
+        await self._queue.refs.put(HOME, _open(count.owner, count.place), count.language, count.owner)
+        await asyncio.sleep(_FIRST_S)
+        while True:
+            count.changed.clear()
+            try:
+                if not await self._settled(count):
+                    await self._show(count, settled=False)
+                elif not await _within(count.changed, _QUIET_S):
+                    # From here on whatever comes belongs to the next count.
+                    if self._counts.get((count.owner, count.place)) is count:
+                        del self._counts[count.owner, count.place]
+                    await self._show(count, settled=True)
+                    await self._queue.refs.drop(HOME, _open(count.owner, count.place))
+                    return
+            except TryLater as error:
+                await asyncio.sleep(error.seconds)
+            except Unreachable as error:
+                _log.info("photos of %s are not counted: %s", count.owner, error)
+                await self._queue.refs.drop(HOME, _open(count.owner, count.place))
+                self._counts.pop((count.owner, count.place), None)
+                return
+            except Exception as error:
+                tries += 1
+                _log.warning("photos of %s are not counted: %s", count.owner, error, exc_info=tries >= _MOST_TRIES)
+                if tries >= _MOST_TRIES:
+                    self._counts.pop((count.owner, count.place), None)
+                    return
+                await asyncio.sleep(_RETRY_S)
+
+    async def _settled(self, count: _Count) -> bool:
+        """Is all there and looked through? Waits for news, or until it's time to show how far it is."""
+        if not count.expected and (count.restored or count.tally.uploads) and count.tally.settled:
+            return True
+        if count.shown is None:
+            return False
+        interval = _GROUP_EDIT_S if count.place.group else _EDIT_S
+        wait = max(0.0, count.shown_at + interval - time.monotonic())
+        while await _within(count.changed, wait):
+            count.changed.clear()
+            if not count.expected and count.tally.settled:
+                return True
+            wait = max(0.0, count.shown_at + interval - time.monotonic())
+        return False
+
+    async def _show(self, count: _Count, *, settled: bool) -> None:
+        reply = await self._reply(count, settled=settled)
+        urgency: Urgency = "answer" if settled or count.shown is None else "progress"
+        before = Shown.parse(await self._queue.refs.get(count.place.address, _ref(count.owner)))
+        shown = count.shown
+        if shown is None and not count.follows:
+            shown = before
+        changed = None if shown is None else await self._voice.change(count.place, shown, reply, urgency=urgency)
+        if changed is None:
+            changed = await self._voice.say(count.place, reply, reply_to=count.reply_to, silent=True, urgency=urgency)
+        count.shown, count.shown_at = changed, time.monotonic()
+        await self._queue.refs.put(count.place.address, _ref(count.owner), str(changed), count.owner)
+        if count.place.group:
+            await self._queue.refs.put(count.place.address, asked(changed.message), count.owner, count.owner)
+        if before is not None and before.message != changed.message:
+            await self._voice.remove(count.place, before.message)
+
+    async def _reply(self, count: _Count, *, settled: bool) -> Reply:
+        text = translator(count.language)
+        if not settled:
+            return Reply(count.tally.reply().text if count.tally.uploads else text("intake-looking-first"))
+        draft = await self._queue.drafts.get(count.owner, count.place.address)
+        images = len(draft.images) if draft else 0
+        if count.tally.uploads:
+            said = count.tally.reply().text.removesuffix(text("intake-next")).rstrip()
+        else:
+            said = text("intake-found", count=images) if images else text("intake-found-none")
+        if not images:
+            return Reply(said)
+        lines = [said, text("telegram-count-next")]
+        if count.photos and await self._first_photos(count.owner):
+            lines.append(text("telegram-send-as-file"))
+        return Reply(
+            "\n".join(lines),
+            (Button(text("telegram-train"), "train", "primary"), Button(text("command-clear"), "clear")),
+        )
+
+    async def _first_photos(self, owner: str) -> bool:
+        """Said once to everybody: Telegram makes photos smaller."""
+        if await self._queue.refs.get(HOME, f"hint:{owner}") is not None:
+            return False
+        await self._queue.refs.put(HOME, f"hint:{owner}", "photos", owner)
+        return True
+
+
+_OPEN = "counting:"
+
+
+def _open(owner: str, place: Place) -> str:
+    return f"{_OPEN}{owner}@{place.address.channel}"
+
+
+def _ref(owner: str) -> str:
+    return f"count:{owner}"
+
+
+def asked(message: int) -> str:
+    """The key that says whose buttons stand under a message in a group."""
+    return f"asked:{message}"
+
+
+async def _within(event: asyncio.Event, seconds: float) -> bool:
+    try:
+        await asyncio.wait_for(event.wait(), seconds)
+    except TimeoutError:
+        return False
+    return True

@@ -1,0 +1,157 @@
+"""What comes from Telegram, each to the one who answers it: files at the same time, words in their order."""
+
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable, Callable
+from weakref import WeakValueDictionary
+
+from telegram import ChatMemberUpdated, Message, Update, User
+from telegram.constants import ChatMemberStatus
+
+from lorabot.bot.commands.errors import CommandError
+from lorabot.bot.front_end import TryLater, Unreachable
+from lorabot.bot.telegram.arriving import Arriving, Attachment, Sender, attachment_of
+from lorabot.bot.telegram.people import People, speaks_for_group
+from lorabot.bot.telegram.places import Place, owner_of
+from lorabot.bot.telegram.talking import Talking
+from lorabot.bot.telegram.voice import Voice
+
+# Telegram brings an album as single messages and never says which one is the last.
+_ALBUM_S = 1.5
+_ALBUM_KNOWN_S = 60.0
+_LEAVE_S = 2.0
+_TRAIN = ("/train", "／train", "/训练")
+_GONE = (ChatMemberStatus.BANNED, ChatMemberStatus.LEFT)
+ALLOWED = ("message", "callback_query", "my_chat_member")
+_log = logging.getLogger(__name__)
+
+
+class Updates:
+    """Works on updates in the background. ``done`` is told when one is worked off."""
+
+    def __init__(
+        self,
+        voice: Voice,
+        people: People,
+        talking: Talking,
+        arriving: Arriving,
+        done: Callable[[Update], Awaitable[None]],
+    ) -> None:
+        self._voice = voice
+        self._people = people
+        self._talking = talking
+        self._arriving = arriving
+        self._done = done
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._turns: WeakValueDictionary[tuple[int, int], asyncio.Lock] = WeakValueDictionary()
+        self._albums: dict[str, float] = {}
+
+    def begin(self, update: Update) -> None:
+        """Start with ``update``; those of one person in one chat are answered in their order."""
+        task = asyncio.create_task(self._work(update), name=f"update {update.update_id}")
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def stop(self) -> None:
+        """Leave off; what is not done in a moment is begun again after the next start."""
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=_LEAVE_S)
+        for task in self._tasks:
+            task.cancel()
+        if self._tasks:
+            await asyncio.wait(self._tasks)
+
+    async def _work(self, update: Update) -> None:
+        try:
+            await self._route(update)
+        except (TryLater, Unreachable, ConnectionError) as error:
+            _log.info("update %d could not be answered: %s", update.update_id, error)
+        except Exception:
+            _log.exception("update %d failed", update.update_id)
+        await self._done(update)
+
+    async def _route(self, update: Update) -> None:
+        if update.callback_query is not None:
+            await self._talking.pressed(update.callback_query)
+        elif update.my_chat_member is not None:
+            await self._moved(update.my_chat_member)
+        elif update.message is not None and update.message.from_user is not None:
+            await self._message(update.message, update.message.from_user)
+
+    async def _message(self, message: Message, user: User) -> None:
+        attachment = attachment_of(message)
+        text = message.text or message.caption or ""
+        if attachment is not None:
+            if not self._meant(message, text):
+                return
+            taking = self._take(message, user, attachment)
+            # A file is announced before anything else is waited for, so that words behind it know of it.
+            await taking
+            if not text.startswith(("/", "／")):
+                return
+            await asyncio.sleep(_ALBUM_S if message.media_group_id else 0)
+        elif not text:
+            if not Place.of(message).group and message.effective_attachment is not None:
+                await self._talking.said(message, user, "?")
+            return
+        turn = self._turns.setdefault((message.chat.id, user.id), asyncio.Lock())
+        async with turn:
+            if attachment is None and text.startswith(_TRAIN) and not await self._take_replied(message, user):
+                return
+            await self._talking.said(message, user, text)
+
+    async def _take(self, message: Message, user: User, attachment: Attachment) -> None:
+        if speaks_for_group(message):
+            await self._talking.refuse(message, user, CommandError("telegram-anonymous"))
+            return
+        sender = Sender(owner_of(user.id), Place.of(message), self._people.language(user))
+        await self._arriving.take(sender, message, attachment)
+
+    async def _take_replied(self, message: Message, user: User) -> bool:
+        """``/train`` as a reply to a file means that file too. False where it may not."""
+        replied = message.reply_to_message
+        attachment = attachment_of(replied) if replied is not None else None
+        if replied is None or attachment is None or attachment.refused is not None:
+            return True
+        if replied.from_user is not None and replied.from_user.id == self._voice.client.id:
+            return True  # a picture of ours
+        if replied.from_user is None or replied.from_user.id != user.id:
+            await self._talking.refuse(message, user, CommandError("telegram-not-your-file"))
+            return False
+        sender = Sender(owner_of(user.id), Place.of(message), self._people.language(user))
+        if not self._arriving.has(sender, replied):
+            await self._arriving.take(sender, replied, attachment)
+        return True
+
+    def _meant(self, message: Message, text: str) -> bool:
+        """In a group only what answers us, or names us, is for us: it is full of other pictures."""
+        if not Place.of(message).group:
+            return True
+        album = message.media_group_id
+        now = time.monotonic()
+        if album is not None and now - self._albums.get(album, float("-inf")) < _ALBUM_KNOWN_S:
+            return True
+        replied = message.reply_to_message
+        to_me = replied is not None and replied.from_user is not None and replied.from_user.id == self._voice.client.id
+        named = f"@{self._voice.client.username}".casefold() in text.casefold()
+        other = "@" in text.partition(" ")[0] and not named
+        if not (to_me or named or (text.startswith(_TRAIN) and not other)):
+            return False
+        if album is not None:
+            self._albums = {known: at for known, at in self._albums.items() if now - at < _ALBUM_KNOWN_S}
+            self._albums[album] = now
+        return True
+
+    async def _moved(self, change: ChatMemberUpdated) -> None:
+        """We were let into a group, or thrown out of a chat."""
+        place = Place(change.chat.id)
+        before, after = change.old_chat_member.status, change.new_chat_member.status
+        if after in _GONE:
+            _log.info("no longer in chat %d", place.chat)
+        elif place.group and before in _GONE:
+            reads_all = after == ChatMemberStatus.ADMINISTRATOR or bool(
+                self._voice.client.bot.can_read_all_group_messages
+            )
+            language = self._people.language(change.from_user)
+            await self._voice.say(place, self._talking.welcome(language, place, reads_all))

@@ -1,0 +1,57 @@
+"""The real bot with its Telegram front end, on loopback, over the real queue."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydantic import SecretStr
+
+from lorabot.bot.config import TelegramConfig
+from lorabot.bot.parts import Parts
+from lorabot.bot.telegram.front_end import TelegramFrontEnd
+from lorabot.bot.telegram.pace import Limits
+from lorabot.bot.telegram.results import MOST_UPLOAD
+from lorabot.queue import Queue
+from tests.bot.house import running_bot
+from tests.telegram.server import TelegramServer
+
+# The bot waits for nothing where the server counts nothing.
+NO_LIMITS = Limits(chat_s=0, group_per_minute=10**6, progress_per_minute=10**6, overall_per_s=10**6)
+OPERATOR = 42
+
+
+@dataclass(frozen=True, slots=True)
+class House:
+    """A running bot and the Telegram it talks to."""
+
+    telegram: TelegramServer
+    queue: Queue
+    folder: Path
+    url: str
+
+
+def config_for(server: TelegramServer, **more: object) -> TelegramConfig:
+    return TelegramConfig.model_validate(
+        {"token": SecretStr(server.token), "api_url": server.url, "file_url": server.file_url, "operators": (OPERATOR,)}
+        | more
+    )
+
+
+@asynccontextmanager
+async def telegram_bot(
+    server: TelegramServer,
+    queue: Queue,
+    folder: Path,
+    config: TelegramConfig | None = None,
+    limits: Limits = NO_LIMITS,
+    most_upload: int | None = MOST_UPLOAD,
+) -> AsyncIterator[House]:
+    """The bot until the block ends."""
+
+    def make(parts: Parts) -> TelegramFrontEnd:
+        return TelegramFrontEnd(parts, config or config_for(server), limits, edit_s=0, most_upload=most_upload)
+
+    async with running_bot(queue, folder, front_ends=[make]) as running:
+        await server.state.until(lambda: server.state.polls > 0 or server.state.webhook is not None)
+        yield House(server, queue, folder, running.url)
