@@ -95,12 +95,12 @@ class Gateway:
         socket = self._connected_session()
         assert socket.transport is not None
         socket.transport.abort()
-        await self._until_gone()
+        await self.until_gone()
 
     async def ask_to_reconnect(self) -> None:
         """Opcode 7: connect again and resume."""
         await self._connected_session().send({"op": RECONNECT, "d": None})
-        await self._until_gone()
+        await self.until_gone()
 
     async def invalidate(self) -> None:
         """Opcode 9: the session is over, identify anew."""
@@ -190,8 +190,9 @@ class Gateway:
         assert self.session.socket is not None, "the bot is not connected"
         return self.session.socket
 
-    async def _until_gone(self) -> None:
-        async with asyncio.timeout(10), self._changed:
+    async def until_gone(self, timeout_s: float = 10) -> None:
+        """Wait until the bot is not connected."""
+        async with asyncio.timeout(timeout_s), self._changed:
             await self._changed.wait_for(lambda: not self.connected)
 
     async def _tell(self) -> None:

@@ -121,6 +121,21 @@ class DiscordServer:
             guild.members[made.id] = {role.id for role in roles}
         return made
 
+    async def tell(self, guild: Guild) -> None:
+        """Tell a connected bot of a guild that is new or has changed."""
+        if self.gateway.session is not None:
+            await self.gateway.dispatch("GUILD_CREATE", guild.as_json(self.me))
+
+    def begin_anew(self) -> None:
+        """Another test: what the last one provoked is forgotten."""
+        self.violations.clear()
+        self.rest.troubles.clear()
+        self.rest.requests.clear()
+        self.interactions.all.clear()
+        self._expected.clear()
+        self._may_be_late = False
+        self.messages.upload_limit = None
+
     async def delete_channel(self, channel: Channel) -> None:
         """Somebody deletes the channel."""
         assert channel.guild is not None
