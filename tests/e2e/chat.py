@@ -35,6 +35,7 @@ BROWSER_FLAGS = (
     "--disable-sync",
 )
 PATIENCE_S = 30
+SECRET = SecretStr("a secret of the tests")
 expect.set_options(timeout=PATIENCE_S * 1000)
 
 
@@ -64,7 +65,7 @@ async def running_bot(folder: Path, password: SecretStr | None = None) -> AsyncI
                     web=WebConfig(port=0, update_interval_s=0.1, password=password),
                     intake=IntakeConfig(max_file_bytes=1_000_000),
                     delivery=DeliveryConfig(poll_s=0.2),
-                    secret=SecretStr("a secret of the tests"),
+                    secret=SECRET,
                     folder=folder / "uploads",
                     stop=stop,
                     started=address.set_result,

@@ -1,5 +1,6 @@
 """What every request must pass, and what every answer carries."""
 
+import html
 import ipaddress
 import logging
 import secrets
@@ -21,6 +22,14 @@ _log = logging.getLogger(__name__)
 _PAGE_POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:; connect-src 'self'; "
     "font-src 'self'; manifest-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+)
+_PAGE = (
+    '<!doctype html><html lang="{language}"><meta charset="utf-8"><title>lorabot</title>'
+    '<meta name="viewport" content="width=device-width, initial-scale=1">'
+    '<link rel="icon" href="/static/mark.svg" type="image/svg+xml">'
+    '<link rel="stylesheet" href="/static/base.css"><link rel="stylesheet" href="/static/send.css">'
+    '<body class="send"><main class="over"><img src="/static/mark.svg" alt="" width="52" height="52">'
+    "<h1>lorabot</h1><p>{sentence}</p></main></body></html>"
 )
 _HEADERS = {
     "Content-Security-Policy": _PAGE_POLICY,
@@ -127,5 +136,9 @@ def _hostname(host: str) -> str | None:
 
 
 def _refusal(request: web.Request, status: int, message: Message, default: str) -> web.Response:
-    text = translator(wanted_language(request, default))
-    return web.json_response({"error": text.text(message)}, status=status)
+    language = wanted_language(request, default)
+    sentence = translator(language).text(message)
+    if request.method == "GET" and "text/html" in request.headers.get("Accept", ""):  # a link that somebody followed
+        page = _PAGE.format(language=language, sentence=html.escape(sentence))
+        return web.Response(text=page, content_type="text/html", status=status)
+    return web.json_response({"error": sentence}, status=status)

@@ -18,6 +18,7 @@ from lorabot.bot.web.front_end import WebFrontEnd
 from lorabot.bot.web.guard import add_headers, guards, refuse_exposure
 from lorabot.bot.web.links import Links, url_of
 from lorabot.bot.web.pages import Pages, revalidate_static
+from lorabot.bot.web.sending import Sending
 from lorabot.bot.web.session import Sessions
 from lorabot.bot.web.socket import Sockets
 from lorabot.bot.web.uploads import Uploads
@@ -56,6 +57,7 @@ class WebServer:
         self._sockets = Sockets(sessions, conversations, self._chat, links, config, intake_config, language)
         self._pages = Pages(sessions, config, language)
         self._links = links
+        self._sending = Sending(queue, intake, intake_config, signer)
         self.front_end = WebFrontEnd(conversations, config.update_interval_s, self.serve)
 
     async def serve(self, stop: asyncio.Event) -> None:
@@ -81,6 +83,7 @@ class WebServer:
     def _app(self) -> web.Application:
         app = web.Application(middlewares=guards(self._config, self._language))
         app.add_routes(self._pages.routes())
+        app.add_routes(self._sending.routes())
         app.add_routes(
             [
                 web.get("/ws", self._sockets.answer),

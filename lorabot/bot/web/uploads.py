@@ -80,8 +80,7 @@ class Uploads:
     async def answer(self, request: web.Request) -> web.StreamResponse:
         session = self._sessions.require(request)
         language = wanted_language(request, self._language)
-        batch = request.query.get("batch", "")
-        batch = batch if _BATCH.fullmatch(batch) else secrets.token_hex(8)
+        batch = batch_of(request) or secrets.token_hex(8)
         try:
             upload = await receive(
                 self._intake, request, owner=session.owner, address=session.address, language=language, batch=batch
@@ -149,6 +148,12 @@ class Uploads:
             key = f"{conversation_prefix(conversation)}{image.sha256}.webp"
             await self._queue.blobs.put(key, small, content_type="image/webp")
             batch.thumbs[image.sha256] = Picture(key, f"{image.sha256[:12]}.webp", "image/webp", image.name)
+
+
+def batch_of(request: web.Request) -> str | None:
+    """The page's own word for files that come together; None where it has none."""
+    batch = request.query.get("batch", "")
+    return batch if _BATCH.fullmatch(batch) else None
 
 
 async def receive(

@@ -345,4 +345,6 @@ web-not-understood = I didn't understand that message of the page. Please load t
 web-too-fast = That was a lot at once. Please wait for the answers.
 web-link-expired = This link has expired. Load the conversation again for a fresh one.
 web-link-unknown = This link is not one of mine.
+web-send-expired = This link is too old: it's good for a day. Please ask for a new one in the chat.
+web-send-closed = This link has been used. Please ask for a new one in the chat if you have more to send.
 web-file-gone = This file is gone.

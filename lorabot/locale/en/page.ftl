@@ -83,6 +83,21 @@ page-picker-none = There are no presets here.
 
 page-suggestions = Suggestions
 
+page-send-title = Send your photos
+page-send-where = They go straight to your conversation on { $platform }.
+page-send-where-web = They go straight to your conversation.
+page-send-hint = Photos, folders or a zip: choose them, or drop them anywhere on this page.
+page-send-most = At most { $size } a file.
+page-send-none = Nothing sent yet
+page-send-waiting = { $sent } of { $all } sent
+page-send-sent = Sent: { $sent }
+page-send-failed = not sent: { $failed }
+page-send-done = Done
+page-send-thanks = I have them
+page-send-back = Go back to { $platform }: there I tell you what I found, and how it goes on. You can close this page.
+page-send-back-web = Go back to the chat: there I tell you what I found, and how it goes on. You can close this page.
+page-send-over = This page is over
+
 page-login-title = Welcome
 page-login-text = This lorabot asks for a password.
 page-login-password = Password

@@ -302,4 +302,6 @@ web-not-understood = 没看懂页面发来的消息，请重新打开页面。
 web-too-fast = 一次说得太多了，请等我回答完。
 web-link-expired = 这个链接已过期，请重新打开对话获取新链接。
 web-link-unknown = 这不是我的链接。
+web-send-expired = 这个链接已过期，它只有一天有效。请在聊天里再要一个。
+web-send-closed = 这个链接已用过。还想发的话，请在聊天里再要一个。
 web-file-gone = 这个文件已经不在了。

@@ -83,6 +83,21 @@ page-picker-none = 这里没有预设。
 
 page-suggestions = 建议
 
+page-send-title = 发送照片
+page-send-where = 照片会直接进入你在 { $platform } 上的对话。
+page-send-where-web = 照片会直接进入你的对话。
+page-send-hint = 照片、文件夹或 zip：点按选择，或拖到本页任意位置。
+page-send-most = 每个文件最大 { $size }。
+page-send-none = 还没有发送
+page-send-waiting = 已发送 { $sent } / { $all } 个
+page-send-sent = 已发送：{ $sent } 个
+page-send-failed = 未发送：{ $failed } 个
+page-send-done = 完成
+page-send-thanks = 已收到
+page-send-back = 回到 { $platform } 吧：我会在那里告诉你看到了什么，以及接下来怎么做。本页可以关闭了。
+page-send-back-web = 回到聊天吧：我会在那里告诉你看到了什么，以及接下来怎么做。本页可以关闭了。
+page-send-over = 本页已失效
+
 page-login-title = 欢迎
 page-login-text = 这个 lorabot 需要密码。
 page-login-password = 密码

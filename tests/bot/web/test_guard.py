@@ -183,7 +183,7 @@ async def test_a_link_to_a_file_works_without_a_cookie_until_it_expires(house: H
     await queue.blobs.put("jobs/abc/1/zuri.safetensors", b"weights")
     signer = Signer(SECRET.get_secret_value().encode())
     file = File("jobs/abc/1/zuri.safetensors", "zü ri.safetensors", "application/octet-stream", 7)
-    good, old = (Links(queue, signer, WebConfig(link_hours=hours)).link(file) for hours in (1, 1e-9))
+    good, old = (Links(queue, signer, WEB.model_copy(update={"link_hours": hours})).link(file) for hours in (1, -1))
     async with aiohttp.ClientSession() as http:
         async with http.get(house.url + good) as answer:
             assert await answer.read() == b"weights"

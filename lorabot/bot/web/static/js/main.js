@@ -20,7 +20,10 @@ await loadTexts();
 
 let joined = null;
 
-const uploads = new Uploads();
+const uploads = new Uploads({
+  address: (file, query) => `/api/uploads?name=${encodeURIComponent(file.name)}&${query}&lang=${document.documentElement.lang}`,
+  rest: find("say"),
+});
 const conversation = new Conversation({ press, command: (text) => composer.fill(text) });
 const connection = new Connection({
   since: () => conversation.since,

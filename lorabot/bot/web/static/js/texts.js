@@ -9,11 +9,15 @@ const CHOICE = "lorabot.language";
 /** The language chosen on the page, or null: then the browser's own counts. */
 export const chosenLanguage = () => localStorage.getItem(CHOICE);
 
-/** Fetches the catalogue and fills it into the page; tries again while the server is away. */
-export async function loadTexts() {
+/** Fetches the catalogue and fills it into the page; tries again while the server is away.
+ *
+ * Without a choice of the person's, `known` is the language they speak, else the browser's own counts.
+ */
+export async function loadTexts(known = null) {
+  const wanted = chosenLanguage() ?? known;
   for (let wait = 300; ; wait = Math.min(wait * 2, 5000)) {
     try {
-      const response = await fetch(chosenLanguage() ? `/api/texts?lang=${chosenLanguage()}` : "/api/texts");
+      const response = await fetch(wanted ? `/api/texts?lang=${wanted}` : "/api/texts");
       if (response.ok) {
         ({ language, languages, texts } = await response.json());
         break;

@@ -32,13 +32,37 @@ export class Uploads {
   #active = new Set();
   #whenIdle = [];
   #pictures = 0;
+  #address;
+  #rest;
+  #keepsSent;
+  #changed;
+  /** How many have arrived. */
+  sent = 0;
 
-  constructor() {
+  /** `address(file, query)` is where a file goes; `rest` gets the focus of what vanishes; `changed(this)` hears of all.
+   *
+   * With `keepsSent` a file that has arrived stays in the tray.
+   */
+  constructor({ address, rest, keepsSent = false, changed = () => {} }) {
+    this.#address = address;
+    this.#rest = rest;
+    this.#keepsSent = keepsSent;
+    this.#changed = changed;
     addEventListener("beforeunload", (event) => this.busy && event.preventDefault());
   }
 
+  /** How many are on their way. */
+  get waiting() {
+    return this.#waiting.length + this.#active.size;
+  }
+
+  /** How many were refused or broke off, and were not put away yet. */
+  get failed() {
+    return this.#tray.querySelectorAll(".failed").length;
+  }
+
   get busy() {
-    return this.#waiting.length + this.#active.size > 0;
+    return this.waiting > 0;
   }
 
   /** Resolves when nothing is under way any more. */
@@ -55,8 +79,9 @@ export class Uploads {
   add({ files, skipped }) {
     if (skipped.length) setText(this.#note, t("page-upload-skipped", { names: skipped.map((file) => file.name).join(", ") }));
     else setText(this.#note, files.length ? "" : t("page-upload-nothing"));
-    const batch = uniqueKey();
-    for (const file of files) this.#waiting.push(this.#show(file, `batch=${batch}&of=${files.length}`));
+    // What is too large never leaves; the others must not be waited for with it.
+    const query = `batch=${uniqueKey()}&of=${files.filter((file) => file.size <= this.mostBytes).length}`;
+    for (const file of files) this.#waiting.push(this.#show(file, query));
     this.#next();
   }
 
@@ -82,6 +107,7 @@ export class Uploads {
 
   #next() {
     while (this.#active.size < AT_ONCE && this.#waiting.length) this.#start(this.#waiting.shift());
+    this.#changed(this);
     if (this.busy) return;
     this.#pictures = 0;
     for (const resolve of this.#whenIdle.splice(0)) resolve();
@@ -103,10 +129,10 @@ export class Uploads {
       bar.removeAttribute("value");
       setText(words, t("page-upload-checking"));
     };
-    request.onload = () => this.#finish(upload, request.status === 200 ? null : (request.response?.error ?? t("page-upload-failed")));
+    request.onload = () => (request.status === 200 ? this.#arrive(upload) : this.#finish(upload, request.response?.error ?? t("page-upload-failed")));
     request.onerror = () => this.#finish(upload, t("page-upload-failed"));
     request.onabort = () => this.#finish(upload, null);
-    request.open("POST", `/api/uploads?name=${encodeURIComponent(file.name)}&${query}`);
+    request.open("POST", this.#address(file, query));
     request.send(file);
   }
 
@@ -114,6 +140,16 @@ export class Uploads {
     if (upload.request) return upload.request.abort();
     this.#waiting.splice(this.#waiting.indexOf(upload), 1);
     this.#remove(upload);
+    this.#next();
+  }
+
+  #arrive(upload) {
+    this.sent += 1;
+    if (!this.#keepsSent) return this.#finish(upload, null);
+    this.#active.delete(upload);
+    upload.node.classList.add("sent");
+    setText(upload.words, size(upload.file.size));
+    upload.acts.replaceChildren(icon("check"));
     this.#next();
   }
 
@@ -139,7 +175,8 @@ export class Uploads {
   #remove({ node }) {
     const focused = node.contains(document.activeElement);
     node.remove();
+    this.#changed(this);
     this.#tray.hidden = !this.#tray.childElementCount;
-    if (focused) find("say").focus();
+    if (focused) this.#rest.focus();
   }
 }
