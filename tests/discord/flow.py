@@ -1,7 +1,8 @@
 """What people do again and again: ask for a training, agree, start; and ways to a job without any of it."""
 
 from lorabot.queue import Lease, Queue
-from tests.bot.house import claimed
+from lorabot.queue.model import Address, Image, NewJob
+from tests.bot.house import PRESETS, claimed
 from tests.bot.pictures import photo, zip_of_photos
 from tests.discord.server import Attachment, Channel, DiscordServer, Interaction, Message, Person
 
@@ -36,13 +37,37 @@ async def started(person: Person, interaction: Interaction) -> Message:
     return person.server.public(person.channel)[before]
 
 
-async def a_job(person: Person, trigger: str = "zuri") -> Message:
-    """A job from ``/train`` with a zip; returns its card."""
-    return await started(person, await person.slash("train", preset="anime", trigger=trigger, images=photos()))
+async def a_job(person: Person, queue: Queue, name: str = "zuri") -> Message:
+    """A job that ``person`` has asked for in the channel; returns its card. Nothing had to be uploaded for it."""
+    channel = person.channel
+    place = Address("discord", f"{channel.guild.id if channel.guild else '@me'}/{channel.id}")
+    owner = f"discord:{person.user.id}"
+    image = Image("a.png", "images/a/a.webp", "a" * 64, 100, 100, 10)
+    await queue.drafts.add(owner, place, [image])
+    dataset = await queue.drafts.seal(owner, place)
+    preset = PRESETS.get("anime").model_dump(mode="json")
+    before = len(person.server.public(channel))
+    await queue.jobs.submit(
+        NewJob(
+            name=name,
+            owner=owner,
+            address=place,
+            language="en",
+            preset=preset,
+            vocabulary=None,
+            trigger="zuri",
+            base="demo",
+            dataset_id=dataset.id,
+            seed=1,
+        )
+    )
+    await person.server.until(lambda: len(person.server.public(channel)) > before)
+    return person.server.public(channel)[before]
 
 
-async def a_running_job(person: Person, queue: Queue) -> tuple[Message, Lease]:
-    card = await a_job(person)
+async def a_running_job(person: Person, queue: Queue, name: str = "zuri") -> tuple[Message, Lease]:
+    """Its card, and the lease of the worker that trains it."""
+    card = await a_job(person, queue, name)
     return card, await claimed(queue)
 
 

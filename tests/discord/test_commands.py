@@ -21,7 +21,7 @@ async def test_presets_and_bases_are_offered_with_title_and_description(
 async def test_own_jobs_are_offered_to_cancel_and_listed(
     discord: DiscordServer, bot: House, anna: Person, channel: Channel
 ) -> None:
-    await a_job(anna)
+    await a_job(anna, bot.queue)
     offered = await anna.autocomplete("cancel", "job", "")
     assert len(offered) == 1
     listed = await anna.answered(await anna.slash("jobs"))

@@ -8,7 +8,7 @@ from lorabot.locale import translator
 from lorabot.queue.model import JobState
 from tests.bot.house import House, claimed, finish, show
 from tests.bot.pictures import photo
-from tests.discord.flow import a_job, a_running_job, confirmation, jpegs, last, photos, started
+from tests.discord.flow import a_running_job, confirmation, jpegs, last, photos, started
 from tests.discord.server import Attachment, Channel, DiscordServer, Person
 
 MIB = 1024 * 1024
@@ -107,7 +107,7 @@ async def test_a_thread_and_direct_messages_work_like_a_channel(
     assert channel.guild is not None
     thread = discord.channel(channel.guild, "my lora", parent=channel)
     for person in (anna.elsewhere(thread), anna.in_dms()):
-        card = await a_job(person)
+        card = await started(person, await person.slash("train", preset="anime", trigger="zuri", images=photos()))
         assert card.channel is person.channel
         await finish(await claimed(bot.queue), bot.queue)
         await discord.until(lambda: last(discord, person.channel).files)  # noqa: B023

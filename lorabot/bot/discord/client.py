@@ -14,6 +14,7 @@ from lorabot.bot.parts import Parts
 _API = discord.http.Route.BASE
 _GATEWAY = discord.gateway.DiscordWebSocket.DEFAULT_GATEWAY
 _PATIENCE_S = 30.0
+_GUILDS_S = 0.5
 _log = logging.getLogger(__name__)
 
 
@@ -43,6 +44,7 @@ class Client(discord.Client):
             member_cache_flags=discord.MemberCacheFlags.none(),
             allowed_mentions=discord.AllowedMentions.none(),
             max_ratelimit_timeout=_PATIENCE_S,
+            guild_ready_timeout=_GUILDS_S,
         )
         self._parts = parts
         self._config = config

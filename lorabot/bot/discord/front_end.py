@@ -27,6 +27,7 @@ from lorabot.locale import Translator, translator
 from lorabot.queue.model import Address
 
 _SOON_S = 1.0
+_READY_S = 3.0
 _LEAST_EDIT_S = 5.0
 # A card of a long job changes slowly, and a server that runs many jobs shares its rate limits among them.
 _PACES = ((300.0, _LEAST_EDIT_S), (1800.0, 10.0), (float("inf"), 20.0))
@@ -75,6 +76,10 @@ class DiscordFrontEnd:
             if connecting.done():
                 connecting.result()
         finally:
+            if client.ws is not None and not client.is_ready():
+                # discord.py finishes its start in a task of its own, which a closed client would make fail.
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(client.wait_until_ready(), _READY_S)
             for task in (connecting, stopping):
                 task.cancel()
                 with contextlib.suppress(asyncio.CancelledError, discord.DiscordException, OSError):

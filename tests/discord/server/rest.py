@@ -33,11 +33,14 @@ _NO_LIMIT = re.compile(r"/interactions/.*")
 
 @dataclass(slots=True)
 class Trouble:
-    """Refuse requests that look so, ``times`` times: the platform is in a mood, nobody broke a rule."""
+    """Refuse requests that look so, ``times`` times: the platform is in a mood, nobody broke a rule.
+
+    Without ``error`` the request is carried out, and the connection breaks before the answer.
+    """
 
     method: str
     path: re.Pattern[str]
-    error: Refused
+    error: Refused | None
     times: int
 
 
@@ -80,7 +83,7 @@ class Rest:
         self._creates = creates
         self._tell = tell
         self._violate = violate
-        self._limits = RateLimits()
+        self.limits = RateLimits()
         self.commands: dict[str, Json] = {}
         self.syncs = 0
         self.troubles: list[Trouble] = []
@@ -115,18 +118,21 @@ class Rest:
             path = request.path.removeprefix("/api/v10")
             headers = {"Via": "1.1 loopback"}
             try:
-                self._refuse_on_purpose(request.method, path)
+                lost = self._trouble(request.method, path)
                 if not path.startswith(("/interactions/", "/webhooks/")):
                     if request.headers.get("Authorization") != f"Bot {self._token}":
                         raise UNAUTHORISED
                     self._heed_global()
-                bucket = None if _NO_LIMIT.match(path) else self._limits.of(request.method, path)
+                bucket = None if _NO_LIMIT.match(path) else self.limits.of(request.method, path)
                 if bucket is not None:
                     wait = bucket.take()
                     headers |= bucket.headers()
                     if wait is not None:
                         raise Refused(429, 0, "You are being rate limited.", retry_after=wait)
                 result = await handler(request, await read(request))
+                if lost:
+                    assert request.transport is not None
+                    request.transport.close()
             except Refused as error:
                 self.requests.append(Request(request.method, path, error.status, error.code))
                 if not any(error is trouble.error for trouble in self.troubles):
@@ -143,14 +149,18 @@ class Rest:
 
         return answer
 
-    def _refuse_on_purpose(self, method: str, path: str) -> None:
+    def _trouble(self, method: str, path: str) -> bool:
+        """Refuse the request where a test wants it; says whether the answer shall be lost."""
         for trouble in self.troubles:
             if trouble.times > 0 and trouble.method == method and trouble.path.fullmatch(path):
                 trouble.times -= 1
-                raise trouble.error
+                if trouble.error is not None:
+                    raise trouble.error
+                return True
+        return False
 
     def _heed_global(self) -> None:
-        wait = self._limits.everything.take()
+        wait = self.limits.everything.take()
         if wait is not None:
             raise Refused(429, 0, "You are being rate limited.", retry_after=wait)
 

@@ -154,6 +154,10 @@ class DiscordServer:
         """Refuse the next requests to ``path`` (a pattern, without ``/api/v10``)."""
         self.rest.troubles.append(Trouble(method, re.compile(path), error, times))
 
+    def lose_answers(self, method: str, path: str, times: int = 1) -> None:
+        """Carry out the next requests to ``path``, and cut the connection before they are answered."""
+        self.rest.troubles.append(Trouble(method, re.compile(path), None, times))
+
     async def until(self, holds: Callable[[], object], timeout_s: float = 20) -> None:
         """Wait until what was sent makes ``holds`` true."""
         condition = self.watch.condition

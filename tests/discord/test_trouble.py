@@ -1,0 +1,252 @@
+"""What goes wrong on Discord, and what people read of it."""
+
+import asyncio
+
+import pytest
+
+from lorabot.locale import Message
+from lorabot.queue.model import JobState
+from tests.bot.house import House, finish, show
+from tests.bot.pictures import photo, zip_of_photos, zipped
+from tests.discord.flow import START, a_job, a_running_job, confirmation, jpegs, last, photos
+from tests.discord.server import Attachment, Channel, DiscordServer, Permission, Person, Refused
+
+GOOD = zip_of_photos(12)
+
+
+@pytest.mark.parametrize(
+    ("attachment", "words"),
+    [
+        (Attachment("late.zip", GOOD, stale=True), "doesn't hand out `late.zip`"),
+        (Attachment("cut.zip", GOOD, cut_at=len(GOOD) // 2), "cut.zip was cut off"),
+        (Attachment("broken.zip", GOOD[: len(GOOD) // 2]), "The zip is damaged"),
+        (Attachment("notes.txt", b"hello there"), "neither a zip nor a picture"),
+        (Attachment("film.mp4", b"\0\0\0\x18ftypisom" + bytes(60)), "It's a video"),
+        (Attachment("empty.zip", zipped({})), "The zip is empty"),
+        (Attachment("huge.zip", bytes(5_000_000)), "huge.zip is too large"),
+    ],
+    ids=lambda value: value.filename if isinstance(value, Attachment) else "",
+)
+async def test_a_bad_file_is_named_and_the_way_on_is_shown(
+    discord: DiscordServer, bot: House, anna: Person, attachment: Attachment, words: str
+) -> None:
+    reply = await anna.answered(await anna.slash("train", preset="anime", trigger="zuri", images=attachment))
+    assert words in reply.text
+    assert reply.seen_by is anna.user
+    assert reply.labels == ["Add photos", "Upload many photos"]
+
+
+async def test_the_good_ones_among_bad_files_are_kept(discord: DiscordServer, bot: House, anna: Person) -> None:
+    opened = await anna.slash("train")
+    await discord.until(lambda: opened.modal)
+    files = [photos(12), Attachment("gone.jpg", photo(90), stale=True), Attachment("x.txt", b"no picture")]
+    reply = await confirmation(anna, await anna.submit(opened, *files, preset="anime", trigger="zuri"))
+    assert "12 photos" in reply.text
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"preset": "animee", "trigger": "zuri"}, "anime"),
+        ({"preset": "anime", "trigger": "two words"}, "more than one word"),
+        ({"preset": "anime", "trigger": "dog"}, "already means something"),
+        ({"preset": "anime", "trigger": "zuri", "name": "../etc"}, "can't be a file's name"),
+        ({"preset": "anime", "trigger": "zuri", "base": "sdxxl"}, "sdxl"),
+    ],
+    ids=["preset", "trigger", "common", "name", "base"],
+)
+async def test_a_wrong_word_is_said_before_anything_is_downloaded(
+    discord: DiscordServer, bot: House, anna: Person, options: dict[str, str], words: str
+) -> None:
+    reply = await anna.answered(await anna.slash("train", images=Attachment("late.zip", b"", stale=True), **options))
+    assert words in reply.text
+    assert "late.zip" not in reply.text
+
+
+async def test_the_button_of_another_persons_proposal_is_theirs(
+    discord: DiscordServer, bot: House, anna: Person, channel: Channel
+) -> None:
+    asked = await anna.slash("train", preset="anime", trigger="zuri", images=photos())
+    ready = await confirmation(anna, asked)
+    ben = Person.at(discord, channel, "ben")
+    refused = await ben.reads(await ben.press_id(ready, ready.button(START)["custom_id"]), "somebody else")
+    assert refused.seen_by is ben.user
+    assert await bot.queue.jobs.of(f"discord:{anna.user.id}", 1) == []
+
+
+async def test_start_pressed_twice_makes_one_job(discord: DiscordServer, bot: House, anna: Person) -> None:
+    asked = await anna.slash("train", preset="anime", trigger="zuri", images=photos())
+    ready = await confirmation(anna, asked)
+    start = ready.button(START)["custom_id"]
+    for press in [await anna.press_id(ready, start), await anna.press_id(ready, start)]:
+        await anna.answered(press)
+    await discord.until(lambda: discord.public(anna.channel))
+    assert len(await bot.queue.jobs.of(f"discord:{anna.user.id}", 9)) == 1
+
+
+async def test_photos_that_come_while_a_job_is_set_up_are_asked_about(
+    discord: DiscordServer, bot: House, anna: Person
+) -> None:
+    asked = await anna.slash("train", preset="anime", trigger="zuri", images=photos())
+    ready = await confirmation(anna, asked)
+    more = await anna.send("one more", *jpegs(1, 70))
+    await anna.answered(await anna.use(more, "Train a LoRA from this"))
+    await anna.press(ready, START)
+    await discord.until(lambda: "13 photos" in ready.text and START in ready.labels)
+    assert await bot.queue.jobs.of(f"discord:{anna.user.id}", 1) == []
+
+
+async def test_a_channel_where_the_bot_may_not_write_is_named_before_anything_starts(
+    discord: DiscordServer, bot: House, anna: Person, channel: Channel
+) -> None:
+    channel.forbid(discord.me, Permission.SEND_MESSAGES | Permission.ATTACH_FILES)
+    reply = await anna.answered(await anna.slash("train", preset="anime", trigger="zuri", images=photos()))
+    assert "**Send Messages**, **Attach Files**" in reply.text
+    assert reply.seen_by is anna.user
+
+
+async def test_a_channel_that_is_shut_meanwhile_sends_its_news_to_the_asker(
+    discord: DiscordServer, bot: House, anna: Person, channel: Channel
+) -> None:
+    discord.expect(50013, 50001)
+    _, lease = await a_running_job(anna, bot.queue)
+    channel.forbid(discord.me, Permission.SEND_MESSAGES)
+    await finish(lease, bot.queue)
+    alone = anna.in_dms()
+    await discord.until(lambda: any(message.files for message in discord.public(alone.channel)))
+    result = last(discord, alone.channel)
+    assert f"I can't write in <#{channel.id}> any more" in result.text
+    assert result.file(".safetensors").data == b"weights"
+
+
+async def test_a_channel_without_files_still_gets_words_and_links(
+    discord: DiscordServer, bot: House, anna: Person, channel: Channel
+) -> None:
+    discord.expect(50013)
+    channel.forbid(discord.me, Permission.ATTACH_FILES)
+    card, lease = await a_running_job(anna, bot.queue)
+    await finish(lease, bot.queue)
+    await discord.until(lambda: len(discord.public(channel)) == 2)
+    assert not card.files
+    result = last(discord, channel)
+    assert "[download it here](" in result.text
+    assert not result.files
+
+
+async def test_a_deleted_channel_sends_its_news_to_the_asker(
+    discord: DiscordServer, bot: House, anna: Person, channel: Channel
+) -> None:
+    discord.expect(10003)
+    _, lease = await a_running_job(anna, bot.queue)
+    await discord.delete_channel(channel)
+    await finish(lease, bot.queue)
+    alone = anna.in_dms()
+    await discord.until(lambda: any(message.files for message in discord.public(alone.channel)))
+
+
+async def test_where_nobody_can_be_reached_it_is_given_up_and_noted(
+    discord: DiscordServer, bot: House, anna: Person, channel: Channel
+) -> None:
+    discord.expect(10003, 50007)
+    _, lease = await a_running_job(anna, bot.queue)
+    await discord.delete_channel(channel)
+    anna.user.takes_dms = False
+    await finish(lease, bot.queue)
+    await discord.until(lambda: sum(request.code == 50007 for request in discord.rest.requests) >= 2)
+    async with asyncio.timeout(10):
+        while await bot.queue.outbox.pending(10, "discord"):  # noqa: ASYNC110 - giving up gives no sign
+            await asyncio.sleep(0.02)
+    assert (await bot.queue.people.get(f"discord:{anna.user.id}")).unreachable_at is not None
+
+
+async def test_a_card_that_somebody_deleted_is_shown_anew(
+    discord: DiscordServer, bot: House, anna: Person, channel: Channel
+) -> None:
+    discord.expect(10008)
+    card, lease = await a_running_job(anna, bot.queue)
+    discord.messages.delete(card)
+    await lease.fail(Message("queue-no-draft"))
+    await discord.until(lambda: len(discord.public(channel)) == 2)
+    assert any("Failed" in message.text for message in discord.public(channel))
+
+
+async def test_a_card_of_over_an_hour_is_shown_anew_instead_of_edited(
+    discord: DiscordServer, bot: House, anna: Person, channel: Channel
+) -> None:
+    card, lease = await a_running_job(anna, bot.queue)
+    card.id -= 2 * 3600 * 1000 << 22
+    await bot.queue.cards.save(lease.job.id, f"{channel.id}/{card.id}", lease.job.version)
+    await show(lease, bot.queue, 30)
+    await discord.until(lambda: card not in discord.public(channel) and len(discord.public(channel)) == 1)
+    assert "Step 30" in last(discord, channel).text
+
+
+async def test_a_busy_discord_is_given_the_time_it_asks_for(
+    discord: DiscordServer, bot: House, anna: Person, channel: Channel
+) -> None:
+    _, lease = await a_running_job(anna, bot.queue)
+    busy = Refused(429, 0, "You are being rate limited.", retry_after=0.3)
+    discord.refuse("POST", rf"/channels/{channel.id}/messages", busy, times=2)
+    discord.refuse("PATCH", rf"/channels/{channel.id}/messages/\d+", Refused(503, 0, "upstream"), times=1)
+    await finish(lease, bot.queue)
+    await discord.until(lambda: len(discord.public(channel)) == 2)
+
+
+async def test_a_press_on_a_job_that_is_gone_is_answered(
+    discord: DiscordServer, bot: House, anna: Person, channel: Channel
+) -> None:
+    card = await a_job(anna, bot.queue)
+    for custom_id in (
+        "cancel:nosuchjob1",
+        "start:nosuchone1",
+        "details:nosuchjob1",
+        "again:nosuchjob1:stronger",
+        "zap",
+    ):
+        reply = await anna.answered(await anna.press_id(card, custom_id))
+        assert reply.text
+        assert reply.seen_by is anna.user
+        assert "went wrong" not in reply.text, custom_id
+
+
+async def test_an_answer_after_a_quarter_of_an_hour_comes_in_private(
+    discord: DiscordServer, bot: House, anna: Person
+) -> None:
+    discord.expect(50027)
+    discord.refuse("PATCH", r"/webhooks/.*", Refused(401, 50027, "Invalid Webhook Token"))
+    await anna.slash("presets")
+    alone = anna.in_dms()
+    await discord.until(lambda: discord.public(alone.channel))
+    assert "anime" in last(discord, alone.channel).text
+
+
+async def test_an_interaction_heard_too_late_changes_nothing(discord: DiscordServer, bot: House, anna: Person) -> None:
+    discord.expect(10062)
+    discord.expect_late()
+    discord.refuse("POST", r"/interactions/.*", Refused(404, 10062, "Unknown interaction"))
+    await anna.slash("train", preset="anime", trigger="zuri", images=photos())
+    await discord.until(lambda: any(request.code == 10062 for request in discord.rest.requests))
+    assert (await anna.answered(await anna.slash("clear"))).text
+
+
+async def test_the_connection_may_break_and_presses_are_heard_again(
+    discord: DiscordServer, bot: House, anna: Person
+) -> None:
+    resumed = discord.gateway.resumed
+    await discord.gateway.drop()
+    await discord.gateway.until_connected()
+    assert discord.gateway.resumed == resumed + 1
+    assert (await anna.answered(await anna.slash("jobs"))).text
+    await discord.gateway.ask_to_reconnect()
+    await discord.gateway.until_connected()
+    assert (await anna.answered(await anna.slash("jobs"))).text
+
+
+async def test_a_job_that_fails_says_why(discord: DiscordServer, bot: House, anna: Person, channel: Channel) -> None:
+    card, lease = await a_running_job(anna, bot.queue)
+    await lease.fail(Message("queue-no-draft"))
+    await discord.until(lambda: len(discord.public(channel)) == 2 and "Failed" in card.text)
+    result = last(discord, channel)
+    assert "`zuri` failed" in result.text
+    assert result.pinged == {anna.user.id}
+    assert (await bot.queue.jobs.get(lease.job.id)).state is JobState.FAILED
