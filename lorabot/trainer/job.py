@@ -19,6 +19,7 @@ from lorabot.trainer.captioning import Caption, caption
 from lorabot.trainer.config import TrainerConfig
 from lorabot.trainer.control import Control
 from lorabot.trainer.course import KEPT, Course, choose
+from lorabot.trainer.denoising import denoiser
 from lorabot.trainer.devices import MIB
 from lorabot.trainer.encoding import encode
 from lorabot.trainer.errors import BadResumeState, DiskFull, NoImages, UnknownBase
@@ -61,12 +62,15 @@ def run(job: TrainingJob, models: Models, config: TrainerConfig, control: Contro
     with clock.running("captioning"):
         captions = saved.captions if saved else _captions(job, models, control, recipe.caption.method)
 
-    with adapter.attached(base.unet, recipe.rank, recipe.alpha, job.seed):
+    hardware = models.hardware()
+    with (
+        adapter.attached(base.unet, recipe.rank, recipe.alpha, job.seed),
+        denoiser(base.unet, hardware.precision) as denoise,
+    ):
         control.check()
         teller.stage("planning")
         with clock.running("planning"):
-            hardware = models.hardware()
-            measure = probe(base, recipe.resolution, hardware.precision)
+            measure = probe(base, denoise, recipe.resolution)
             if saved:
                 chosen_plan = moved(saved.plan, hardware, measure)
             else:
@@ -79,7 +83,7 @@ def run(job: TrainingJob, models: Models, config: TrainerConfig, control: Contro
             encoded = encode(base, job.images, texts, recipe.resolution, recipe.flip, control)
             wanted = settings(base, recipe, job.trigger, job.seed)
 
-        setup = Setup(base, encoded, chosen_plan, recipe, job.seed)
+        setup = Setup(base, denoise, encoded, chosen_plan, recipe, job.seed)
         course = saved.course if saved else Course()
         if saved:
             adapter.write(base.unet, saved.adapter)
@@ -169,7 +173,7 @@ def _pictures(
 ) -> tuple[bytes, ...]:
     """Draw the sample pictures after ``step`` and show them; before the first step, those of the base model alone."""
     with adapter.switched_off(setup.base.unet) if step == 0 else nullcontext():
-        drawn = sample(setup.base, wanted, control.check, setup.autocast)
+        drawn = sample(setup.base, setup.denoise, wanted, control.check)
     files = tuple(_png(picture) for picture in drawn)
     _show(job, step, files, wanted, emit)
     return files

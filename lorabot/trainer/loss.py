@@ -1,15 +1,12 @@
 """The diffusion loss: noise a latent, let the UNet predict the noise, weigh the error by min-SNR."""
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import torch
 
+from lorabot.trainer.denoising import Denoiser
 from lorabot.trainer.draws import Draw
 from lorabot.trainer.encoding import Encoded
-
-if TYPE_CHECKING:
-    from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,13 +39,12 @@ def schedule(config: dict[str, object], gamma: float | None, device: torch.devic
 
 
 def losses(
-    unet: "UNet2DConditionModel",
+    denoise: Denoiser,
     encoded: Encoded,
     members: torch.Tensor,
     drawn: Draw,
     part: slice,
     process: Schedule,
-    autocast: torch.dtype | None,
 ) -> torch.Tensor:
     """The weighted squared error of each image in ``part`` of the draw, float32 (B).
 
@@ -62,8 +58,7 @@ def losses(
     noise = drawn.noise[part].to(device)
     at = timesteps[:, None, None, None]
     noisy = process.signal[at] * clean + process.noise[at] * noise
-    with torch.autocast(device.type, dtype=autocast, enabled=autocast is not None):
-        predicted = unet(noisy.to(unet.dtype), timesteps, encoded.texts[texts.to(device)], return_dict=False)[0]
-    error = (predicted.float() - noise).square().mean(dim=(1, 2, 3))
+    predicted = denoise(noisy, timesteps, encoded.texts[texts.to(device)])
+    error = (predicted - noise).square().mean(dim=(1, 2, 3))
     weighted: torch.Tensor = error * process.weight[timesteps]
     return weighted

@@ -5,21 +5,22 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from lorabot.trainer.planning import DoesNotFit, Precision, Probe
+from lorabot.trainer.denoising import Denoiser
+from lorabot.trainer.planning import DoesNotFit, Probe
 from lorabot.trainer.shapes import Shapes
 
 if TYPE_CHECKING:
     from lorabot.trainer.bases import BaseModel
 
 
-def probe(base: "BaseModel", resolution: int, precision: Precision) -> Probe:
+def probe(base: "BaseModel", denoise: Denoiser, resolution: int) -> Probe:
     """A probe of ``base`` with its adapter on, at ``resolution``. Its first step warms up, its second is timed."""
 
     def run(batch: int) -> float:
         seconds = 0.0
         try:
             for _ in range(2):
-                seconds = _step(base, batch, resolution, precision)
+                seconds = _step(base, denoise, batch, resolution)
         except (torch.OutOfMemoryError, RuntimeError, MemoryError) as error:
             if not ran_out_of_memory(error):
                 raise
@@ -40,7 +41,7 @@ def ran_out_of_memory(error: BaseException) -> bool:
     return isinstance(error, RuntimeError) and "can't allocate memory" in str(error)
 
 
-def _step(base: "BaseModel", batch: int, resolution: int, precision: Precision) -> float:
+def _step(base: "BaseModel", denoise: Denoiser, batch: int, resolution: int) -> float:
     unet = base.unet
     shapes = Shapes.of(base)
     side = resolution // shapes.factor
@@ -49,9 +50,7 @@ def _step(base: "BaseModel", batch: int, resolution: int, precision: Precision) 
     texts = torch.zeros(batch, base.tokenizer.model_max_length, shapes.text_width, device=unet.device, dtype=unet.dtype)
     timesteps = torch.full((batch,), 500, device=unet.device)
     began = time.perf_counter()
-    with torch.autocast(unet.device.type, dtype=torch.bfloat16, enabled=precision == "bf16"):
-        predicted = unet(latents, timesteps, texts, return_dict=False)[0]
-    predicted.float().square().mean().backward()
+    denoise(latents, timesteps, texts).square().mean().backward()  # type: ignore[no-untyped-call]
     if unet.device.type == "cuda":
         torch.cuda.synchronize(unet.device)
     return time.perf_counter() - began

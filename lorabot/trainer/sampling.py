@@ -8,6 +8,7 @@ import torch
 from PIL import Image
 
 from lorabot.presets import Recipe
+from lorabot.trainer.denoising import Denoiser
 from lorabot.trainer.encoding import encode_texts
 from lorabot.trainer.shapes import Shapes
 
@@ -54,25 +55,24 @@ def settings(base: "BaseModel", recipe: Recipe, trigger: str, seed: int) -> Sett
 
 
 def sample(
-    base: "BaseModel", wanted: Settings, check: Callable[[], None], autocast: torch.dtype | None = None
+    base: "BaseModel", denoise: Denoiser, wanted: Settings, check: Callable[[], None]
 ) -> tuple[Image.Image, ...]:
-    """One picture a prompt, from the UNet as it stands. ``check`` is called before every denoising step."""
+    """One picture a prompt by ``denoise``. ``check`` is called before every denoising step."""
     pictures: list[Image.Image] = []
     for start in range(0, len(wanted.prompts), _AT_ONCE):
         part = slice(start, start + _AT_ONCE)
-        latents = _denoise(base, wanted, part, check, autocast)
+        latents = _denoise(base, denoise, wanted, part, check)
         pictures.extend(_decode(base, latents))
     return tuple(pictures)
 
 
 @torch.no_grad()
 def _denoise(
-    base: "BaseModel", wanted: Settings, part: slice, check: Callable[[], None], autocast: torch.dtype | None
+    base: "BaseModel", denoise: Denoiser, wanted: Settings, part: slice, check: Callable[[], None]
 ) -> torch.Tensor:
     from diffusers.schedulers.scheduling_dpmsolver_multistep import DPMSolverMultistepScheduler
 
-    unet = base.unet
-    device = unet.device
+    device = base.unet.device
     scheduler = DPMSolverMultistepScheduler.from_config(
         base.scheduler, algorithm_type="dpmsolver++", solver_order=2, use_karras_sigmas=True
     )
@@ -88,8 +88,7 @@ def _denoise(
     for timestep in scheduler.timesteps:
         check()
         given = scheduler.scale_model_input(torch.cat([latents, latents]), timestep)
-        with torch.autocast(device.type, dtype=autocast, enabled=autocast is not None):
-            noise = unet(given.to(unet.dtype), timestep, states, return_dict=False)[0].float()
+        noise = denoise(given, timestep.to(device).expand(len(given)), states)
         without, with_text = noise.chunk(2)
         guided = without + wanted.guidance * (with_text - without)
         latents = scheduler.step(guided, timestep, latents, return_dict=False)[0]

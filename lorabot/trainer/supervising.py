@@ -15,7 +15,7 @@ from lorabot.trainer import wire
 from lorabot.trainer.config import TrainerConfig
 
 ENGINE = (sys.executable, "-m", "lorabot.trainer.engine")
-_ENVIRONMENT = {
+ENVIRONMENT = {
     # libgomp's threads spin while they wait. Where a core is shared, that stalls the others' work: with two busy
     # neighbours on two cores, a training step took 2-11 s instead of 0.5 s.
     "OMP_WAIT_POLICY": "PASSIVE",
@@ -256,7 +256,7 @@ class _Process:
 
 def _environment() -> dict[str, str]:
     """This process's, without the settings and their secrets: the engine gets all it needs over its pipe."""
-    return {**_ENVIRONMENT, **{name: value for name, value in os.environ.items() if not name.startswith(_SECRET)}}
+    return {**ENVIRONMENT, **{name: value for name, value in os.environ.items() if not name.startswith(_SECRET)}}
 
 
 def _ending(status: int) -> str:

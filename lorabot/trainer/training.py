@@ -13,6 +13,7 @@ import torch
 from lorabot.presets import Recipe
 from lorabot.trainer import adapter
 from lorabot.trainer.course import Candidate, Course, candidate_from
+from lorabot.trainer.denoising import Denoiser
 from lorabot.trainer.draws import Draw, draw, measure
 from lorabot.trainer.encoding import Encoded
 from lorabot.trainer.errors import Diverged, NotFinite, Suspended
@@ -39,14 +40,11 @@ class Setup:
     """What a training consists of; none of it changes while it runs."""
 
     base: "BaseModel"
+    denoise: Denoiser
     encoded: Encoded
     plan: Plan
     recipe: Recipe
     seed: int
-
-    @property
-    def autocast(self) -> torch.dtype | None:
-        return torch.bfloat16 if self.plan.precision == "bf16" else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +124,7 @@ def _step(setup: Setup, step: int, optimiser: torch.optim.AdamW, process: Schedu
     total = 0.0
     for start in range(0, plan.effective_batch, plan.batch):
         part = slice(start, start + plan.batch)
-        each = losses(setup.base.unet, setup.encoded, members, drawn, part, process, setup.autocast)
+        each = losses(setup.denoise, setup.encoded, members, drawn, part, process)
         (each.sum() / plan.effective_batch).backward()  # type: ignore[no-untyped-call]
         total += float(each.detach().sum())
     norm = torch.nn.utils.clip_grad_norm_(optimiser.param_groups[0]["params"], GRADIENT_NORM)
@@ -181,7 +179,7 @@ def fixed_loss(setup: Setup, members: tuple[int, ...], process: Schedule) -> flo
     at_once = 2 * setup.plan.batch  # without gradients, twice as many need less memory than a training step
     for start in range(0, MEASURED_PAIRS, at_once):
         part = slice(start, start + at_once)
-        each = losses(setup.base.unet, setup.encoded, chosen, drawn, part, process, setup.autocast)
+        each = losses(setup.denoise, setup.encoded, chosen, drawn, part, process)
         total += float(each.sum())
     return total / MEASURED_PAIRS
 

@@ -1,0 +1,170 @@
+"""The one entrance to a UNet with its adapter: plainly through diffusers and peft on a card, in lanes on a CPU."""
+
+import sys
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
+from functools import reduce
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import torch
+from torch.nn import functional
+
+from lorabot.trainer.planning import Precision
+
+if TYPE_CHECKING:
+    from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
+
+T = TypeVar("T")
+Denoiser = Callable[[torch.Tensor, torch.Tensor, torch.Tensor], torch.Tensor]
+"""Noisy latents (B, C, H, W), timesteps int64 (B) and states of texts (B, 77, D) to the noise in them, float32.
+
+It can be differentiated by the adapter's parameters, and shows them as they are at the moment of the call.
+"""
+
+
+@contextmanager
+def denoiser(unet: "UNet2DConditionModel", precision: Precision) -> Iterator[Denoiser]:
+    """The fastest way through ``unet`` and the adapter on it. On a CPU the lanes have torch's threads for the block."""
+    # torch.jit.trace, which the lanes need, is not supported from Python 3.14 on.
+    if unet.device.type != "cpu" or sys.version_info >= (3, 14):
+        yield plain(unet, precision)
+        return
+    threads = torch.get_num_threads()
+    lanes = _Lanes(unet, threads)
+    torch.set_num_threads(1)  # what is done beside the lanes is too small to share
+    try:
+        yield lanes
+    finally:
+        torch.set_num_threads(threads)
+        lanes.close()
+
+
+def plain(unet: "UNet2DConditionModel", precision: Precision) -> Denoiser:
+    """Straight through diffusers' and peft's modules: what every other way is measured by."""
+
+    def predict(noisy: torch.Tensor, timesteps: torch.Tensor, texts: torch.Tensor) -> torch.Tensor:
+        with torch.autocast(unet.device.type, dtype=torch.bfloat16, enabled=precision == "bf16"):
+            predicted: torch.Tensor = unet(noisy.to(unet.dtype), timesteps, texts, return_dict=False)[0]
+        return predicted.float()
+
+    return predict
+
+
+class _Lanes:
+    """On a CPU: a lane for each core, which takes its part of the batch through the whole network.
+
+    Small networks spend their time on a CPU between the operators rather than in them. Measured at four latents of
+    16 x 16 on two cores (benchmarks/cpu_step.py): waking a second thread for each of 3,000 operators gains nothing, a
+    thread of its own for each half of the batch does. The adapter goes in as W + BA, which spares six thin products a
+    layer. The forward pass is recorded once a shape, since in Python the lanes would wait for each other's interpreter.
+    """
+
+    def __init__(self, unet: "UNet2DConditionModel", threads: int) -> None:
+        from peft.tuners.lora import Linear
+
+        self._unet = unet
+        self._threads = threads
+        self._layers: list[Any] = [module for module in unet.modules() if isinstance(module, Linear)]
+        self._recorded: dict[tuple[torch.Size, torch.Size], Callable[..., torch.Tensor]] = {}
+        self._pool = ThreadPoolExecutor(threads, thread_name_prefix="lane")
+
+    def close(self) -> None:
+        self._pool.shutdown()
+
+    def __call__(self, noisy: torch.Tensor, timesteps: torch.Tensor, texts: torch.Tensor) -> torch.Tensor:
+        predicted: torch.Tensor = _InLanes.apply(
+            self, noisy, timesteps, texts, *(_folded(layer) for layer in self._layers)
+        )
+        return predicted
+
+    def spread(self, work: Callable[..., T], *parts: Sequence[Any]) -> list[T]:
+        """``work`` over the members of ``parts``, each in a lane; the lanes share the threads."""
+        each = max(1, self._threads // len(parts[0]))
+
+        def lane(*part: Any) -> T:
+            torch.set_num_threads(each)  # of this thread alone
+            return work(*part)
+
+        return list(self._pool.map(lane, *parts))
+
+    def split(self, *tensors: torch.Tensor) -> list[tuple[torch.Tensor, ...]]:
+        """The tensors' parts, as many as there are lanes at work."""
+        return [tensor.tensor_split(min(self._threads, len(tensor))) for tensor in tensors]
+
+    def recorded(
+        self, noisy: torch.Tensor, timesteps: torch.Tensor, texts: torch.Tensor
+    ) -> Callable[..., torch.Tensor]:
+        """The forward pass for inputs of these shapes, as a function of the inputs and the layers' weights."""
+        key = noisy.shape, texts.shape
+        if key not in self._recorded:
+            with warnings.catch_warnings(), torch.no_grad():
+                # One says that a trace holds for one shape, the other names torch.compile, which wants a compiler.
+                warnings.simplefilter("ignore")
+                weights = [layer.base_layer.weight for layer in self._layers]
+                self._recorded[key] = torch.jit.trace(  # type: ignore[no-untyped-call]
+                    self._forward, (noisy, timesteps, texts, *weights), check_trace=False
+                )
+        return self._recorded[key]
+
+    def _forward(
+        self, noisy: torch.Tensor, timesteps: torch.Tensor, texts: torch.Tensor, *weights: torch.Tensor
+    ) -> torch.Tensor:
+        with ExitStack() as stack:
+            for layer, weight in zip(self._layers, weights, strict=True):
+                layer.forward = _linear(weight, layer.base_layer.bias)
+                stack.callback(delattr, layer, "forward")
+            predicted: torch.Tensor = self._unet(noisy, timesteps, texts, return_dict=False)[0]
+        return predicted
+
+
+class _InLanes(torch.autograd.Function):
+    """Forward and backward through the network by its lanes. Gradients are those of the folded weights alone."""
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        lanes: _Lanes,
+        noisy: torch.Tensor,
+        timesteps: torch.Tensor,
+        texts: torch.Tensor,
+        *weights: torch.Tensor,
+    ) -> torch.Tensor:
+        wanted = any(ctx.needs_input_grad)
+        leaves = [weight.detach().requires_grad_(wanted) for weight in weights]
+        parts = lanes.split(noisy, timesteps, texts)
+        passes = [lanes.recorded(*part) for part in zip(*parts, strict=True)]
+
+        def forward(through: Callable[..., torch.Tensor], *part: torch.Tensor) -> torch.Tensor:
+            # Not optimised: that would run everything twice to profile it, for nothing that pays here.
+            with torch.set_grad_enabled(wanted), torch.jit.optimized_execution(False):  # type: ignore[attr-defined]
+                return through(*part, *leaves)
+
+        ctx.lanes, ctx.leaves, ctx.predicted = lanes, leaves, lanes.spread(forward, passes, *parts)
+        return torch.cat([part.detach() for part in ctx.predicted])
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx: Any, gradient: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
+        def backward(predicted: torch.Tensor, part: torch.Tensor) -> tuple[torch.Tensor, ...]:
+            found: tuple[torch.Tensor, ...] = torch.autograd.grad(predicted, ctx.leaves, part)
+            return found
+
+        found = ctx.lanes.spread(backward, ctx.predicted, *ctx.lanes.split(gradient))
+        # Always in the same order, or the last digits would differ from run to run.
+        return (None, None, None, None, *(reduce(torch.add, each) for each in zip(*found, strict=True)))
+
+
+def _folded(layer: Any) -> torch.Tensor:
+    """The weight of a linear layer with its adapter: W + BA, scaled; W alone where the adapter is switched off."""
+    weight: torch.Tensor = layer.base_layer.weight
+    if layer.disable_adapters:
+        return weight
+    for name in layer.active_adapters:
+        weight = torch.addmm(weight, layer.lora_B[name].weight, layer.lora_A[name].weight, alpha=layer.scaling[name])
+    return weight
+
+
+def _linear(weight: torch.Tensor, bias: torch.Tensor | None) -> Callable[[torch.Tensor], torch.Tensor]:
+    return lambda given: functional.linear(given, weight, bias)

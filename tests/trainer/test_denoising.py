@@ -1,0 +1,75 @@
+"""Whatever way is taken through UNet and adapter, the noise and the gradients are those of diffusers and peft."""
+
+from collections.abc import Iterator
+
+import pytest
+import torch
+
+from lorabot.trainer import adapter
+from lorabot.trainer.bases import BaseModel
+from lorabot.trainer.denoising import denoiser, plain
+from lorabot.trainer.models import Models
+
+Inputs = tuple[torch.Tensor, torch.Tensor, torch.Tensor]
+
+
+@pytest.fixture
+def base(models: Models) -> Iterator[BaseModel]:
+    """The demo base with an adapter that does something."""
+    base = models.base("demo")
+    with adapter.attached(base.unet, 4, 6.0, 1):
+        chance = torch.Generator().manual_seed(2)
+        for _, parameter in adapter.parameters(base.unet):
+            parameter.data.normal_(std=0.05, generator=chance)
+        yield base
+
+
+def inputs(batch: int, side: int) -> Inputs:
+    chance = torch.Generator().manual_seed(batch)
+    noisy = torch.randn(batch, 4, side, side, generator=chance)
+    return noisy, torch.randint(1000, (batch,), generator=chance), torch.randn(batch, 77, 96, generator=chance)
+
+
+@pytest.mark.parametrize(("batch", "side"), [(1, 8), (2, 8), (3, 8), (4, 16), (5, 12)])
+def test_the_fast_way_predicts_and_learns_what_the_plain_one_does(base: BaseModel, batch: int, side: int) -> None:
+    given = inputs(batch, side)
+    parameters = [parameter for _, parameter in adapter.parameters(base.unet)]
+    expected = plain(base.unet, "fp32")(*given)
+    wanted = torch.autograd.grad(expected.square().mean(), parameters)
+    with denoiser(base.unet, "fp32") as denoise:
+        predicted = denoise(*given)
+        found = torch.autograd.grad(predicted.square().mean(), parameters)
+    torch.testing.assert_close(predicted, expected, rtol=1e-4, atol=1e-5)
+    for one, other in zip(found, wanted, strict=True):
+        assert torch.linalg.vector_norm(one - other) <= 1e-4 * torch.linalg.vector_norm(other)
+
+
+def test_the_adapter_counts_as_it_is_at_the_moment_and_not_at_all_when_switched_off(base: BaseModel) -> None:
+    given = inputs(2, 8)
+    with denoiser(base.unet, "fp32") as denoise, torch.no_grad():
+        first = denoise(*given)
+        with adapter.switched_off(base.unet):
+            without = denoise(*given)
+            torch.testing.assert_close(without, plain(base.unet, "fp32")(*given), rtol=1e-4, atol=1e-5)
+        adapter.write(base.unet, {name: value / 2 for name, value in adapter.read(base.unet).items()})
+        half = denoise(*given)
+        torch.testing.assert_close(half, plain(base.unet, "fp32")(*given), rtol=1e-4, atol=1e-5)
+    assert not torch.allclose(first, without, atol=1e-3)
+    assert not torch.allclose(first, half, atol=1e-3)
+
+
+def test_the_same_inputs_give_the_same_digits_every_time(base: BaseModel) -> None:
+    given = inputs(4, 8)
+    parameters = [parameter for _, parameter in adapter.parameters(base.unet)]
+    with denoiser(base.unet, "fp32") as denoise:
+        found = [torch.autograd.grad(denoise(*given).square().mean(), parameters) for _ in range(5)]
+    for again in found[1:]:
+        assert all(torch.equal(one, other) for one, other in zip(found[0], again, strict=True))
+
+
+def test_nothing_is_left_on_the_network_and_torch_has_its_threads_back(base: BaseModel) -> None:
+    threads = torch.get_num_threads()
+    with denoiser(base.unet, "fp32") as denoise:
+        denoise(*inputs(2, 8))
+    assert torch.get_num_threads() == threads
+    assert not [module for module in base.unet.modules() if "forward" in vars(module)]
