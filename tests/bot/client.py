@@ -132,6 +132,11 @@ class ChatClient:
                     raise ChatError("the socket was closed")
                 await self._news.wait()
 
+    async def heard(self, words: str, timeout_s: float = 30) -> None:
+        """Wait until an error was said beside the conversation that holds ``words``. Raises ``TimeoutError``."""
+        async with asyncio.timeout(timeout_s), self._news:
+            await self._news.wait_for(lambda: any(words in error for error in self.errors))
+
     async def changes(self) -> AsyncIterator[ShownLine]:
         """Lines as they come and change, from now on, until the socket closes."""
         seen = {line.id: line.revision for line in self.lines.values()}

@@ -134,3 +134,18 @@ async def eventually(holds: Callable[[], bool], timeout_s: float = 20) -> None:
     async with asyncio.timeout(timeout_s):
         while not holds():  # noqa: ASYNC110
             await asyncio.sleep(0.02)
+
+
+@asynccontextmanager
+async def store_away(queue: Queue, folder: Path) -> AsyncIterator[None]:
+    """The database in ``folder`` is away until the block ends."""
+    parts = [folder / f"lorabot.sqlite3{suffix}" for suffix in ("", "-wal", "-shm")]
+    there = [part for part in parts if part.exists()]
+    for part in there:
+        part.rename(part.with_name(f"away-{part.name}"))
+    await queue.database.close()  # its connections are to the file, not to its name
+    try:
+        yield
+    finally:
+        for part in there:
+            part.with_name(f"away-{part.name}").rename(part)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from lorabot.bot.commands.grammar import tokens
 from lorabot.bot.commands.moderation import ACTION_ALIASES, ACTIONS
 from lorabot.bot.commands.trigger import made_up
-from lorabot.bot.commands.vocabulary import COMMAND_ALIASES, COMMANDS, OPTION_ALIASES, Command
+from lorabot.bot.commands.vocabulary import COMMAND_ALIASES, COMMANDS, MODERATING, OPTION_ALIASES, Command
 from lorabot.locale import Translator
 from lorabot.presets import AVAILABLE_BASES, BASES, Catalogue
 from lorabot.queue.model import Job
@@ -28,16 +28,22 @@ class Completion:
     hint: str
 
 
-def complete(text: str, presets: Catalogue, jobs: Sequence[Job], say: Translator) -> list[Completion]:
-    """Completions of ``text``, the best first. ``jobs`` are those that ``/cancel`` and ``/status`` may name."""
+def complete(
+    text: str, presets: Catalogue, jobs: Sequence[Job], say: Translator, moderates: bool = False
+) -> list[Completion]:
+    """Completions of ``text``, the best first. ``jobs`` are those that its command may name.
+
+    What is only for moderators is offered to who ``moderates``.
+    """
     plain = text.lstrip().replace("／", "/", 1) if text.lstrip().startswith("／") else text.lstrip()
     if not plain.startswith("/"):
         return []
     head, blank, _ = re.match(r"/(\S*)(\s*)(.*)", plain, re.DOTALL).groups()  # type: ignore[union-attr]
     if not blank:
-        return [_command(command, say) for command in _commands_like(head)]
+        found = _commands_like(head)
+        return [_command(command, say) for command in found if moderates or command.name not in MODERATING]
     command = COMMANDS.get(COMMAND_ALIASES.get(head.casefold(), head.casefold()))
-    if command is None:
+    if command is None or (command.name in MODERATING and not moderates):
         return []
     fragment = _LAST_WORD.search(plain)
     before = plain[: fragment.start()] if fragment else plain

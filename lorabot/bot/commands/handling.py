@@ -29,7 +29,7 @@ from lorabot.bot.commands.requests import (
     Train,
 )
 from lorabot.bot.commands.training import Checked, Training
-from lorabot.bot.commands.vocabulary import COMMANDS
+from lorabot.bot.commands.vocabulary import COMMANDS, MODERATING
 from lorabot.bot.details import details_of
 from lorabot.bot.intake.service import Intake
 from lorabot.bot.reply import Button, Reply
@@ -116,13 +116,17 @@ class Commands:
         return base_choices(text, translator(language))
 
     async def autocomplete_jobs(self, actor: Actor, address: Address, text: str) -> list[Choice]:
-        """Unfinished jobs like ``text`` that ``actor`` may act on: their own, and as a moderator those of others."""
+        """Unfinished jobs like ``text`` that ``actor`` may act on; as ``autocomplete_presets``."""
+        return job_choices(text, await self.jobs_to_move(actor, address), translator(actor.language))
+
+    async def jobs_to_move(self, actor: Actor, address: Address) -> Sequence[Job]:
+        """The actor's unfinished jobs, then, for a moderator, those of others."""
         jobs = list(await self.jobs_to_cancel(actor.owner))
         if actor.moderator or actor.operator:
             own = {job.id for job in jobs}
             others = await self._queue.jobs.unfinished(_KNOWN_JOBS, None if actor.operator else address.scope)
             jobs += [job for job in others if job.id not in own]
-        return job_choices(text, jobs, translator(actor.language))
+        return jobs
 
     async def jobs_to_cancel(self, owner: str) -> Sequence[Job]:
         """The owner's jobs that have not ended."""
@@ -215,5 +219,5 @@ def _help_lines(actor: Actor, say: Translator) -> list[str]:
     return [
         say("command-help-line", usage=_EXAMPLES.get(name, f"/{name}"), hint=say(f"command-hint-{name}"))
         for name in COMMANDS
-        if name != "queue" or moderates
+        if name not in MODERATING or moderates
     ]

@@ -23,7 +23,7 @@ class Keeping:
         """The true numbers: those that the sweeper goes by."""
         config = self._queue.config
         text = say("command-privacy", days=f"{config.keep_days:g}", drafts=f"{config.draft_days:g}")
-        return Reply(text, (Button(say("command-forget"), "forgetme", "danger"),))
+        return Reply(text, (Button(say("command-forget"), "forgetme"),))
 
     async def forget(self, actor: Actor, address: Address, sure: str | None, say: Translator) -> Reply:
         """Ask first; then delete all at once."""

@@ -49,6 +49,9 @@ COMMANDS: dict[str, Command] = {
     )
 }
 
+MODERATING = ("queue",)
+"""Commands that only moderators and operators are told of."""
+
 BUTTONS: dict[str, Command] = {
     command.name: command
     for command in (

@@ -9,7 +9,7 @@ from functools import partial
 from weakref import WeakValueDictionary
 
 from lorabot.bot.commands import Actor, Commands, complete, parse, parse_action
-from lorabot.bot.commands.requests import Request
+from lorabot.bot.commands.requests import ForgetMe, Request
 from lorabot.bot.intake.service import unexpected
 from lorabot.bot.reply import Reply
 from lorabot.bot.web.conversation import Conversations
@@ -17,10 +17,11 @@ from lorabot.bot.web.session import Session
 from lorabot.bot.web.wire import Content, content_of, restore
 from lorabot.locale import UserError, translator
 from lorabot.queue.errors import StoreUnavailable
-from lorabot.queue.model import Line
+from lorabot.queue.model import Job, Line
 
 _RETRY_S = (0.5, 1.0, 2.0, 4.0, 8.0, 15.0, 30.0)
 _MOST_UNANSWERED = 50
+_NAMING_JOBS = ("/cancel", "/status", "/queue", "/取消", "/状态", "/队列")
 _FRESH = timedelta(minutes=10)
 _log = logging.getLogger(__name__)
 
@@ -56,8 +57,11 @@ class Chat:
 
     async def complete(self, session: Session, text: str, language: str) -> list[dict[str, str]]:
         """What may follow ``text``."""
-        jobs = await self._commands.jobs_to_cancel(session.owner) if text.startswith("/cancel") else ()
-        found = complete(text, self._commands.presets, jobs, translator(language))
+        actor = self._actor(session, language)
+        jobs: Sequence[Job] = ()
+        if text.startswith(_NAMING_JOBS):
+            jobs = await self._commands.jobs_to_move(actor, session.address)
+        found = complete(text, self._commands.presets, jobs, translator(language), actor.operator)
         return [{"insert": item.insert, "label": item.label, "hint": item.hint} for item in found]
 
     def go_on(self, session: Session, lines: Sequence[Line], language: str) -> None:
@@ -77,6 +81,9 @@ class Chat:
         if self._tasks:
             await asyncio.wait(self._tasks)
 
+    def _actor(self, session: Session, language: str) -> Actor:
+        return Actor(session.owner, language, operator=self._operators)
+
     def _begin(self, session: Session, key: str | None, language: str, read: Callable[[], Request]) -> None:
         task = asyncio.create_task(self._answer(session, key, language, read))
         self._tasks[task] = session.conversation
@@ -93,6 +100,7 @@ class Chat:
                 try:
                     await self._answer_once(session, key, language, read)
                 except StoreUnavailable as error:
+                    self._conversations.warn(session.conversation, error.message)
                     if wait is None:
                         _log.error("an answer could not be stored: %s", error)
                         return
@@ -111,8 +119,11 @@ class Chat:
         """The one place where errors of commands become sentences."""
         text = translator(language)
         try:
-            actor = Actor(session.owner, language, operator=self._operators)
-            return await self._commands.handle(actor, session.address, read())
+            request = read()
+            reply = await self._commands.handle(self._actor(session, language), session.address, request)
+            if isinstance(request, ForgetMe) and request.sure:
+                self._conversations.renew(session.conversation)
+            return reply
         except StoreUnavailable:
             raise
         except UserError as error:

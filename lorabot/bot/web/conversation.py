@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from typing import Literal
 
 from lorabot.bot.web.wire import Content, store
+from lorabot.locale import Message
 from lorabot.queue import Queue
 from lorabot.queue.model import Line
 
@@ -21,6 +22,8 @@ class Tab:
         self._waiting: dict[int, Line] = {}
         self._seen: dict[int, int] = {}
         self._news = asyncio.Event()
+        self._anew = False
+        self._trouble: Message | None = None
         self.language = "en"
 
     def offer(self, line: Line) -> None:
@@ -28,15 +31,34 @@ class Tab:
         self._waiting[line.id] = line
         self._news.set()
 
+    def warn(self, trouble: Message) -> None:
+        """Something to be said that can't be stored."""
+        self._trouble = trouble
+        self._news.set()
+
+    def renew(self) -> None:
+        """Lines have been deleted: what the page shows must be sent anew."""
+        self._anew = True
+        self._news.set()
+
     def saw(self, lines: list[Line]) -> None:
         """These lines were sent as history."""
         self._seen.update({line.id: line.revision for line in lines})
 
-    async def changes(self) -> AsyncIterator[tuple[Line, bool]]:
-        """Lines to send, each with whether the page has never had it."""
+    async def changes(self) -> AsyncIterator[tuple[Line, bool] | Message | None]:
+        """Lines to send, each with whether the page has never had it; None when all are to be sent anew.
+
+        A message is said beside the conversation.
+        """
         while True:
             await self._news.wait()
             self._news.clear()
+            anew, self._anew = self._anew, False
+            if anew:
+                yield None
+            trouble, self._trouble = self._trouble, None
+            if trouble is not None:
+                yield trouble
             waiting, self._waiting = self._waiting, {}
             for line in waiting.values():
                 seen = self._seen.get(line.id)
@@ -78,6 +100,16 @@ class Conversations:
     async def history(self, conversation: str) -> list[Line]:
         """The latest lines, oldest first."""
         return await self._queue.transcript.last(conversation, HISTORY_LINES)
+
+    def renew(self, conversation: str) -> None:
+        """Have all tabs of ``conversation`` load it anew."""
+        for tab in self._tabs.get(conversation, ()):
+            tab.renew()
+
+    def warn(self, conversation: str, trouble: Message) -> None:
+        """Say something in all tabs of ``conversation`` that can't be stored."""
+        for tab in self._tabs.get(conversation, ()):
+            tab.warn(trouble)
 
     @contextmanager
     def open_tab(self, conversation: str) -> Iterator[Tab]:

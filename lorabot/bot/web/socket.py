@@ -14,7 +14,7 @@ from lorabot.bot.web.language import wanted_language
 from lorabot.bot.web.links import Links
 from lorabot.bot.web.session import Session, Sessions
 from lorabot.bot.web.wire import Complete, Hello, Ping, Press, Request, Say, as_json, client_message, show
-from lorabot.locale import UserError, translator
+from lorabot.locale import Message, UserError, translator
 
 _MOST_MESSAGE_BYTES = 64 * 1024
 CLOSE_NO_SESSION = 4401
@@ -84,7 +84,7 @@ class Sockets:
                 if isinstance(message, Hello):
                     tab.language = message.language or tab.language
                     await self._welcome(socket, session, tab)
-                    sending = sending or asyncio.create_task(self._send_changes(socket, tab))
+                    sending = sending or asyncio.create_task(self._send_changes(socket, session, tab))
                 else:
                     try:
                         await self._heed(socket, session, tab, message)
@@ -121,9 +121,16 @@ class Sockets:
         await socket.send_str(welcome)
         self._chat.go_on(session, lines, tab.language)
 
-    async def _send_changes(self, socket: web.WebSocketResponse, tab: Tab) -> None:
+    async def _send_changes(self, socket: web.WebSocketResponse, session: Session, tab: Tab) -> None:
         try:
-            async for line, new in tab.changes():
+            async for change in tab.changes():
+                if change is None:
+                    await self._welcome(socket, session, tab)
+                    continue
+                if isinstance(change, Message):
+                    await socket.send_str(as_json("error", text=translator(tab.language).text(change)))
+                    continue
+                line, new = change
                 await socket.send_str(as_json("line" if new else "update", line=show(line, self._links.link)))
         except ConnectionError:
             _log.debug("a page went away")

@@ -130,7 +130,7 @@ demo-next =
     {"  "}lorabot presets                   what people can ask for
     {"  "}LORABOT_DISCORD__TOKEN=...        for Discord (discord.com/developers, your application, Bot, Reset Token)
     {"  "}LORABOT_TELEGRAM__TOKEN=...       for Telegram (ask @BotFather for /newbot)
-    Tokens go into the environment or lorabot.toml. This version speaks on the web page; it keeps them for its Discord and Telegram sides.
+    Tokens go into the environment or lorabot.toml, before lorabot up. docs/discord.md and docs/telegram.md go through it step by step.
 
 doctor-state-ok = ok
 doctor-state-missing = missing

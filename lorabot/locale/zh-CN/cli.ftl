@@ -127,7 +127,7 @@ demo-next =
     {"  "}lorabot presets                   查看可以训练什么
     {"  "}LORABOT_DISCORD__TOKEN=...        用于 Discord（discord.com/developers，你的应用，Bot，Reset Token）
     {"  "}LORABOT_TELEGRAM__TOKEN=...       用于 Telegram（向 @BotFather 发送 /newbot）
-    令牌写在环境变量或 lorabot.toml 里。此版本只在网页上对话，令牌留给之后的 Discord 和 Telegram 接入使用。
+    令牌写在环境变量或 lorabot.toml 里，然后运行 lorabot up。docs/discord.md 和 docs/telegram.md 有逐步说明。
 
 doctor-state-ok = 正常
 doctor-state-missing = 缺少

@@ -44,6 +44,14 @@ export class Conversation {
   /** Puts in what was said before; a screen reader need not read all of it. */
   tell(lines) {
     this.#log.ariaBusy = "true";
+    // What the server has deleted meanwhile is gone from the page, too.
+    const there = new Set(lines.map((line) => line.id));
+    for (const [id, { view }] of this.#lines) {
+      if (there.has(id)) continue;
+      view.node.remove();
+      this.#lines.delete(id);
+      for (const divider of this.#log.querySelectorAll(".day")) divider.remove();
+    }
     this.put(lines, false);
     this.#arrange();
     setTimeout(() => (this.#log.ariaBusy = null), 500);

@@ -1,0 +1,229 @@
+"""From `/train` to a job with a yes in between: asked, agreed, confirmed, once."""
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from lorabot.bot.commands.errors import CommandError
+from lorabot.bot.commands.requests import Again, Agree, Pick, Start
+from lorabot.presets import BASES
+from lorabot.queue import Queue
+from lorabot.queue.clock import now_plus
+from lorabot.queue.errors import AlreadyQueued, AlreadyStarted, NoDraft, NoProposal, NoSuchJob, NotYours
+from lorabot.queue.model import Outcome
+from lorabot.queue.tables import people, proposals
+from tests.bot.commands.people import Person, person
+from tests.bot.house import claimed, finish
+
+
+@pytest.fixture
+def ann(queue: Queue, tmp_path: Path) -> Person:
+    return person(queue, tmp_path)
+
+
+async def consented(person: Person) -> Person:
+    await person.queue.people.note_consent(person.owner)
+    return person
+
+
+async def test_the_first_job_asks_for_consent_and_the_second_does_not(ann: Person) -> None:
+    await ann.send(12)
+    asked = await ann.say("/train anime zuri")
+    assert asked.private
+    assert "30 days" in asked.text
+    assert [button.action.partition(":")[0] for button in asked.buttons] == ["agree", "drop"]
+    assert (await ann.queue.people.get(ann.owner)).consented_at is None
+    confirm = await ann.press(asked, "agree:")
+    assert (await ann.queue.people.get(ann.owner)).consented_at is not None
+    assert [button.action.partition(":")[0] for button in confirm.buttons] == ["start", "drop"]
+    assert "under way" not in confirm.text
+    await ann.press(confirm, "start:")
+    await ann.queue.jobs.cancel((await ann.queue.jobs.of(ann.owner))[0].id, ann.owner)
+    await ann.send(12)
+    again = await ann.say("/train anime zuri")
+    assert [button.action.partition(":")[0] for button in again.buttons] == ["start", "drop"]
+
+
+async def test_a_confirmation_says_what_will_happen_and_starts_nothing(ann: Person) -> None:
+    await consented(ann)
+    await ann.send(12)
+    reply = await ann.say("/train preset:anime trigger:zuri name:my-zuri")
+    assert "`my-zuri`, Anime character on 12 photos, base model `demo`, called up by `zuri`" in reply.text
+    assert "first of its kind" in reply.text
+    assert "Nobody is waiting before you" in reply.text
+    assert await ann.queue.jobs.of(ann.owner) == []
+    started = await ann.press(reply, "start:")
+    assert not started.private
+    assert "You're next in line" in started.text
+    (job,) = await ann.queue.jobs.of(ann.owner)
+    assert (job.name, job.trigger, job.scope, job.address) == ("my-zuri", "zuri", "fake:town", ann.place)
+    assert await ann.queue.drafts.get(ann.owner, ann.place) is None
+
+
+async def test_what_is_missing_is_asked_for_with_buttons_that_keep_the_rest(ann: Person) -> None:
+    await consented(ann)
+    await ann.send(12)
+    which = await ann.say("/train base:demo name:kavo-1")
+    anime = await ann.press(which, "pick:anime")
+    assert "Which word shall call it up" in anime.text
+    word = anime.buttons[0].label
+    assert anime.buttons[0].action == f"pick:anime:{word}:demo:kavo-1"
+    confirm = await ann.ask(Pick("anime", word, "demo", "kavo-1"))
+    assert f"`kavo-1`, Anime character on 12 photos, base model `demo`, called up by `{word}`" in confirm.text
+
+
+async def test_too_few_photos_are_said_before_anything_is_asked(ann: Person) -> None:
+    with pytest.raises(NoDraft):
+        await ann.say("/train anime zuri")
+    await ann.send(1)
+    with pytest.raises(CommandError, match="command-too-few"):
+        await ann.say("/train anime zuri")
+
+
+async def test_photos_that_came_meanwhile_make_a_fresh_confirmation(ann: Person) -> None:
+    await consented(ann)
+    await ann.send(12)
+    old = await ann.say("/train anime zuri")
+    await ann.send(3)
+    fresh = await ann.press(old, "start:")
+    assert "on 15 photos" in fresh.text
+    assert await ann.queue.jobs.of(ann.owner) == []
+    await ann.press(fresh, "start:")
+    assert len(await ann.queue.jobs.of(ann.owner)) == 1
+    with pytest.raises(NoProposal):
+        await ann.press(old, "start:")
+
+
+async def test_two_presses_at_once_start_one_job(ann: Person) -> None:
+    await consented(ann)
+    await ann.send(12)
+    reply = await ann.say("/train anime zuri")
+    done = await asyncio.gather(*(ann.press(reply, "start:") for _ in range(5)), return_exceptions=True)
+    assert len(await ann.queue.jobs.of(ann.owner)) == 1
+    refusals = [one for one in done if isinstance(one, BaseException)]
+    assert len(refusals) == 4
+    assert all(isinstance(one, AlreadyStarted | AlreadyQueued | NoDraft) for one in refusals), refusals
+    with pytest.raises(AlreadyStarted):
+        await ann.press(reply, "start:")
+
+
+async def test_a_second_job_is_refused_and_can_be_started_when_the_first_is_over(ann: Person) -> None:
+    first = await ann.started()
+    await ann.send(12)
+    reply = await ann.say("/train anime kavo")
+    with pytest.raises(AlreadyQueued):
+        await ann.press(reply, "start:")
+    await ann.queue.jobs.cancel(first, ann.owner)
+    assert "`kavo` will be trained" in (await ann.press(reply, "start:")).text
+
+
+async def test_the_buttons_of_a_proposal_are_its_owners_alone(ann: Person, queue: Queue, tmp_path: Path) -> None:
+    bob = person(queue, tmp_path, "bob", moderator=True)
+    await ann.send(12)
+    asked = await ann.say("/train anime zuri")
+    for action in ("agree:", "drop:"):
+        with pytest.raises(NotYours):
+            await bob.press(asked, action)
+    confirm = await ann.press(asked, "agree:")
+    with pytest.raises(NotYours):
+        await bob.press(confirm, "start:")
+
+
+async def test_a_proposal_that_was_dropped_or_is_a_day_old_is_gone(ann: Person) -> None:
+    await consented(ann)
+    await ann.send(12)
+    dropped = await ann.say("/train anime zuri")
+    assert "Your photos are still here" in (await ann.press(dropped, "drop:")).text
+    with pytest.raises(NoProposal):
+        await ann.press(dropped, "start:")
+    old = await ann.say("/train anime zuri")
+    async with ann.queue.database.write() as connection:
+        await connection.execute(proposals.update().values(created_at=now_plus(-86_401.0)))
+    with pytest.raises(NoProposal):
+        await ann.press(old, "start:")
+    with pytest.raises(NoProposal):
+        await ann.ask(Agree("nothing"))
+
+
+async def test_start_asks_for_the_consent_that_was_taken_back(ann: Person) -> None:
+    await consented(ann)
+    await ann.send(12)
+    reply = await ann.say("/train anime zuri")
+    proposal = reply.buttons[0].action.partition(":")[2]
+    async with ann.queue.database.write() as connection:
+        await connection.execute(people.update().values(consented_at=None))
+    asked = await ann.ask(Start(proposal))
+    assert [button.action.partition(":")[0] for button in asked.buttons] == ["agree", "drop"]
+
+
+async def test_a_job_is_trained_again_for_longer_on_the_same_images(ann: Person) -> None:
+    first = await ann.started()
+    await finish(await claimed(ann.queue), ann.queue)
+    confirm = await ann.ask(Again(first, "stronger"))
+    assert "`zuri-2`, Anime character on 12 photos" in confirm.text
+    assert "It takes roughly" in confirm.text
+    await ann.press(confirm, "start:")
+    before, after = await ann.queue.jobs.get(first), (await ann.queue.jobs.of(ann.owner))[0]
+    recipes = [job.preset["recipes"] for job in (before, after)]
+    assert isinstance(recipes[0], dict)
+    assert isinstance(recipes[1], dict)
+    assert [name for name in recipes[0] if recipes[0][name] != recipes[1][name]] == [BASES["demo"]]
+    assert recipes[1][BASES["demo"]]["views"] == round(recipes[0][BASES["demo"]]["views"] * 1.5)
+    assert (after.dataset_id, after.trigger, after.name) == (before.dataset_id, before.trigger, "zuri-2")
+
+
+async def test_stronger_and_weaker_have_an_end(ann: Person) -> None:
+    await ann.started()
+    for way in ("stronger",) * 3:
+        await finish(await claimed(ann.queue), ann.queue)
+        newest = (await ann.queue.jobs.of(ann.owner, 1))[0]
+        await ann.press(await ann.ask(Again(newest.id, way)), "start:")
+    await finish(await claimed(ann.queue), ann.queue)
+    newest = (await ann.queue.jobs.of(ann.owner, 1))[0]
+    assert newest.name == "zuri-4"
+    with pytest.raises(CommandError, match="command-again-enough"):
+        await ann.ask(Again(newest.id, "stronger"))
+
+
+async def test_only_its_owner_trains_a_job_again(ann: Person, queue: Queue, tmp_path: Path) -> None:
+    job = await ann.started()
+    await finish(await claimed(queue), queue)
+    with pytest.raises(NotYours):
+        await person(queue, tmp_path, "bob", moderator=True).ask(Again(job, "weaker"))
+    with pytest.raises(NoSuchJob):
+        await ann.ask(Again("gone", "weaker"))
+
+
+async def test_the_estimate_is_what_the_last_ones_took(ann: Person, queue: Queue, tmp_path: Path) -> None:
+    bob = person(queue, tmp_path, "bob")
+    for seconds in (600, 720, 6000):
+        await bob.started()
+        lease = await claimed(queue)
+        await lease.succeed(Outcome((), {"seconds": seconds}))
+    await consented(ann)
+    await ann.send(12)
+    assert "It takes about 12 minutes, as the last ones like it did." in (await ann.say("/train anime zuri")).text
+    rough = await ann.say("/train preset:portrait trigger:zuri")
+    assert "It takes roughly" in rough.text
+
+
+async def test_the_place_in_line_and_the_wait_are_told(ann: Person, queue: Queue, tmp_path: Path) -> None:
+    bob, eve = person(queue, tmp_path, "bob"), person(queue, tmp_path, "eve")
+    await bob.started()
+    await (await claimed(queue)).succeed(Outcome((), {"seconds": 600}))
+    await bob.started()
+    await claimed(queue)
+    await eve.started()
+    await consented(ann)
+    await ann.send(12)
+    assert "You'd be number 2 in line; it starts in about 20 minutes." in (await ann.say("/train anime zuri")).text
+    await queue.jobs.pause("mod", "fake:town")
+    assert "paused right now" in (await ann.say("/train anime zuri")).text
+
+
+async def test_chinese_is_confirmed_in_chinese(queue: Queue, tmp_path: Path) -> None:
+    li = await consented(person(queue, tmp_path, "li", language="zh-CN"))
+    await li.send(12)
+    assert "准备好了：`zuri`，动漫角色，12 张照片" in (await li.say("/训练 anime zuri")).text
+    assert (await queue.people.get(li.owner)).language == "zh-CN"
