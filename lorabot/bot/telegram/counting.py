@@ -4,7 +4,6 @@ import asyncio
 import logging
 import time
 from collections import defaultdict
-from contextlib import suppress
 from dataclasses import dataclass, field
 
 from lorabot.bot.front_end import TryLater, Unreachable
@@ -64,6 +63,7 @@ class Counting:
         self._presets = presets
         self._counts: dict[_Key, _Count] = {}
         self._taken: defaultdict[_Key, set[int]] = defaultdict(set)
+        self._stopped = False
 
     def expect(self, owner: str, place: Place, language: str, batch: str, message: int, *, photo: bool) -> int:
         """A file of ``message`` is on its way. Returns which one of those that come together it is, from 1."""
@@ -92,6 +92,8 @@ class Counting:
 
     async def announce(self, upload: Upload, intaken: Intaken, final: bool) -> None:
         """News of intake."""
+        if self._stopped:
+            return  # what is open is noted, and brought up to date after the next start
         place = Place.parse(Address.parse(upload.address))
         new = (upload.owner, place) not in self._counts
         count = self._count(upload.owner, place, upload.language)
@@ -116,12 +118,11 @@ class Counting:
         count = self._counts.pop((owner, place), None)
         if count is not None and count.task is not None:
             count.task.cancel()
-        shown = Shown.parse(await self._queue.refs.get(place.address, _ref(owner)))
+        shown, with_buttons = await self._before(owner, place)
         await self._queue.refs.drop(place.address, _ref(owner))
         await self._queue.refs.drop(HOME, _open(owner, place))
-        if shown is not None and shown.message != keep:
-            with suppress(TryLater, Unreachable, ConnectionError):
-                await self._voice.strip(place, shown.message)
+        if shown is not None and with_buttons and shown.message != keep:
+            await self._voice.strip(place, shown.message)
 
     async def resume(self) -> None:
         """Bring those up to date that were at it when the process last ended."""
@@ -132,6 +133,7 @@ class Counting:
 
     async def stop(self) -> None:
         """Say nothing more; what is open goes on after the next start."""
+        self._stopped = True
         tasks = [count.task for count in self._counts.values() if count.task is not None]
         for task in tasks:
             task.cancel()
@@ -206,7 +208,7 @@ class Counting:
     async def _show(self, count: _Count, *, settled: bool) -> None:
         reply = await self._reply(count, settled=settled)
         urgency: Urgency = "answer" if settled or count.shown is None else "progress"
-        before = Shown.parse(await self._queue.refs.get(count.place.address, _ref(count.owner)))
+        before, _ = await self._before(count.owner, count.place)
         shown = count.shown
         if shown is None and not count.follows:
             shown = before
@@ -214,11 +216,20 @@ class Counting:
         if changed is None:
             changed = await self._voice.say(count.place, reply, reply_to=count.reply_to, silent=True, urgency=urgency)
         count.shown, count.shown_at = changed, time.monotonic()
-        await self._queue.refs.put(count.place.address, _ref(count.owner), str(changed), count.owner)
+        note = f"{changed} {'buttons' if reply.buttons else ''}"
+        await self._queue.refs.put(count.place.address, _ref(count.owner), note, count.owner)
         if count.place.group:
             await self._queue.refs.put(count.place.address, asked(changed.message), count.owner, count.owner)
         if before is not None and before.message != changed.message:
             await self._voice.remove(count.place, before.message)
+
+    async def _before(self, owner: str, place: Place) -> tuple[Shown | None, bool]:
+        """The message that keeps count now, and whether it has buttons."""
+        note = await self._queue.refs.get(place.address, _ref(owner))
+        if note is None:
+            return None, False
+        shown, _, buttons = note.partition(" ")
+        return Shown.parse(shown), bool(buttons)
 
     async def _reply(self, count: _Count, *, settled: bool) -> Reply:
         text = translator(count.language)
@@ -266,7 +277,8 @@ def asked(message: int) -> str:
 
 async def _within(event: asyncio.Event, seconds: float) -> bool:
     try:
-        await asyncio.wait_for(event.wait(), seconds)
+        async with asyncio.timeout(seconds):  # wait_for of Python 3.11 may swallow a cancel
+            await event.wait()
     except TimeoutError:
         return False
     return True

@@ -17,28 +17,31 @@ class Expecting:
     def __init__(self, refs: Refs) -> None:
         self._refs = refs
 
-    async def note(self, owner: str, place: Place, buttons: Sequence[Button]) -> None:
-        """Remember the question, if ``buttons`` offer trigger words: it is what they would say, without the word."""
-        offered = next((button.action for button in buttons if _names_trigger(button.action)), None)
-        if offered is not None:
-            await self._refs.put(place.address, _key(owner), offered, owner)
+    async def note(self, owner: str, place: Place, question: Sequence[Button], message: int) -> None:
+        """Remember the ``question`` in ``message``, by one of its buttons."""
+        await self._refs.put(place.address, _key(owner), f"{message} {question[0].action}", owner)
 
     async def answered(self, owner: str, place: Place, typed: str) -> Pick | None:
         """The open question answered with ``typed``; None where nothing was asked."""
-        offered = await self._refs.get(place.address, _key(owner))
-        if offered is None:
+        noted = await self._refs.get(place.address, _key(owner))
+        if noted is None:
             return None
-        pick = parse_action(offered)
+        pick = parse_action(noted.partition(" ")[2])
         assert isinstance(pick, Pick)
         return Pick(pick.preset, typed.strip()[:_MOST_WORD], pick.base, pick.name)
 
-    async def drop(self, owner: str, place: Place) -> None:
-        """Nothing is asked any more."""
+    async def drop(self, owner: str, place: Place) -> int | None:
+        """Nothing is asked any more. Returns the message that the question stood in, if there was one."""
+        noted = await self._refs.get(place.address, _key(owner))
+        if noted is None:
+            return None
         await self._refs.drop(place.address, _key(owner))
+        return int(noted.partition(" ")[0])
 
 
-def _names_trigger(action: str) -> bool:
-    verb, *words = action.split(":")
+def asks_for_trigger(buttons: Sequence[Button]) -> bool:
+    """Do ``buttons`` offer trigger words?"""
+    verb, *words = buttons[0].action.split(":") if buttons else [""]
     return verb == "pick" and len(words) > 1 and bool(words[1])
 
 

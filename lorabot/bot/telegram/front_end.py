@@ -211,7 +211,8 @@ async def _until(stop: asyncio.Event, client: Client) -> None:
     """Wait for ``stop``. Raises ``TokenRefused`` where the token is no longer good: the updater ends silently then."""
     while not stop.is_set():
         try:
-            await asyncio.wait_for(stop.wait(), _CHECK_S)
+            async with asyncio.timeout(_CHECK_S):
+                await stop.wait()
         except TimeoutError:
             try:
                 await client.get_me()

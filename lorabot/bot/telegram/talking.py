@@ -6,7 +6,7 @@ import re
 import secrets
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from telegram import CallbackQuery, Message, User
 from telegram.error import BadRequest
@@ -34,7 +34,7 @@ from lorabot.bot.intake.service import unexpected
 from lorabot.bot.reply import Button, Reply
 from lorabot.bot.telegram import failing
 from lorabot.bot.telegram.counting import Counting, asked
-from lorabot.bot.telegram.expecting import Expecting
+from lorabot.bot.telegram.expecting import Expecting, asks_for_trigger
 from lorabot.bot.telegram.failing import understood
 from lorabot.bot.telegram.formatting import MOST_ALERT, length, plain
 from lorabot.bot.telegram.people import People, speaks_for_group
@@ -54,6 +54,7 @@ _IN_PLACE = (Pick, Agree, Start, Drop, ForgetMe, QueueCommand, Clear)
 _OWN = ("pick", "train", "clear", "forgetme")
 _ABOUT_PHOTOS = (Propose, Pick, Agree, Start, Clear)
 _FOR_ANYBODY = (QueueCommand, Help, Presets, Privacy)
+_OWNER = re.compile(r"telegram:(\d+)")
 _log = logging.getLogger(__name__)
 
 
@@ -209,6 +210,7 @@ class Talking:
             if isinstance(request, _ABOUT_PHOTOS):
                 await self._counting.idle(spoken.owner, spoken.place)
             reply = await self._commands.handle(actor, spoken.place.address, request)
+            reply = await self._in_our_words(spoken, request, reply)
             await self._follow(spoken, request, reply, pressed)
         except StoreUnavailable:
             raise
@@ -224,12 +226,23 @@ class Talking:
         """What a request changes of what we keep ourselves."""
         owner, place = spoken.owner, spoken.place
         if isinstance(request, (Propose, Pick, Drop, Clear, ForgetMe, Start)):
-            await self._expecting.drop(owner, place)
-        await self._expecting.note(owner, place, reply.buttons)
+            question = await self._expecting.drop(owner, place)
+            if question is not None and not (pressed and question == spoken.message):
+                await self._voice.strip(place, question)
         if isinstance(request, Clear):
             await self._counting.close(owner, place, keep=spoken.message if pressed else None)
         elif isinstance(request, Start) and not reply.private:
             await self._counting.close(owner, place)
+
+    async def _in_our_words(self, spoken: Spoken, request: Request, reply: Reply) -> Reply:
+        """What reads differently here: a word can simply be typed, and people have names."""
+        if asks_for_trigger(reply.buttons):
+            code = "telegram-which-trigger-group" if spoken.place.group else "telegram-which-trigger"
+            return replace(reply, text=translator(spoken.language)(code))
+        if isinstance(request, QueueCommand):
+            names = {user: await self._voice.name_of(spoken.place, int(user)) for user in _OWNER.findall(reply.text)}
+            return replace(reply, text=_OWNER.sub(lambda found: names[found[1]], reply.text))
+        return reply
 
     async def _refuse_others(self, spoken: Spoken, action: str) -> None:
         if spoken.place.group and action.partition(":")[0] in _OWN:
@@ -246,6 +259,7 @@ class Talking:
             except Unreachable:
                 return
             if shown is not None:
+                await self._remember(spoken, shown.message, answer.reply)
                 return
         await self._tell(spoken, answer.reply)
 
@@ -261,8 +275,14 @@ class Talking:
                 with suppress(TryLater, ConnectionError):
                     await self._voice.tell_alone(spoken.user.id, Reply(said))
             return
-        if place.group and reply.buttons:
-            await self._queue.refs.put(place.address, asked(shown.message), spoken.owner, spoken.owner)
+        await self._remember(spoken, shown.message, reply)
+
+    async def _remember(self, spoken: Spoken, message: int, reply: Reply) -> None:
+        """What our message asks, and whom."""
+        if asks_for_trigger(reply.buttons):
+            await self._expecting.note(spoken.owner, spoken.place, reply.buttons, message)
+        if spoken.place.group and reply.buttons:
+            await self._queue.refs.put(spoken.place.address, asked(message), spoken.owner, spoken.owner)
 
     async def _acknowledge(self, query: CallbackQuery, text: str = "", *, alert: bool = False) -> None:
         try:

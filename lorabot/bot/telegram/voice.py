@@ -11,7 +11,7 @@ from telegram.constants import ParseMode
 from telegram.error import BadRequest, ChatMigrated, TelegramError
 from telegram.ext import ExtBot
 
-from lorabot.bot.front_end import Unreachable
+from lorabot.bot.front_end import TryLater, Unreachable
 from lorabot.bot.reply import Reply
 from lorabot.bot.telegram import failing
 from lorabot.bot.telegram.failing import understood
@@ -156,14 +156,14 @@ class Voice:
         return Shown(shown.message, digest)
 
     async def strip(self, place: Place, message: int) -> None:
-        """Take the buttons off a message of ours, if it has any still."""
-        with suppress(BadRequest), understood():
+        """Take the buttons off a message of ours; where that can't be, they tell by themselves that they are old."""
+        with suppress(BadRequest, TryLater, Unreachable, ConnectionError), understood():
             there = await self.now(place)
             await self.client.edit_message_reply_markup(there.chat, message, reply_markup=None)
 
     async def remove(self, place: Place, message: int) -> None:
         """Delete a message of ours; one that can't be deleted stays."""
-        with suppress(BadRequest), understood():
+        with suppress(BadRequest, TryLater, Unreachable, ConnectionError), understood():
             await self.client.delete_message((await self.now(place)).chat, message)
 
     async def now(self, place: Place) -> Place:
@@ -180,9 +180,11 @@ class Voice:
         return Place(chat, place.thread)
 
     async def name_of(self, place: Place, user: int) -> str:
-        """What a member of a group is called."""
+        """What a person is called, as far as Telegram tells us."""
         try:
-            return (await self.client.get_chat_member((await self.now(place)).chat, user)).user.first_name
+            if place.group:
+                return (await self.client.get_chat_member((await self.now(place)).chat, user)).user.first_name
+            return (await self.client.get_chat(user)).first_name or str(user)
         except TelegramError:
             return str(user)
 

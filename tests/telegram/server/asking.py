@@ -104,6 +104,9 @@ class Asking:
     def get_my_commands(self, given: Mapping[str, Any], _: Mapping[str, Attached]) -> object:
         return self._state.commands.get(self._scope(given), [])
 
+    def get_chat(self, given: Mapping[str, Any], _: Mapping[str, Attached]) -> object:
+        return self._group(given).to_json() | {"accent_color_id": 1, "max_reaction_count": 11}
+
     def get_chat_member(self, given: Mapping[str, Any], _: Mapping[str, Attached]) -> object:
         return self._member(self._group(given), int(given["user_id"]))
 

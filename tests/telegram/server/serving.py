@@ -38,6 +38,11 @@ class TelegramServer:
         """Webhook addresses as the world sees them, and where they lead to: the proxy before the bot."""
         self.cut_off = 0
         """So many downloads from now on end in the middle."""
+        self.expired = 0
+        """So many downloads from now on find that their link is good no more."""
+        self.downloads_open = asyncio.Event()
+        """Cleared, all downloads hang in the middle until it is set."""
+        self.downloads_open.set()
         self.url = ""
 
     @property
@@ -48,10 +53,9 @@ class TelegramServer:
     def token(self) -> str:
         return self.state.token
 
-    def person(self, name: str = "Anna", language: str | None = "en") -> Person:
+    def person(self, name: str = "Anna", language: str | None = "en", number: int | None = None) -> Person:
         """Somebody new who has pressed Start."""
-        number = 300_000_000 + self.state.next_number()
-        return Person(self.state, Member(number, name, language))
+        return Person(self.state, Member(number or 300_000_000 + self.state.next_number(), name, language))
 
     def group(self, *people: Person, title: str = "Painters", supergroup: bool = True, privacy: bool = True) -> Group:
         """A group with the bot in it."""
@@ -152,6 +156,9 @@ class TelegramServer:
         file_id, until = state.paths.get(request.match_info["path"], ("", 0.0))
         if state.clock.now() > until:
             return _refuse(Refusal(404, "Not Found", fault=False))
+        if self.expired:
+            self.expired -= 1
+            return _refuse(Refusal(404, "Not Found", fault=False))
         data = state.files[file_id].data
         response = web.StreamResponse(headers={"Content-Length": str(len(data))})
         await response.prepare(request)
@@ -161,6 +168,10 @@ class TelegramServer:
             if request.transport is not None:
                 request.transport.abort()
             return response
+        if not self.downloads_open.is_set():
+            await response.write(data[: len(data) // 2])
+            await self.downloads_open.wait()
+            data = data[len(data) // 2 :]
         for start in range(0, len(data), _BLOCK):
             await response.write(data[start : start + _BLOCK])
         await response.write_eof()

@@ -1,0 +1,55 @@
+"""Steps that many tests take: from photos to the question, the confirmation, the job."""
+
+from lorabot.queue import Queue
+from lorabot.queue.model import Job
+from tests.bot.pictures import photo
+from tests.telegram.server import Group, Message, Person
+
+
+def has_action(action: str, message: Message) -> bool:
+    """Does a button of ``message`` begin with ``action``?"""
+    return any(str(button.get("callback_data", "")).startswith(action) for row in message.keyboard for button in row)
+
+
+def asks_to_go_on(message: Message) -> bool:
+    return has_action("agree:", message) or has_action("start:", message)
+
+
+async def sends_photos(person: Person, count: int = 12, first: int = 0, group: Group | None = None) -> Message:
+    """Send photos as albums; returns the message that keeps count when it has all."""
+    numbers = list(range(first, first + count))
+    answering = person.received(group)[-1] if group else None
+    last = max((message.id for message in person.received(group)), default=0)
+    while numbers:
+        some, numbers = numbers[:10], numbers[10:]
+        if len(some) == 1:
+            person.sends_photo(photo(some[0]), group=group, reply_to=answering)
+        else:
+            person.sends_album([photo(number) for number in some], group=group, reply_to=answering)
+    return await person.sees(lambda message: has_action("train", message) and message.id > last, group=group)
+
+
+async def comes_to_confirm(person: Person, words: str = "/train anime zuri", group: Group | None = None) -> Message:
+    """Ask for a training and agree; returns the confirmation."""
+    person.says(words, group=group)
+    question = await person.sees(
+        lambda message: has_action("agree:", message) or has_action("start:", message), group=group
+    )
+    if has_action("agree:", question):
+        person.presses(question, str(question.labels[0]))
+        await person.state.until(lambda: has_action("start:", question))
+    return question
+
+
+async def starts(person: Person, queue: Queue, group: Group | None = None) -> Job:
+    """Confirm and have the job's card."""
+    confirm = await comes_to_confirm(person, group=group)
+    await person.answered(person.presses(confirm, "Start"))
+    await person.sees(lambda message: has_action("cancel:", message), group=group)
+    return (await queue.jobs.of(f"telegram:{person.member.id}", 1))[0]
+
+
+async def a_job(person: Person, queue: Queue, group: Group | None = None) -> Job:
+    """A job that waits in line, and its card."""
+    await sends_photos(person, group=group)
+    return await starts(person, queue, group)

@@ -1,0 +1,223 @@
+"""Groups: what is meant for the bot and what is not, whose buttons these are, who may moderate, topics, and moving."""
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from lorabot.queue import Queue
+from lorabot.queue.model import JobState
+from tests.bot.house import claimed, finish, show
+from tests.bot.pictures import photo, zip_of_photos
+from tests.telegram.flow import a_job, comes_to_confirm, has_action, sends_photos
+from tests.telegram.house import House
+from tests.telegram.server import Group, Item, Person, TelegramServer
+
+
+@pytest.fixture
+def boris(telegram: TelegramServer) -> Person:
+    return telegram.person("Boris")
+
+
+@pytest.fixture
+async def group(house: House, anna: Person, boris: Person) -> Group:
+    """A group whose privacy mode is on, as BotFather leaves it, after the bot has greeted it."""
+    made = house.telegram.group(anna, boris)
+    made.adds_bot(anna)
+    await anna.sees("Reply to this message with your photos", group=made)
+    return made
+
+
+async def test_a_member_trains_in_a_group_and_the_result_mentions_them(
+    house: House, anna: Person, group: Group
+) -> None:
+    job = await a_job(anna, house.queue, group)
+    assert job.address.channel == str(group.chat.id)
+    lease = await claimed(house.queue)
+    await show(lease, house.queue, 10)
+    await finish(lease, house.queue)
+    result = await anna.sees(lambda message: has_action("again:", message), group=group)
+    mention = next(entity for entity in result.entities if entity["type"] == "text_link")
+    assert mention["url"] == f"tg://user?id={anna.member.id}"
+    assert result.text.startswith("Anna\n")
+    assert not anna.received(), "nothing in private"
+
+
+async def test_a_zip_with_a_command_to_the_bot_is_taken(house: House, anna: Person, group: Group) -> None:
+    anna.sends_file("zuri.zip", zip_of_photos(12), "/train@test_lorabot anime zuri", group=group)
+    await anna.sees(lambda message: has_action("agree:", message), group=group)
+
+
+async def test_pictures_and_words_among_members_are_none_of_its_business(
+    house: House, anna: Person, boris: Person
+) -> None:
+    group = house.telegram.group(anna, boris, privacy=False)
+    anna.sends_photo(photo(1), group=group)
+    anna.sends_album([photo(2), photo(3)], "look at this", group=group)
+    anna.says("nice weather", group=group)
+    anna.says("/ban @somebody", group=group)
+    anna.says("/help@another_bot", group=group)
+    said = anna.says("my cat", group=group)
+    boris.sends_photo(photo(4), "what a cat", group=group, reply_to=said)
+    boris.says("/presets", group=group)
+    await boris.sees("Anime character", group=group)
+    await asyncio.sleep(0.3)
+    assert len(boris.received(group)) == 1
+
+
+async def test_an_album_with_a_command_is_taken_whole(house: House, anna: Person) -> None:
+    group = house.telegram.group(anna, privacy=False)
+    anna.sends_album([photo(number) for number in range(10)], "/train anime zuri", group=group)
+    question = await anna.sees(lambda message: has_action("agree:", message), group=group)
+    anna.presses(question, question.labels[0])
+    await house.telegram.state.until(lambda: "10" in question.text)
+
+
+async def test_the_buttons_of_one_member_are_not_for_another(
+    house: House, anna: Person, boris: Person, group: Group
+) -> None:
+    count = await sends_photos(anna, group=group)
+    for label in ("Train", "Clear"):
+        press = await boris.answered(boris.presses(count, label))
+        assert press.alert
+        assert "somebody else's" in press.text
+    confirm = await comes_to_confirm(anna, group=group)
+    press = await boris.answered(boris.presses(confirm, "Start"))
+    assert press.alert
+    assert press.text
+    await anna.answered(anna.presses(confirm, "Start"))
+    card = await anna.sees(lambda message: has_action("cancel:", message), group=group)
+    press = await boris.answered(boris.presses(card, "Cancel"))
+    assert press.alert
+    job = (await house.queue.jobs.of(f"telegram:{anna.member.id}", 1))[0]
+    assert job.state is JobState.QUEUED
+
+
+async def test_a_file_of_somebody_else_is_not_trained_on(
+    house: House, anna: Person, boris: Person, group: Group
+) -> None:
+    sent = anna.sends_file("zuri.zip", zip_of_photos(12), group=group)
+    boris.says("/train anime zuri", group=group, reply_to=sent)
+    await boris.sees("somebody else's", group=group)
+
+
+async def test_admins_moderate_their_group_and_no_other(
+    house: House, anna: Person, boris: Person, group: Group
+) -> None:
+    job = await a_job(anna, house.queue, group)
+    boris.says("/queue pause", group=group)
+    await boris.sees("moderator", group=group)
+    group.takes_in(boris, "administrator")
+    elsewhere = house.telegram.group(boris)
+    elsewhere.takes_in(boris, "creator")
+    boris.says(f"/queue hold {job.id}", group=elsewhere)
+    await boris.sees(lambda message: message.sender.is_bot, group=elsewhere)
+    assert (await house.queue.jobs.get(job.id)).state is JobState.QUEUED
+
+    boris.says("/queue pause", group=group)
+    await boris.sees(lambda message: has_action("queue:resume", message), group=group)
+    assert await house.queue.jobs.claim("tester") is None
+    boris.says("/queue resume", group=group)
+    boris.says(f"/queue hold {job.id}", group=group)
+    await house.telegram.state.until(lambda: any("On hold" in message.text for message in anna.received(group)))
+    boris.says(f"/queue release {job.id}", group=group)
+    boris.says(f"/queue front {job.id}", group=group)
+    boris.says("/queue", group=group)
+    shown = await boris.sees(job.id, group=group)
+    assert "Anna" in shown.text
+    card = await anna.sees(lambda message: has_action("cancel:", message), group=group)
+    await boris.answered(boris.presses(card, "Cancel"))
+    await anna.sees("zuri was cancelled", group=group)
+    boris.says("/queue log", group=group)
+    log = await boris.sees("hold", group=group)
+    assert "Boris" in log.text
+
+
+async def test_an_anonymous_admin_moderates_but_owns_nothing(house: House, anna: Person, group: Group) -> None:
+    anna.says("/queue pause", group=group, anonymously=True)
+    await anna.sees(lambda message: has_action("queue:resume", message), group=group)
+    anna.says("/train anime zuri", group=group, anonymously=True)
+    await anna.sees("while you stay anonymous", group=group)
+
+
+async def test_a_topic_of_a_forum_is_answered_in_the_topic(house: House, anna: Person) -> None:
+    group = house.telegram.group(anna)
+    thread = group.opens_topic()
+    anna.says("/start", group=group, thread=thread)
+    hello = await anna.sees("Reply to this message", group=group)
+    assert hello.thread == thread
+    anna.sends_file("zuri.zip", zip_of_photos(12), "/train anime zuri", group=group, thread=thread)
+    question = await anna.sees(lambda message: has_action("agree:", message), group=group)
+    anna.presses(question, question.labels[0])
+    await house.telegram.state.until(lambda: has_action("start:", question))
+    anna.presses(question, "Start")
+    await anna.sees(lambda message: has_action("cancel:", message), group=group)
+    assert {message.thread for message in anna.received(group)} == {thread}
+    group.chat.topics.clear()  # somebody deletes the topic
+    await finish(await claimed(house.queue), house.queue)
+    result = await anna.sees(lambda message: has_action("again:", message), group=group)
+    assert result.thread is None, "the group is still there"
+
+
+async def test_a_group_that_becomes_a_supergroup_gets_its_result(house: House, anna: Person) -> None:
+    group = house.telegram.group(anna, supergroup=False)
+    anna.says("/start", group=group)
+    await anna.sees("Reply to this message", group=group)
+    await a_job(anna, house.queue, group)
+    new = group.becomes_supergroup()
+    await finish(await claimed(house.queue), house.queue)
+    await anna.sees(lambda message: has_action("again:", message), group=new)
+
+
+async def test_a_large_file_in_a_group_gets_its_link_in_private(house: House, anna: Person, group: Group) -> None:
+    large = Item(b"x", "large.zip", "document", "application/zip", size=21 * 1024 * 1024)
+    anna.sends(large, "/train@test_lorabot anime zuri", group=group)
+    await anna.sees("I've sent you a link in private", group=group)
+    page = await anna.sees("large.zip is larger")
+    assert "/send/" in page.text
+    assert not any("/send/" in message.text for message in anna.received(group))
+
+
+async def test_who_never_opened_a_chat_is_asked_to(house: House, anna: Person, group: Group) -> None:
+    anna.chat.closed = "bot can't initiate conversation with a user"
+    large = Item(b"x", "large.zip", "document", "application/zip", size=21 * 1024 * 1024)
+    anna.sends(large, "/train@test_lorabot anime zuri", group=group)
+    await anna.sees("Please open t.me/test_lorabot", group=group)
+
+
+async def test_a_group_that_takes_no_messages_is_told_of_in_private(house: House, anna: Person, group: Group) -> None:
+    group.chat.denied.add("text messages")
+    anna.says("/help", group=group)
+    await anna.sees("I may not write in that group")
+
+
+async def test_a_group_that_takes_no_photos_gets_the_lora(house: House, anna: Person, group: Group) -> None:
+    await a_job(anna, house.queue, group)
+    group.chat.denied.add("photos")
+    lease = await claimed(house.queue)
+    await show(lease, house.queue, 10)
+    await finish(lease, house.queue)
+    result = await anna.sees(lambda message: has_action("again:", message), group=group)
+    assert result.file is not None
+
+
+async def test_a_group_that_takes_no_files_gets_a_link(house: House, anna: Person, group: Group) -> None:
+    await a_job(anna, house.queue, group)
+    group.chat.denied.add("documents")
+    await finish(await claimed(house.queue), house.queue)
+    result = await anna.sees("This chat doesn't let me send the file", group=group)
+    assert f"{house.url}/files/" in result.text
+
+
+async def test_a_group_that_threw_the_bot_out_is_left_alone(
+    house: House, anna: Person, group: Group, queue: Queue, tmp_path: Path
+) -> None:
+    await a_job(anna, house.queue, group)
+    group.throws_bot_out(anna)
+    await finish(await claimed(house.queue), house.queue)
+    async with asyncio.timeout(20):
+        while await queue.outbox.pending():  # noqa: ASYNC110
+            await asyncio.sleep(0.05)
+    tries = len(house.telegram.calls("sendMediaGroup", "sendDocument", "sendMessage"))
+    await asyncio.sleep(0.5)
+    assert len(house.telegram.calls("sendMediaGroup", "sendDocument", "sendMessage")) == tries

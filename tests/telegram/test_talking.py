@@ -1,0 +1,181 @@
+"""Words and buttons in a private chat: every command, every wrong one, every old button."""
+
+from pathlib import Path
+
+from lorabot.queue import Queue
+from lorabot.queue.model import JobState
+from tests.bot.house import claimed, finish
+from tests.telegram.flow import a_job, comes_to_confirm, has_action, sends_photos
+from tests.telegram.house import OPERATOR, House, telegram_bot
+from tests.telegram.server import Person, TelegramServer
+
+
+async def test_presets_privacy_jobs_and_help_are_answered(house: House, anna: Person) -> None:
+    anna.says("/help")
+    await anna.sees("/train preset:anime trigger:zuri")
+    anna.says("/presets")
+    await anna.sees("Anime character")
+    anna.says("/privacy")
+    privacy = await anna.sees(lambda message: has_action("forgetme", message))
+    assert "30" in privacy.text
+    anna.says("/jobs")
+    await anna.sees("You have no jobs yet")
+
+
+async def test_words_in_backticks_become_code(house: House, anna: Person) -> None:
+    anna.says("/prests <b>&")
+    answer = await anna.sees("Did you mean")
+    assert "/prests" in answer.text
+    assert {entity["type"] for entity in answer.entities} == {"code"}
+
+
+async def test_a_person_without_photos_is_told_to_send_some(house: House, anna: Person) -> None:
+    anna.says("/train anime zuri")
+    await anna.sees("There are no photos to train on yet")
+
+
+async def test_a_wrong_word_is_asked_for_again_until_it_is_right(house: House, anna: Person) -> None:
+    await sends_photos(anna)
+    anna.says("/train anime")
+    question = await anna.sees("Pick one, or just type your own")
+    anna.says("my cat")
+    await anna.sees("is more than one word")
+    anna.says("Zuri")
+    await anna.sees(lambda message: has_action("agree:", message))
+    await house.telegram.state.until(lambda: question.labels == [])
+
+
+async def test_the_question_for_the_word_survives_a_restart(
+    telegram: TelegramServer, queue: Queue, tmp_path: Path
+) -> None:
+    anna = telegram.person()
+    async with telegram_bot(telegram, queue, tmp_path):
+        await sends_photos(anna)
+        anna.says("/train anime")
+        await anna.sees("Which word shall call it up?")
+    anna.says("zuri")
+    async with telegram_bot(telegram, queue, tmp_path):
+        await anna.sees(lambda message: has_action("agree:", message))
+
+
+async def test_chinese_people_are_answered_in_chinese_and_others_in_the_houses_language(
+    house: House, telegram: TelegramServer
+) -> None:
+    li, hans, nobody = telegram.person("Li", "zh-hans"), telegram.person("Hans", "de"), telegram.person("X", None)
+    for person, words in ((li, "我用你的照片训练图像 LoRA"), (hans, "I train image LoRAs"), (nobody, "I train")):
+        person.says("/start")
+        await person.sees(words)
+    li.says("/训练")
+    await li.sees("还没有")
+
+
+async def test_the_app_shows_the_commands_in_both_languages(house: House) -> None:
+    state = house.telegram.state
+    await state.until(lambda: len(state.commands) == 9)
+    private = {command["command"]: command["description"] for command in state.commands["all_private_chats", "zh"]}
+    assert {"train", "jobs", "cancel", "presets", "clear", "privacy", "forgetme", "help"} == set(private)
+    assert private["jobs"] == "我的任务"
+    group = {command["command"] for command in state.commands["all_group_chats", ""]}
+    admins = {command["command"] for command in state.commands["all_chat_administrators", ""]}
+    assert admins - group == {"queue"}
+
+
+async def test_the_menus_are_not_sent_again_at_each_start(
+    telegram: TelegramServer, queue: Queue, tmp_path: Path
+) -> None:
+    for _ in range(2):
+        async with telegram_bot(telegram, queue, tmp_path):
+            await telegram.state.until(lambda: len(telegram.state.commands) == 9)
+    assert len(telegram.calls("setMyCommands")) == 9
+
+
+async def test_a_second_press_of_start_starts_nothing(house: House, anna: Person) -> None:
+    await sends_photos(anna)
+    confirm = await comes_to_confirm(anna)
+    start = str(confirm.button("Start")["callback_data"])
+    await anna.answered(anna.presses(confirm, "Start"))
+    await anna.sees(lambda message: has_action("cancel:", message))
+    again = await anna.answered(anna.sends_press(confirm, start))
+    assert again.alert
+    assert len(await house.queue.jobs.of(f"telegram:{anna.member.id}", 10)) == 1
+
+
+async def test_no_drops_the_proposal_and_keeps_the_photos(house: House, anna: Person) -> None:
+    count = await sends_photos(anna)
+    confirm = await comes_to_confirm(anna)
+    anna.presses(confirm, confirm.labels[-1])
+    await house.telegram.state.until(lambda: confirm.labels == [])
+    assert count.labels == ["Train", "Clear"]
+
+
+async def test_a_job_is_cancelled_by_its_button(house: House, anna: Person) -> None:
+    job = await a_job(anna, house.queue)
+    card = await anna.sees(lambda message: has_action("cancel:", message))
+    press = await anna.answered(anna.presses(card, "Cancel"))
+    assert press.text == "zuri is cancelled."
+    await anna.sees("Cancelled")
+    assert (await house.queue.jobs.get(job.id)).state is JobState.CANCELLED
+    await house.telegram.state.until(lambda: card.labels == [])
+    late = await anna.answered(anna.sends_press(card, f"cancel:{job.id}"))
+    assert late.text
+
+
+async def test_details_are_told_in_a_message_of_their_own(house: House, anna: Person) -> None:
+    await a_job(anna, house.queue)
+    card = await anna.sees(lambda message: has_action("details:", message))
+    await anna.answered(anna.presses(card, "Details"))
+    details = await anna.sees("Seed")
+    assert details is not card
+
+
+async def test_train_again_proposes_the_same_with_more(house: House, anna: Person) -> None:
+    await a_job(anna, house.queue)
+    await finish(await claimed(house.queue), house.queue)
+    result = await anna.sees(lambda message: has_action("again:", message))
+    anna.presses(result, "stronger")
+    confirm = await anna.sees(lambda message: has_action("start:", message))
+    anna.presses(confirm, "Start")
+    await anna.sees(lambda message: has_action("cancel:", message))
+    assert [job.name for job in await house.queue.jobs.of(f"telegram:{anna.member.id}", 5)] == ["zuri-2", "zuri"]
+    assert result.labels, "the result keeps its buttons"
+
+
+async def test_buttons_that_mean_nothing_any_more_say_so(house: House, anna: Person) -> None:
+    anna.says("/start")
+    message = await anna.sees("I train image LoRAs")
+    gone = ("start:abcdefghij", "cancel:nonsense", "details:gone", "again:gone:stronger")
+    for data in (*gone, "what is this", "pick:nothing", "::"):
+        press = await anna.answered(anna.sends_press(message, data))
+        assert press.text or len(anna.received()) > 1, data
+
+
+async def test_forgetme_asks_first_and_then_deletes_all(house: House, anna: Person) -> None:
+    await sends_photos(anna, 3)
+    anna.says("/forgetme")
+    sure = await anna.sees(lambda message: has_action("forgetme:yes", message))
+    anna.presses(sure, sure.labels[0])
+    await house.telegram.state.until(lambda: sure.labels == [])
+    anna.says("/train anime zuri")
+    await anna.sees("There are no photos to train on yet")
+
+
+async def test_an_operator_runs_the_whole_queue_from_a_private_chat(house: House, anna: Person) -> None:
+    job = await a_job(anna, house.queue)
+    olga = house.telegram.person("Olga", number=OPERATOR)
+    olga.says("/queue")
+    shown = await olga.sees(job.id)
+    assert "Anna" in shown.text, "people have names, not numbers"
+    olga.says("/queue pause")
+    paused = await olga.sees(lambda message: has_action("queue:resume", message))
+    assert await house.queue.jobs.claim("tester") is None
+    olga.presses(paused, paused.labels[0])
+    await house.telegram.state.until(lambda: paused.labels == [])
+    olga.says(f"/queue cancel {job.id}")
+    await olga.sees("zuri is cancelled")
+    await anna.sees("zuri was cancelled")
+
+
+async def test_a_member_runs_no_queue(house: House, anna: Person) -> None:
+    anna.says("/queue pause")
+    await anna.sees("moderator")
+    assert not await house.queue.jobs.paused()
