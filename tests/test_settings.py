@@ -323,3 +323,24 @@ def test_a_signing_secret_that_is_set_is_used_and_nothing_is_written(
     monkeypatch.setenv("LORABOT_SECRET", "0123456789abcdef")
     assert load_settings().signing_secret() == SecretStr("0123456789abcdef")
     assert not (tmp_path / "lorabot-data").exists()
+
+
+@pytest.mark.parametrize(
+    ("given", "read"), [("12, 345", (12, 345)), ("12 345", (12, 345)), ("12", (12,)), ("", ()), ("12,", (12,))]
+)
+def test_ids_are_listed_as_people_list_them(given: str, read: tuple[int, ...], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LORABOT_DISCORD__OPERATORS", given)
+    assert load_settings().discord.operators == read
+
+
+def test_ids_are_a_list_in_the_file(tmp_path: Path) -> None:
+    (tmp_path / "lorabot.toml").write_text("[telegram]\noperators = [12, 345]\n")
+    assert load_settings().telegram.operators == (12, 345)
+
+
+@pytest.mark.parametrize("given", ["ann", "12, ann", "-3", "[1, 2]", "1.5"])
+def test_an_id_that_is_none_is_refused_in_one_line(given: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LORABOT_TELEGRAM__OPERATORS", given)
+    (line,) = problems()
+    assert given in line
+    assert "numbers between commas" in line

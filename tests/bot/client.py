@@ -109,10 +109,12 @@ class ChatClient:
         await self._socket.send_json({"type": "complete", "text": text, "id": number})
         return await self._completions[number]
 
-    async def upload(self, source: Path | bytes, name: str | None = None, batch: str | None = None) -> None:
+    async def upload(
+        self, source: Path | bytes, name: str | None = None, batch: str | None = None, of: int = 1
+    ) -> None:
         """Send a file. Returns when the server has it; what it found follows as a line. Raises ``ChatError``."""
         shown = name or (source.name if isinstance(source, Path) else "upload")
-        params = {"name": shown} | ({"batch": batch} if batch else {})
+        params = {"name": shown, "of": str(of)} | ({"batch": batch} if batch else {})
         with await asyncio.to_thread(source.open, "rb") if isinstance(source, Path) else io.BytesIO(source) as file:
             async with self._http.post(self._url + "/api/uploads", params=params, data=file) as response:
                 if response.status != 200:

@@ -6,8 +6,10 @@ from contextlib import asynccontextmanager
 from itertools import pairwise
 from pathlib import Path
 
+import pytest
+
 from lorabot.bot.delivery import Delivery
-from lorabot.bot.front_end import TryLater, Unreachable
+from lorabot.bot.front_end import TokenRefused, TryLater, Unreachable
 from lorabot.locale import Message
 from lorabot.queue import Queue
 from tests.bot.client import ChatClient
@@ -122,6 +124,24 @@ async def test_a_conversation_that_is_gone_is_given_up(queue: Queue) -> None:
     assert await queue.outbox.pending() == []
 
 
+async def test_a_person_who_blocked_us_is_remembered_and_left_alone_until_they_speak_again(queue: Queue) -> None:
+    platform = Platform()
+    job = await asked(queue)
+    platform.trouble = lambda channel: Unreachable("the person blocked us")
+    async with delivering(queue, platform):
+        await platform.until(lambda: platform.tries == 1)
+        lease = await claimed(queue)
+        for step in range(5):
+            await show(lease, queue, step)
+        await finish(lease, queue)
+        await platform.until(lambda: platform.tries == 2)  # the result, once
+        await asyncio.sleep(3 * DELIVERY.poll_s)
+    assert platform.tries == 2
+    assert (await queue.people.get(job.owner)).unreachable_at is not None
+    await queue.people.note_met(job.owner, "en")
+    assert (await queue.people.get(job.owner)).unreachable_at is None
+
+
 async def test_a_notice_of_the_trainer_is_told_in_the_language_of_the_job(queue: Queue) -> None:
     platform = Platform()
     await asked(queue, language="zh-CN")
@@ -160,6 +180,24 @@ async def test_a_failing_front_end_is_started_again_and_stops_no_other(queue: Qu
         platform.trouble = lambda channel: None
         await platform.until(lambda: len(platform.posts) == 1)
         assert platform.runs >= 2
+
+
+async def test_a_wrong_token_is_one_clear_line_and_stops_nobody_else(
+    queue: Queue, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    class Refused(Platform):
+        async def run(self, stop: asyncio.Event) -> None:
+            self.runs += 1
+            raise TokenRefused("web-link-unknown")
+
+    platform = Refused()
+    async with running_bot(queue, tmp_path, front_ends=[lambda _: platform]) as house:
+        async with ChatClient.open(house.url) as chat:
+            assert "/train" in (await chat.ask("/help")).text
+        await asyncio.sleep(1.5)  # others are started again within a second
+    assert platform.runs == 1
+    lines = [record for record in caplog.records if "not one of mine" in record.getMessage()]
+    assert [(line.levelname, line.exc_info) for line in lines] == [("ERROR", None)]
 
 
 async def test_a_place_in_line_moves_on_after_a_restart_too(queue: Queue) -> None:

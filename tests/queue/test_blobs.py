@@ -3,6 +3,7 @@
 import asyncio
 import urllib.request
 from collections.abc import AsyncIterator, Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -202,3 +203,12 @@ async def test_a_store_that_does_not_answer_is_said_to_be_away(monkeypatch: pyte
     with pytest.raises(BlobsUnavailable) as away:
         await blobs.get("a/b")
     assert "hunter2" not in str(away.value)
+
+
+async def test_files_are_told_apart_by_when_they_were_written(blobs: Blobs) -> None:
+    await blobs.put("images/a/1.webp", b"x")
+    await blobs.put("jobs/a/1.png", b"x")
+    current = datetime.now(UTC)
+    assert await blobs.older("images/", current - timedelta(hours=1)) == []
+    assert await blobs.older("images/", current + timedelta(hours=1)) == ["images/a/1.webp"]
+    assert await blobs.older("web/", current + timedelta(hours=1)) == []

@@ -110,6 +110,31 @@ async def test_the_migrations_make_the_tables_that_the_code_expects(database_url
     assert real == []
 
 
+async def test_jobs_of_before_the_communities_get_theirs_and_a_pause_stays(empty_url: str) -> None:
+    await migrate(empty_url, "0001")
+    database = open_database(empty_url)
+    async with database.write() as connection:
+        for statement in (
+            "INSERT INTO datasets (id, owner, images, created_at) VALUES ('d', 'web:ann', '[]', {now})",
+            *(
+                "INSERT INTO jobs (id, name, owner, address, language, preset, trigger, base, dataset_id, seed,"
+                f" options, state, created_at) VALUES ('{number}', 'zuri', 'web:ann', '{address}', 'en', '{{{{}}}}',"
+                " 'zuri', 'demo', 'd', 1, '{{}}', 'queued', {now})"
+                for number, address in enumerate(("web:abc", "discord:1/2", "discord:@me/3"))
+            ),
+            "INSERT INTO switches (name, value, changed_at, changed_by) VALUES ('paused', 'true', {now}, 'mod')",
+        ):
+            time = "now()" if database.postgresql else "1"
+            await connection.execute(text(statement.format(now=time).replace(":", r"\:")))
+    await migrate(empty_url)
+    async with database.read() as connection:
+        found = (await connection.execute(text("SELECT scope FROM jobs ORDER BY id"))).scalars().all()
+        pause = (await connection.execute(text("SELECT scope, actor FROM pauses"))).one()
+    await database.close()
+    assert found == ["web:abc", "discord:1", "discord:@me"]
+    assert tuple(pause) == ("", "mod")
+
+
 async def test_a_database_of_a_newer_lorabot_is_left_alone(spoilable_url: str) -> None:
     database = open_database(spoilable_url)
     async with database.write() as connection:

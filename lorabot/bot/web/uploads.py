@@ -110,7 +110,7 @@ class Uploads:
                 uploads = tuple(ShownUpload(each.name, each.size) for each in batch.tally.uploads.values())
                 content = Content("upload", uploads=uploads)
                 await self._conversations.put(conversation, "you", content, f"upload:{batch.mark}")
-            if new or batch.tally.settled or time.monotonic() - batch.shown_at >= _UPDATE_S:
+            if new or final or time.monotonic() - batch.shown_at >= _UPDATE_S:
                 await self._show(conversation, batch)
         self._look_again(conversation, batch)
 

@@ -43,8 +43,8 @@ def known() -> frozenset[str]:
     return frozenset(script.revision for script in ScriptDirectory.from_config(_config()).walk_revisions())
 
 
-async def migrate(database_url: str) -> None:
-    """Bring the database to the newest version; make an SQLite file that is not there.
+async def migrate(database_url: str, to: str = "head") -> None:
+    """Bring the database to the newest version, or to the version ``to``; make an SQLite file that is not there.
 
     All or nothing, and safe when several processes start at once. Raises ``BadUrl``, ``StoreUnavailable``, and
     ``NewerDatabase`` when a newer lorabot has been here.
@@ -60,7 +60,7 @@ async def migrate(database_url: str) -> None:
                 await asyncio.to_thread(_use_wal, file)
         async with database.write() as connection:
             await database.lock(connection, "migrate")
-            await connection.run_sync(_upgrade)
+            await connection.run_sync(_upgrade, to)
     finally:
         await database.close()
 
@@ -88,10 +88,10 @@ def _version(connection: Connection) -> str | None:
     return version
 
 
-def _upgrade(connection: Connection) -> None:
+def _upgrade(connection: Connection, to: str) -> None:
     from alembic import command
 
     version = _version(connection)
     if version is not None and version not in known():
         raise NewerDatabase(version)
-    command.upgrade(_config(connection), "head")
+    command.upgrade(_config(connection), to)

@@ -3,12 +3,14 @@
 import asyncio
 from pathlib import Path
 
+import pytest
+
 from lorabot.bot.web.wire import ShownLine
 from lorabot.queue import Queue
 from lorabot.queue.embedded import EmbeddedValkey
 from lorabot.queue.model import Progress, Stage
-from tests.bot.client import ChatClient
-from tests.bot.house import House, claimed, finish, running_bot, show
+from tests.bot.client import ChatClient, ChatError
+from tests.bot.house import WEB, House, claimed, finish, running_bot, show
 from tests.bot.pictures import encoded, photo, picture, zip_of_photos
 
 
@@ -102,6 +104,16 @@ async def test_photos_dropped_together_share_one_line_and_one_answer(chat: ChatC
     await chat.upload(photo(9), "later.jpg")
     later = await chat.until(lambda line: settled(line) and line.id > report.id)
     assert "there are 4 now" in later.text
+
+
+async def test_an_answer_waits_for_all_files_that_were_announced(chat: ChatClient) -> None:
+    await chat.upload(photo(1), "1.jpg", batch="drop", of=3)
+    await chat.until(lambda line: line.author == "lorabot" and line.busy and bool(line.images))
+    with pytest.raises(ChatError):
+        await chat.upload(bytes(5_000_000), "big.zip", batch="drop", of=3)
+    await chat.upload(photo(2), "2.jpg", batch="drop", of=3)
+    await chat.until(lambda line: settled(line) and "2 good pictures" in line.text)
+    assert len([line for line in chat.lines.values() if line.author == "lorabot"]) == 1
 
 
 async def test_the_same_photo_sent_again_is_said_and_not_counted(chat: ChatClient) -> None:
@@ -271,3 +283,45 @@ async def test_a_flood_of_presses_is_held_back_and_the_chat_lives_on(chat: ChatC
     assert "a lot at once" in chat.errors[0]
     async with ChatClient.open(house.url) as other:
         assert "/train" in (await other.ask("/help")).text
+
+
+async def test_a_result_offers_to_train_again_for_longer_or_shorter(chat: ChatClient, house: House) -> None:
+    await chat.upload(zip_of_photos(12), "photos.zip")
+    await chat.ask("/train anime zuri")
+    await finish(await claimed(house.queue), house.queue)
+    result = await chat.until(is_result)
+    assert [button.label for button in result.buttons] == ["Train again, stronger", "Train again, weaker"]
+    confirm = await chat.answer(await chat.press(result.buttons[1].action))
+    assert "Ready: `zuri-2`" in confirm.text
+    assert "zuri-2` will be trained" in (await chat.answer(await chat.press(confirm.buttons[0].action))).text
+    assert (await claimed(house.queue)).job.name == "zuri-2"
+
+
+async def test_details_tell_more_than_the_card(chat: ChatClient, house: House) -> None:
+    await chat.upload(zip_of_photos(12), "photos.zip")
+    await chat.ask("/train preset:anime trigger:zuri seed:7")
+    card = await chat.until(is_card)
+    await show(await claimed(house.queue), house.queue, 40)
+    details = next(button for button in card.buttons if button.label == "Details")
+    text = (await chat.answer(await chat.press(details.action))).text
+    assert "Trigger `zuri`, base model `demo`, seed 7, 12 photos." in text
+    assert "Loss: 0.2000 at first, 0.1000 last." in text
+    async with ChatClient.open(house.url) as other:
+        assert "somebody else" in (await other.answer(await other.press(details.action))).text
+
+
+async def test_who_runs_the_queue_on_the_web_is_a_setting(chat: ChatClient, house: House) -> None:
+    assert (await chat.ask("/queue pause")).text == "Only moderators may do that."
+    assert not await house.queue.jobs.paused()
+    assert await chat.complete("/que") == []
+    web = WEB.model_copy(update={"everybody_is_operator": True})
+    async with running_bot(house.queue, house.folder / "two", web=web) as two, ChatClient.open(two.url) as boss:
+        await chat.upload(zip_of_photos(12), "photos.zip")
+        await chat.ask("/train anime zuri")
+        assert "Everything is paused" in (await boss.ask("/queue pause")).text
+        assert await house.queue.jobs.paused()
+        (job,) = await house.queue.jobs.unfinished()
+        offers = [offer["label"] for offer in await boss.complete("/queue hold job:")]
+        assert offers == [job.id]
+        assert "is cancelled" in (await boss.ask(f"/queue cancel {job.id}")).text
+        assert "was cancelled" in (await chat.until(is_result)).text

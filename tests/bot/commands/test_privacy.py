@@ -1,0 +1,85 @@
+"""What is kept is told with the true numbers, and is gone when somebody says so."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+from sqlalchemy import select
+
+from lorabot.bot.commands.requests import ForgetMe
+from lorabot.bot.intake.service import Intake
+from lorabot.queue import Queue, QueueConfig, open_queue
+from lorabot.queue.embedded import EmbeddedValkey
+from lorabot.queue.model import Address
+from lorabot.queue.tables import metadata
+from tests.bot.client import ChatClient
+from tests.bot.commands.people import person
+from tests.bot.house import INTAKE, House
+from tests.bot.pictures import photo, zip_of_photos
+
+
+async def test_privacy_says_the_numbers_that_are_set(queue: Queue, valkey: EmbeddedValkey, tmp_path: Path) -> None:
+    assert "30 days after it has ended" in (await person(queue, tmp_path).say("/privacy")).text
+    config = QueueConfig(keep_days=3, draft_days=1.5)
+    url = f"sqlite:///{tmp_path}/lorabot.sqlite3"
+    async with open_queue(config, url, valkey.url, str(tmp_path / "blobs")) as other:
+        ann = person(other, tmp_path / "other")
+        text = (await ann.say("/privacy")).text
+        assert "3 days after it has ended" in text
+        assert "at most 1.5 days" in text
+        await ann.send(12)
+        assert "for 3 days" in (await ann.say("/train anime zuri")).text
+
+
+async def test_forgetting_asks_first_and_leaves_nothing_of_the_person(queue: Queue, tmp_path: Path) -> None:
+    ann, bob = person(queue, tmp_path), person(queue, tmp_path, "bob", moderator=True)
+    for one in (ann, bob):
+        await one.started()
+        await one.send(3)
+    await bob.say("/queue pause")
+    asked = await ann.press(await ann.say("/privacy"), "forgetme")
+    assert "can't be undone" in asked.text
+    assert len(await queue.jobs.of(ann.owner)) == 1
+    done = await ann.press(asked, "forgetme:yes")
+    assert "(1 job, 15 files)" in done.text
+    async with queue.database.read() as connection:
+        for table in metadata.sorted_tables:
+            rows = str((await connection.execute(select(table))).all())
+            assert "fake:ann" not in rows, table.name
+    assert len(await queue.jobs.of(bob.owner)) == 1
+    assert await queue.jobs.paused("fake:town")
+    await ann.send(12)
+    assert "Before we start" in (await ann.say("/train anime zuri")).text
+
+
+async def test_a_file_that_waits_to_be_looked_through_is_forgotten_too(queue: Queue, tmp_path: Path) -> None:
+    intake = Intake(queue, INTAKE, tmp_path / "bot")
+    place = Address("fake", "town/square")
+
+    async def chunks() -> AsyncIterator[bytes]:
+        yield photo(1)
+
+    for owner in ("fake:ann", "fake:bob"):
+        await intake.receive(
+            chunks(), owner=owner, address=place, language="en", batch="b", name="a.jpg", declared=None
+        )
+    ann = person(queue, tmp_path)
+    await ann.ask(ForgetMe("yes"))
+    left = [path.read_text() for path in (tmp_path / "bot" / "uploads").glob("*.json")]
+    assert len(left) == 1
+    assert "fake:bob" in left[0]
+
+
+async def test_on_the_web_the_conversation_itself_is_gone_from_every_tab(chat: ChatClient, house: House) -> None:
+    await chat.upload(zip_of_photos(3), "photos.zip")
+    report = await chat.until(lambda line: bool(line.images))
+    other = ChatClient(chat.http, house.url, "en")
+    await other.connect()
+    sure = await chat.ask("/forgetme")
+    await chat.press(sure.buttons[0].action)
+    for tab in (chat, other):
+        done = await tab.until(lambda line: "deleted everything" in line.text)
+        assert list(tab.lines) == [done.id]
+    await other.disconnect()
+    async with chat.http.get(house.url + report.images[0].url) as answer:
+        assert answer.status == 404
+    assert "no photos to train on" in (await chat.ask("/train anime zuri")).text
