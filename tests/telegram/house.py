@@ -12,12 +12,16 @@ from lorabot.bot.parts import Parts
 from lorabot.bot.telegram.front_end import TelegramFrontEnd
 from lorabot.bot.telegram.pace import Limits
 from lorabot.bot.telegram.results import MOST_UPLOAD
+from lorabot.bot.telegram.timing import Timing
 from lorabot.queue import Queue
 from tests.bot.house import INTAKE, WEB, running_bot
 from tests.telegram.server import TelegramServer
 
 # The bot waits for nothing where the server counts nothing.
 NO_LIMITS = Limits(chat_s=0, group_per_minute=10**6, progress_per_minute=10**6, overall_per_s=10**6)
+QUICK = Timing(
+    edit_s=0, group_edit_s=0, first_s=0.05, quiet_s=0.15, count_edit_s=0.2, album_s=0.3, fetch_again_s=(0.05, 0.05, 0.1)
+)
 OPERATOR = 42
 ROOMY = INTAKE.model_copy(update={"max_file_bytes": 100_000_000})
 
@@ -48,11 +52,12 @@ async def telegram_bot(
     limits: Limits = NO_LIMITS,
     most_upload: int | None = MOST_UPLOAD,
     web: WebConfig = WEB,
+    timing: Timing = QUICK,
 ) -> AsyncIterator[House]:
     """The bot until the block ends."""
 
     def make(parts: Parts) -> TelegramFrontEnd:
-        return TelegramFrontEnd(parts, config or config_for(server), limits, edit_s=0, most_upload=most_upload)
+        return TelegramFrontEnd(parts, config or config_for(server), limits, timing, most_upload)
 
     async with running_bot(queue, folder, web=web, intake=ROOMY, front_ends=[make]) as running:
         await server.state.until(lambda: server.state.polls > 0 or server.state.webhook is not None)

@@ -22,6 +22,7 @@ from lorabot.bot.telegram.counting import BATCH, Counting
 from lorabot.bot.telegram.formatting import html_of
 from lorabot.bot.telegram.linking import link_html
 from lorabot.bot.telegram.places import Place, user_of
+from lorabot.bot.telegram.timing import Timing
 from lorabot.bot.telegram.voice import Voice
 from lorabot.bot.web.links import Links
 from lorabot.locale import Message as Said
@@ -32,7 +33,6 @@ from lorabot.queue import Queue
 _MOST_DOWNLOAD_MB = 20
 _AT_ONCE = 8
 _AT_ONCE_A_PERSON = 3
-_WAITS_S = (1.0, 3.0, 10.0)
 _BLOCK = 256 * 1024
 _TIMEOUT = aiohttp.ClientTimeout(total=None, sock_connect=20, sock_read=60)
 _PAGE_AGAIN_S = 60.0
@@ -93,6 +93,7 @@ class Arriving:
         links: Links,
         http: aiohttp.ClientSession,
         own_server: bool,
+        timing: Timing,
     ) -> None:
         self._voice = voice
         self._counting = counting
@@ -101,6 +102,7 @@ class Arriving:
         self._links = links
         self._http = http
         self._own_server = own_server
+        self._timing = timing
         self._free = asyncio.Semaphore(_AT_ONCE)
         self._free_each: WeakValueDictionary[str, asyncio.Semaphore] = WeakValueDictionary()
         self._paged_at: defaultdict[tuple[str, Place], float] = defaultdict(lambda: float("-inf"))
@@ -138,7 +140,7 @@ class Arriving:
     async def _fetch(self, sender: Sender, attachment: Attachment, name: str, batch: str) -> None:
         mine = self._free_each.setdefault(sender.owner, asyncio.Semaphore(_AT_ONCE_A_PERSON))
         async with mine, self._free:
-            for wait in (*_WAITS_S, None):
+            for wait in (*self._timing.fetch_again_s, None):
                 try:
                     upload = await self._intake.receive(
                         self._bytes(attachment),

@@ -15,14 +15,9 @@ from lorabot.bot.telegram.formatting import MOST_CAPTION, bar, bold, html_of, sh
 from lorabot.bot.telegram.keyboard import keyboard_of
 from lorabot.bot.telegram.pace import Urgency
 from lorabot.bot.telegram.places import Place
+from lorabot.bot.telegram.timing import Timing
 from lorabot.bot.telegram.voice import Shown, Voice, digest_of
 
-EDIT_S = 5.0
-SLOW_EDIT_S = 15.0
-SLOW_AFTER_S = 600.0
-_GROUP_EDIT_S = 10.0
-# The app blinks when a picture is replaced, so the words move on more often than the curve.
-_PICTURE_S = 20.0
 _CURVE = 2
 _FORGET_S = 3600.0
 
@@ -30,10 +25,9 @@ _FORGET_S = 3600.0
 class Cards:
     """Shows cards, and remembers when it did so last."""
 
-    def __init__(self, voice: Voice, picture_s: float = _PICTURE_S, group_edit_s: float = _GROUP_EDIT_S) -> None:
+    def __init__(self, voice: Voice, timing: Timing) -> None:
         self._voice = voice
-        self._picture_s = picture_s
-        self._group_edit_s = group_edit_s
+        self._timing = timing
         self._shown_at: dict[str, float] = {}
         self._drawn_at: dict[str, float] = {}
 
@@ -52,7 +46,7 @@ class Cards:
 
     def _refuse_haste(self, place: Place, job: str) -> None:
         """A group's allowance is for all of its jobs together."""
-        wait = self._shown_at.get(job, float("-inf")) + self._group_edit_s - time.monotonic()
+        wait = self._shown_at.get(job, float("-inf")) + self._timing.group_edit_s - time.monotonic()
         if place.group and wait > 0:
             raise TryLater(wait)
 
@@ -66,7 +60,7 @@ class Cards:
         markup = keyboard_of(card.buttons)
         curve = digest_of(card.loss, card.validation, card.total_steps)
         drawn_at = self._drawn_at.get(card.job, float("-inf"))
-        old = card.final or time.monotonic() - drawn_at >= self._picture_s
+        old = card.final or time.monotonic() - drawn_at >= self._timing.picture_s
         draw = old and len(card.loss) >= _CURVE and curve != shown.picture
         if not draw and not shown.picture:
             return await self._voice.change_html(place, shown, html, markup, urgency=urgency)

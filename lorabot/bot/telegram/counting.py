@@ -14,16 +14,13 @@ from lorabot.bot.intake.tally import Tally
 from lorabot.bot.reply import Button, Reply
 from lorabot.bot.telegram.pace import Urgency
 from lorabot.bot.telegram.places import HOME, Place
+from lorabot.bot.telegram.timing import Timing
 from lorabot.bot.telegram.voice import Shown, Voice
 from lorabot.locale import Message, translator
 from lorabot.presets import Catalogue
 from lorabot.queue import Queue
 from lorabot.queue.model import Address
 
-_FIRST_S = 0.3
-_QUIET_S = 0.8
-_EDIT_S = 3.0
-_GROUP_EDIT_S = 8.0
 _RETRY_S = 5.0
 _MOST_TRIES = 20
 BATCH = "telegram-"
@@ -57,10 +54,11 @@ class _Count:
 class Counting:
     """All counts of this process. ``announce`` is intake's."""
 
-    def __init__(self, voice: Voice, queue: Queue, presets: Catalogue) -> None:
+    def __init__(self, voice: Voice, queue: Queue, presets: Catalogue, timing: Timing) -> None:
         self._voice = voice
         self._queue = queue
         self._presets = presets
+        self._timing = timing
         self._counts: dict[_Key, _Count] = {}
         self._taken: defaultdict[_Key, set[int]] = defaultdict(set)
         self._stopped = False
@@ -162,13 +160,13 @@ class Counting:
         """Show the count while it grows, and at its end."""
         tries = 0
         await self._queue.refs.put(HOME, _open(count.owner, count.place), count.language, count.owner)
-        await asyncio.sleep(_FIRST_S)
+        await asyncio.sleep(self._timing.first_s)
         while True:
             count.changed.clear()
             try:
                 if not await self._settled(count):
                     await self._show(count, settled=False)
-                elif not await _within(count.changed, _QUIET_S):
+                elif not await _within(count.changed, self._timing.quiet_s):
                     # From here on whatever comes belongs to the next count.
                     if self._counts.get((count.owner, count.place)) is count:
                         del self._counts[count.owner, count.place]
@@ -196,7 +194,7 @@ class Counting:
             return True
         if count.shown is None:
             return False
-        interval = _GROUP_EDIT_S if count.place.group else _EDIT_S
+        interval = self._timing.group_count_edit_s if count.place.group else self._timing.count_edit_s
         wait = max(0.0, count.shown_at + interval - time.monotonic())
         while await _within(count.changed, wait):
             count.changed.clear()

@@ -18,7 +18,7 @@ from lorabot.bot.front_end import TokenRefused, TryLater
 from lorabot.bot.parts import Parts
 from lorabot.bot.reply import Reply
 from lorabot.bot.telegram.arriving import Arriving
-from lorabot.bot.telegram.cards import EDIT_S, SLOW_AFTER_S, SLOW_EDIT_S, Cards
+from lorabot.bot.telegram.cards import Cards
 from lorabot.bot.telegram.counting import Counting
 from lorabot.bot.telegram.failing import Unavailable
 from lorabot.bot.telegram.formatting import mention
@@ -29,6 +29,7 @@ from lorabot.bot.telegram.people import People
 from lorabot.bot.telegram.places import PLATFORM, Place, user_of
 from lorabot.bot.telegram.results import MOST_UPLOAD, MOST_UPLOAD_OWN_SERVER, Results
 from lorabot.bot.telegram.talking import Talking
+from lorabot.bot.telegram.timing import Timing
 from lorabot.bot.telegram.updates import ALLOWED, Updates
 from lorabot.bot.telegram.voice import Client, Voice
 from lorabot.locale import UserError, translator
@@ -58,7 +59,7 @@ class TelegramFrontEnd:
         parts: Parts,
         config: TelegramConfig,
         limits: Limits | None = None,
-        edit_s: float = EDIT_S,
+        timing: Timing | None = None,
         most_upload: int | None = None,
     ) -> None:
         """``most_upload`` is the most bytes of a file we send; None: as much as the Bot API server takes."""
@@ -67,7 +68,7 @@ class TelegramFrontEnd:
         self._parts = parts
         self._config = config
         self._limits = limits
-        self._edit_s = edit_s
+        self._timing = timing or Timing()
         self._voice: Voice | None = None
         self._cards: Cards | None = None
         self._results: Results | None = None
@@ -90,7 +91,8 @@ class TelegramFrontEnd:
 
     def edit_interval(self, age_s: float) -> float:
         """Slower with time: who waits for hours does not watch each step."""
-        return self._edit_s if age_s < SLOW_AFTER_S else max(self._edit_s, SLOW_EDIT_S)
+        timing = self._timing
+        return timing.edit_s if age_s < timing.slow_after_s else timing.slow_edit_s
 
     async def show_card(self, address: Address, card: Card, ref: str | None) -> str:
         """The job's one message: new, or changed. Its reference says what it shows, so nothing is sent twice."""
@@ -134,15 +136,17 @@ class TelegramFrontEnd:
         parts, own_server = self._parts, self._config.api_url is not None
         voice = Voice(client, parts.queue.refs)
         people = People(voice, self._config.operators, parts.language)
-        counting = Counting(voice, parts.queue, parts.commands.presets)
-        talking = Talking(voice, parts.commands, parts.queue, people, counting)
-        arriving = Arriving(voice, counting, parts.intake, parts.queue, parts.links, http, own_server)
+        counting = Counting(voice, parts.queue, parts.commands.presets, self._timing)
+        talking = Talking(voice, parts.commands, parts.queue, people, counting, self._timing)
+        arriving = Arriving(voice, counting, parts.intake, parts.queue, parts.links, http, own_server, self._timing)
         inbox = Inbox(parts.queue.refs, lambda update: updates.begin(update))
-        updates = Updates(voice, people, talking, arriving, inbox.done)
+        updates = Updates(voice, people, talking, arriving, inbox.done, self._timing)
         updater = Updater(client, inbox)
         self._voice = voice
-        self._cards = Cards(voice)
+        self._cards = Cards(voice, self._timing)
         self._results = Results(voice, parts.queue, parts.links, self._most_upload)
+        await updater.initialize()
+        stack.push_async_callback(updater.shutdown)
         stack.push_async_callback(counting.stop)
         stack.push_async_callback(updates.stop)
         await counting.resume()
@@ -150,7 +154,6 @@ class TelegramFrontEnd:
         await inbox.resume(client)
         menus = asyncio.create_task(self._send_menus(client))
         stack.callback(menus.cancel)
-        await updater.initialize()
         stack.push_async_callback(_stop, updater)
         await self._listen(updater)
         _log.info("Telegram: I am @%s", client.username)
@@ -226,4 +229,3 @@ async def _stop(updater: Updater) -> None:
     with suppress(InvalidToken):
         if updater.running:
             await updater.stop()
-    await updater.shutdown()

@@ -39,14 +39,13 @@ from lorabot.bot.telegram.failing import understood
 from lorabot.bot.telegram.formatting import MOST_ALERT, length, plain
 from lorabot.bot.telegram.people import People, speaks_for_group
 from lorabot.bot.telegram.places import Place, owner_of
+from lorabot.bot.telegram.timing import Timing
 from lorabot.bot.telegram.voice import Shown, Voice
 from lorabot.locale import UserError, translator
 from lorabot.queue import Queue
 from lorabot.queue.errors import StoreUnavailable
 
 _RETRY_S = (0.5, 1.0, 2.0, 4.0, 8.0, 15.0)
-# The app shows a pressed button as busy until it is answered.
-_PRESS_S = 2.0
 _COMMAND = re.compile(r"[/／]([^\s@/]+)(?:@(\w+))?")
 # Their answer takes the place of the question they stand under.
 _IN_PLACE = (Pick, Agree, Start, Drop, ForgetMe, QueueCommand, Clear)
@@ -87,12 +86,15 @@ Read = Callable[[], Awaitable[Request | None]]
 class Talking:
     """Commands, typed words and buttons."""
 
-    def __init__(self, voice: Voice, commands: Commands, queue: Queue, people: People, counting: Counting) -> None:
+    def __init__(
+        self, voice: Voice, commands: Commands, queue: Queue, people: People, counting: Counting, timing: Timing
+    ) -> None:
         self._voice = voice
         self._commands = commands
         self._queue = queue
         self._people = people
         self._counting = counting
+        self._timing = timing
         self._expecting = Expecting(queue.refs)
 
     async def said(self, message: Message, user: User, text: str) -> None:
@@ -143,7 +145,7 @@ class Talking:
             return _proposed(parse_action(action))
 
         working = asyncio.create_task(self._press(spoken, read))
-        done, _ = await asyncio.wait({working}, timeout=_PRESS_S)
+        done, _ = await asyncio.wait({working}, timeout=self._timing.press_s)
         if not done:
             await self._acknowledge(query)
         answer = await working

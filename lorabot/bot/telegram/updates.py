@@ -15,10 +15,9 @@ from lorabot.bot.telegram.arriving import Arriving, Attachment, Sender, attachme
 from lorabot.bot.telegram.people import People, speaks_for_group
 from lorabot.bot.telegram.places import Place, owner_of
 from lorabot.bot.telegram.talking import Talking
+from lorabot.bot.telegram.timing import Timing
 from lorabot.bot.telegram.voice import Voice
 
-# Telegram brings an album as single messages and never says which one is the last.
-_ALBUM_S = 1.5
 _ALBUM_KNOWN_S = 60.0
 _LEAVE_S = 2.0
 _TRAIN = ("/train", "／train", "/训练")
@@ -37,12 +36,14 @@ class Updates:
         talking: Talking,
         arriving: Arriving,
         done: Callable[[Update], Awaitable[None]],
+        timing: Timing,
     ) -> None:
         self._voice = voice
         self._people = people
         self._talking = talking
         self._arriving = arriving
         self._done = done
+        self._timing = timing
         self._tasks: set[asyncio.Task[None]] = set()
         self._turns: WeakValueDictionary[tuple[int, int], asyncio.Lock] = WeakValueDictionary()
         self._albums: dict[str, float] = {}
@@ -90,7 +91,7 @@ class Updates:
             await taking
             if not text.startswith(("/", "／")):
                 return
-            await asyncio.sleep(_ALBUM_S if message.media_group_id else 0)
+            await asyncio.sleep(self._timing.album_s if message.media_group_id else 0)
         elif not text:
             if not Place.of(message).group and message.effective_attachment is not None:
                 await self._talking.said(message, user, "?")

@@ -70,6 +70,10 @@ class TelegramServer:
         """The next requests of ``method`` meet these, each once: a ``Refusal``, or ``"drop"`` to hang up."""
         self._faults.setdefault(method, []).extend(faults)
 
+    def heals(self, method: str) -> None:
+        """What is left of ``fails_next`` does not happen."""
+        self._faults.pop(method, None)
+
     def floods_next(self, method: str, seconds: int) -> None:
         """The next request of ``method`` is told to wait, as Telegram sometimes does for reasons of its own."""
         self.fails_next(method, flooded(seconds, fault=False))
