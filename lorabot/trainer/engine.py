@@ -8,6 +8,7 @@ import contextlib
 import ctypes
 import errno
 import faulthandler
+import gc
 import logging
 import os
 import queue
@@ -57,7 +58,7 @@ class Inlet:
     """Reads commands on a thread of its own: jobs wait in ``jobs``, the others act at once on the job they name."""
 
     def __init__(self, stream: BinaryIO) -> None:
-        self.jobs: queue.SimpleQueue[wire.TrainingJob | None] = queue.SimpleQueue()
+        self.jobs: queue.SimpleQueue[tuple[wire.TrainingJob, Control] | None] = queue.SimpleQueue()
         self._stream = stream
         self._controls: dict[str, Control] = {}
         self._closing = False
@@ -65,10 +66,8 @@ class Inlet:
     def start(self) -> None:
         threading.Thread(target=self._read, name="commands", daemon=True).start()
 
-    def control(self, job: wire.TrainingJob) -> Control:
-        return self._controls[job.id]
-
     def forget(self, job: wire.TrainingJob) -> None:
+        """The job has ended; called before the parent hears of it, since it may send the same job again at once."""
         self._controls.pop(job.id, None)
 
     def close(self) -> None:
@@ -87,10 +86,10 @@ class Inlet:
                 os._exit(EXIT_PROTOCOL)
             match command:
                 case wire.Train(job=job):
-                    self._controls[job.id] = Control()
+                    self._controls[job.id] = control = Control()
                     if self._closing:
-                        self._controls[job.id].suspend()
-                    self.jobs.put(job)
+                        control.suspend()
+                    self.jobs.put((job, control))
                 case wire.Cancel(job=job_id):
                     if job_id in self._controls:
                         self._controls[job_id].cancel()
@@ -133,9 +132,11 @@ def main(arguments: list[str]) -> int:
             loading_s=round(time.perf_counter() - began, 2),
         )
     )
-    while (job := inlet.jobs.get()) is not None:
-        outlet.send(do(job, models, config, inlet.control(job), outlet))
+    while (given := inlet.jobs.get()) is not None:
+        job, control = given
+        terminal = do(job, models, config, control, outlet)
         inlet.forget(job)
+        outlet.send(terminal)
     return 0
 
 
@@ -204,6 +205,7 @@ def _breathe(outlet: Outlet, interval_s: float) -> None:
 
 def _load(config: TrainerConfig) -> "Models":
     """Everything that a first job would otherwise wait for: libraries, the default base model, the CLIP."""
+    gc.disable()  # all of this is here to stay: to look for garbage among it takes a fifth of the time
     import torch
     from matplotlib.backends import backend_agg
     from transformers.utils import logging as transformers_logging
@@ -218,6 +220,8 @@ def _load(config: TrainerConfig) -> "Models":
     models.base(DEFAULT_BASE)
     models.clip()
     _log.debug("loaded %s, %s", job.__name__, backend_agg.__name__)
+    gc.freeze()
+    gc.enable()
     return models
 
 
