@@ -45,14 +45,40 @@ async def a_queue(folder: Path) -> AsyncIterator[Queue]:
         await valkey.stop()
 
 
-@asynccontextmanager
-async def a_bot(discord: DiscordServer, queue: Queue, folder: Path, **settings: object) -> AsyncIterator[House]:
-    """A bot that is connected to Discord."""
-    config = config_of(discord, **settings)
-    async with running_bot(queue, folder, front_ends=[lambda parts: DiscordFrontEnd(parts, config)]) as house:
-        await discord.gateway.until_connected()
-        yield house
-    await discord.gateway.until_gone()
+class Shared:
+    """One Discord and one bot for all tests of a run. The bot can be stopped and started.
+
+    discord.py keeps the address of Discord once for a process, so there can't be a second one beside it.
+    """
+
+    def __init__(self, server: DiscordServer, queue: Queue, folder: Path) -> None:
+        self.server = server
+        self.queue = queue
+        self.folder = folder
+        self.house: House | None = None
+        self._stack = AsyncExitStack()
+
+    async def start(self) -> House:
+        """The running bot, started where it is not."""
+        if self.house is None:
+            config = config_of(self.server)
+            front_ends = [lambda parts: DiscordFrontEnd(parts, config)]
+            self.house = await self._stack.enter_async_context(
+                running_bot(self.queue, self.folder, front_ends=front_ends)
+            )
+            await self.server.gateway.until_connected()
+        return self.house
+
+    async def stop(self) -> None:
+        """End the bot as an operator would."""
+        self.house = None
+        await self._stack.aclose()
+        await self.server.gateway.until_gone()
+
+    async def again(self) -> House:
+        """End it and start it."""
+        await self.stop()
+        return await self.start()
 
 
 def config_of(discord: DiscordServer, **settings: object) -> DiscordConfig:
@@ -67,33 +93,30 @@ def config_of(discord: DiscordServer, **settings: object) -> DiscordConfig:
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
-async def shared(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[tuple[DiscordServer, House]]:
+async def shared(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Shared]:
     folder = tmp_path_factory.mktemp("discord")
     server = DiscordServer()
-    async with AsyncExitStack() as stack:
-        await stack.enter_async_context(server.running())
-        queue = await stack.enter_async_context(a_queue(folder))
-        house = await stack.enter_async_context(a_bot(server, queue, folder))
-        yield server, house
+    async with server.running(), a_queue(folder) as queue:
+        everything = Shared(server, queue, folder)
+        yield everything
+        await everything.stop()
     await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
 
 
 @pytest_asyncio.fixture(loop_scope="session")
-async def discord(shared: tuple[DiscordServer, House]) -> AsyncIterator[DiscordServer]:
+async def discord(shared: Shared) -> AsyncIterator[DiscordServer]:
     """Discord itself. After the test it says what it would have refused."""
-    server, _ = shared
-    server.begin_anew()
-    yield server
-    server.judge()
+    shared.server.begin_anew()
+    yield shared.server
+    shared.server.judge()
 
 
 @pytest_asyncio.fixture(loop_scope="session")
-async def bot(shared: tuple[DiscordServer, House], discord: DiscordServer) -> AsyncIterator[House]:
+async def bot(shared: Shared, discord: DiscordServer) -> AsyncIterator[House]:
     """The running bot; jobs that the test leaves behind are cancelled."""
-    _, house = shared
-    yield house
-    for job in await house.queue.jobs.unfinished(1000):
-        await house.queue.jobs.cancel(job.id, "tester", moderator=True)
+    yield await shared.start()
+    for job in await shared.queue.jobs.unfinished(1000):
+        await shared.queue.jobs.cancel(job.id, "tester", moderator=True)
 
 
 @pytest_asyncio.fixture(loop_scope="session")
