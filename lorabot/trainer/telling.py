@@ -57,7 +57,7 @@ class Teller:
                 step=course.step,
                 total_steps=total,
                 rate=rate,
-                eta_s=(total - course.step) / rate if rate else None,
+                eta_s=(total - course.step) / rate if rate and course.step < total else None,
                 loss=for_people(course.losses),
                 validation=thin(course.validation),
             )
