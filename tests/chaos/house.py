@@ -82,8 +82,8 @@ class House:
 
 
 @contextmanager
-def up(folder: Path, port: int) -> Iterator[House]:
-    """Run `lorabot up` until the block ends, then end it as Ctrl-C does."""
+def up(folder: Path, port: int, **settings: str) -> Iterator[House]:
+    """Run `lorabot up` with these settings too until the block ends, then end it as Ctrl-C does."""
     presets = folder / "presets"
     presets.mkdir(parents=True, exist_ok=True)
     (presets / f"{PRESET}.yaml").write_text(yaml.safe_dump(_quick_preset(), allow_unicode=True))
@@ -99,6 +99,7 @@ def up(folder: Path, port: int) -> Iterator[House]:
         LORABOT_QUEUE__HEARTBEAT_S="0.1",
         LORABOT_QUEUE__RECONCILE_S="0.5",
         LORABOT_QUEUE__POLL_S="0.1",
+        **settings,
     )
     with (folder / "up.log").open("ab") as log:
         process = subprocess.Popen(

@@ -1,0 +1,94 @@
+"""Whole jobs on Discord: `lorabot up` as an operator starts it, with a real trainer on the demo base."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+from safetensors import safe_open
+
+from lorabot.queue.model import JobState, Stage
+from tests.chaos.house import PRESET, House, looking_in, until, up
+from tests.discord.conftest import MODERATOR_ROLE
+from tests.discord.flow import last, photos, started
+from tests.discord.server import DiscordServer, Permission, Person
+from tests.house import free_port
+
+pytestmark = pytest.mark.slow
+TRAINED_S = 180.0
+
+
+@asynccontextmanager
+async def a_house(folder: Path) -> AsyncIterator[tuple[DiscordServer, House]]:
+    """The house, and the Discord that its settings name."""
+    server = DiscordServer()
+    async with server.running():
+        with up(
+            folder,
+            free_port(),
+            LORABOT_DISCORD__TOKEN=server.token,
+            LORABOT_DISCORD__API_URL=server.api_url,
+            LORABOT_DISCORD__GATEWAY_URL=server.gateway_url,
+            LORABOT_DISCORD__MODERATOR_ROLES=str(MODERATOR_ROLE),
+        ) as house:
+            await server.gateway.until_connected(90)
+            await server.until(lambda: server.rest.commands, 30)
+            yield server, house
+    server.judge()
+
+
+async def asked(person: Person, trigger: str) -> None:
+    await started(person, await person.slash("train", preset=PRESET, trigger=trigger, images=photos(12)))
+
+
+async def test_a_member_trains_a_lora_while_the_bot_dies_and_comes_back(tmp_path: Path) -> None:
+    async with a_house(tmp_path) as (discord, house), looking_in(tmp_path) as queue:
+        guild = discord.guild()
+        channel = discord.channel(guild)
+        await discord.tell(guild)
+        anna = Person.at(discord, channel)
+        await asked(anna, "zuri")
+        card = last(discord, channel)
+        job = (await queue.jobs.of(f"discord:{anna.user.id}", 1))[0]
+        await until(queue, job.id, lambda job: job.progress is not None and job.progress.stage is Stage.TRAINING)
+        identified = discord.gateway.identified
+        house.kill("bot")
+        async with asyncio.timeout(60):
+            while discord.gateway.identified == identified:  # noqa: ASYNC110 - a new process gives no sign before
+                await asyncio.sleep(0.05)
+        await discord.until(lambda: len(discord.public(channel)) == 2 and "Done" in card.text, TRAINED_S)
+
+        result = last(discord, channel)
+        (tmp_path / "lora").write_bytes(result.file("zuri.safetensors").data)
+        with safe_open(tmp_path / "lora", "pt") as lora:
+            assert lora.metadata()["modelspec.trigger_phrase"] == "zuri"
+        assert len([file for file in result.files if file.filename.endswith(".png")]) == 2
+        assert result.pinged == {anna.user.id}
+        assert (await queue.jobs.get(job.id)).attempt == 1, "the training did not notice"
+        assert discord.rest.syncs == 1
+
+
+async def test_a_moderator_pauses_moves_and_cancels_while_trainings_run(tmp_path: Path) -> None:
+    async with a_house(tmp_path) as (discord, _), looking_in(tmp_path) as queue:
+        guild = discord.guild()
+        channel = discord.channel(guild)
+        mods = discord.role(guild, "mods", Permission.MANAGE_MESSAGES)
+        await discord.tell(guild)
+        mona = Person(discord, discord.user("mona", "en-US", guild, mods), channel)
+        anna, ben = Person.at(discord, channel, "anna"), Person.at(discord, channel, "ben")
+        await mona.answered(await mona.slash("queue pause"))
+        await asked(anna, "zuri")
+        await asked(ben, "pomo")
+        jobs = {job.trigger: job.id for job in await queue.jobs.unfinished(10)}
+        await mona.answered(await mona.slash("queue front", job=jobs["pomo"]))
+        await mona.answered(await mona.slash("queue resume"))
+        await until(queue, jobs["pomo"], lambda job: job.state is JobState.RUNNING)
+        assert (await queue.jobs.get(jobs["zuri"])).state is JobState.QUEUED
+        await mona.answered(await mona.slash("queue cancel", job=jobs["pomo"]))
+        await until(queue, jobs["pomo"], lambda job: job.state is JobState.CANCELLED)
+        await until(queue, jobs["zuri"], lambda job: job.state is JobState.RUNNING)
+        own = next(card for card in discord.public(channel) if "`zuri`" in card.text)
+        await anna.press(own, "Cancel")
+        await until(queue, jobs["zuri"], lambda job: job.state is JobState.CANCELLED)
+        await discord.until(lambda: "Cancelled" in own.text)
