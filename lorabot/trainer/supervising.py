@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from types import TracebackType
 from typing import Self
 
+from lorabot.children import start_child
 from lorabot.locale import UserError
 from lorabot.trainer import wire
 from lorabot.trainer.config import TrainerConfig
@@ -168,14 +169,7 @@ class _Process:
     async def start(cls, config: TrainerConfig, command: Sequence[str]) -> Self:
         """Start the engine and wait for its hello. Raises ``EngineDied``."""
         process = cls(
-            await asyncio.create_subprocess_exec(
-                *command,
-                config.model_dump_json(),
-                env=_environment(),
-                stdin=asyncio.subprocess.PIPE,
-                stdout=asyncio.subprocess.PIPE,
-                limit=_LINE_LIMIT,
-            )
+            await start_child(*command, config.model_dump_json(), environment=_environment(), limit=_LINE_LIMIT)
         )
         try:
             async with asyncio.timeout(config.start_timeout_s):

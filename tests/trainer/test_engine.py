@@ -136,6 +136,14 @@ async def test_an_engine_that_fails_is_named_by_how_and_leaves_nothing_behind(
         assert await gone(pid)
 
 
+async def test_an_engines_death_is_seen_while_a_child_of_its_own_holds_its_pipes(tmp_path: Path) -> None:
+    leave = "import subprocess; subprocess.Popen(['sleep', '30']); os.kill(os.getpid(), signal.SIGKILL)"
+    async with Engine(TrainerConfig(device="cpu"), fake(leave)) as engine:
+        async with asyncio.timeout(20):
+            with pytest.raises(EngineDied, match="engine ended by SIGKILL"):
+                await engine.run(make_job(tmp_path, 1), nothing, never)
+
+
 async def test_an_engine_that_ignores_a_cancel_and_sigterm_is_killed(tmp_path: Path) -> None:
     config = TrainerConfig(device="cpu", cancel_grace_s=0.2, terminate_grace_s=0.2)
     command = fake("pass", before="signal.signal(signal.SIGTERM, signal.SIG_IGN)")

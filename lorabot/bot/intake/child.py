@@ -13,6 +13,7 @@ from pydantic import ValidationError
 import lorabot
 from lorabot.bot.intake.answers import Answer, answer
 from lorabot.bot.intake.questions import Question, write
+from lorabot.children import start_child
 
 _ROOT = Path(lorabot.__file__).parent.parent
 _MOST_ANSWER_BYTES = 16 * 1024 * 1024  # a zip's list of names and captions
@@ -66,13 +67,10 @@ class Decoder:
 
     async def _start(self) -> asyncio.subprocess.Process:
         # It gets no environment: tokens and passwords live there, and it has no use for them.
-        self._process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            *("-P", "-m", "lorabot.bot.intake.decoder", *self._limits, str(os.getpid())),
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
+        self._process = await start_child(
+            *(sys.executable, "-P", "-m", "lorabot.bot.intake.decoder", *self._limits, str(os.getpid())),
             stderr=asyncio.subprocess.DEVNULL,
-            env={"PYTHONPATH": str(_ROOT), "LANG": "C.UTF-8", "OMP_NUM_THREADS": "1"},
+            environment={"PYTHONPATH": str(_ROOT), "LANG": "C.UTF-8", "OMP_NUM_THREADS": "1"},
             limit=_MOST_ANSWER_BYTES,
             cwd="/",
         )
