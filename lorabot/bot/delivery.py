@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from lorabot.bot.card import Card, card_of
 from lorabot.bot.config import DeliveryConfig
-from lorabot.bot.front_end import FrontEnd, TryLater, Unreachable
+from lorabot.bot.front_end import FrontEnd, TryLater, Unreachable, surprising
 from lorabot.bot.result import notice_of, result_of
 from lorabot.locale import UserError, translator
 from lorabot.queue import Queue
@@ -100,7 +100,7 @@ class Delivery:
                 wait = self._backoff(shown.failures)
                 shown.not_before = now + wait
                 _log.warning(
-                    "card of %s not shown, again in %.1f s: %s", job.id, wait, error, exc_info=_surprising(error)
+                    "card of %s not shown, again in %.1f s: %s", job.id, wait, error, exc_info=surprising(error)
                 )
                 return wait
         await self._queue.cards.save(job.id, ref, job.version)
@@ -157,7 +157,7 @@ class Delivery:
                 entry.job_id,
                 wait,
                 error,
-                exc_info=_surprising(error),
+                exc_info=surprising(error),
             )
             await self._queue.outbox.failed(entry.id, wait)
         else:
@@ -165,8 +165,3 @@ class Delivery:
 
     def _backoff(self, failures: int) -> float:
         return min(self._config.retry_max_s, self._config.retry_s * 2.0 ** min(failures - 1, 20))
-
-
-def _surprising(error: Exception) -> bool:
-    """Is it worth a traceback? Errors of a network and of the store are told by their message."""
-    return not isinstance(error, UserError | OSError | TimeoutError)

@@ -2,9 +2,12 @@
 
 from collections.abc import Iterator
 
+from pydantic import ValidationError
+
 from lorabot.bot.card import card_of, duration_text
 from lorabot.bot.reply import Reply
 from lorabot.locale import Translator
+from lorabot.presets import BASES, NoRecipe, Preset
 from lorabot.queue import Queue
 from lorabot.queue.model import Dataset, Job
 
@@ -20,6 +23,7 @@ async def details_of(job: Job, queue: Queue, say: Translator) -> Reply:
         say("command-status", name=job.name, id=job.id, preset=card.title, state=card.state_text),
         say("details-words", trigger=job.trigger, base=job.base, seed=str(job.seed), images=len(dataset.images)),
     ]
+    lines += _recipe(job, say)
     if card.stage_text:
         lines.append(card.stage_text)
     if card.total_steps:
@@ -30,6 +34,22 @@ async def details_of(job: Job, queue: Queue, say: Translator) -> Reply:
     lines += _captions(dataset, say)
     buttons = tuple(button for button in card.buttons if not button.action.startswith("details:"))
     return Reply("\n".join(lines), buttons)
+
+
+def _recipe(job: Job, say: Translator) -> Iterator[str]:
+    """The plan as the preset asks for it; the machine may have found a smaller batch to fit."""
+    try:
+        recipe = Preset.model_validate(job.preset).recipe(BASES[job.base])
+    except (ValidationError, KeyError, NoRecipe):  # a preset of another version
+        return
+    yield say(
+        "details-recipe",
+        views=recipe.views,
+        resolution=recipe.resolution,
+        batch=recipe.batch,
+        rank=recipe.rank,
+        rate=f"{recipe.unet_lr:g}",
+    )
 
 
 def _measured(job: Job, say: Translator) -> Iterator[str]:

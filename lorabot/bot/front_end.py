@@ -29,6 +29,11 @@ class TokenRefused(UserError):
     """The platform does not take the token. Said in one line and tried again after a long while."""
 
 
+def surprising(error: Exception) -> bool:
+    """Is it worth a traceback? Errors of a network and of the store are told by their message."""
+    return not isinstance(error, UserError | OSError | TimeoutError | TryLater)
+
+
 class FrontEnd(Protocol):
     """One chat platform. Its name is the ``platform`` of the addresses it serves."""
 

@@ -17,7 +17,7 @@ from lorabot.bot.reply import Button, Reply
 from lorabot.locale import Translator
 from lorabot.presets import AVAILABLE_BASES, BASES, Bilingual, Catalogue, Preset
 from lorabot.queue import Queue
-from lorabot.queue.errors import AlreadyStarted, NoDraft, NotYours
+from lorabot.queue.errors import AlreadyStarted, NoDraft, NoProposal, NotYours
 from lorabot.queue.model import Address, Image, Job, JsonObject, NewJob, Proposal
 from lorabot.queue.proposals import digest
 
@@ -188,7 +188,10 @@ class Training:
         again = terms.get("again")
         if isinstance(again, str) and proposal.dataset is not None:
             job = await self._queue.jobs.get(again)
-            images = (await self._queue.drafts.dataset(proposal.dataset)).images
+            try:
+                images = (await self._queue.drafts.dataset(proposal.dataset)).images
+            except KeyError:  # deleted just now
+                raise NoProposal from None
             return Wish(_longer(job, actor, proposal), images)
         seed = terms.get("seed")
         words = terms.get("train")

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from lorabot.bot.config import IntakeConfig
+from lorabot.bot.front_end import TryLater, Unreachable, surprising
 from lorabot.bot.intake.looking import CleanImage, LeftOut, Looker, Overview
 from lorabot.bot.intake.spool import Spool, Upload
 from lorabot.locale import Message, UserError
@@ -156,10 +157,13 @@ class Intake:
                 await announce(upload, intaken, final)
             except UserError:
                 raise
+            except Unreachable as error:
+                _log.info("news of upload %s can't be told any more: %s", upload.id, error)
+                return
             except Exception as error:
-                _log.warning("news of upload %s not told: %s", upload.id, error, exc_info=final)
+                _log.warning("news of upload %s not told: %s", upload.id, error, exc_info=surprising(error))
                 if wait is not None:
-                    await asyncio.sleep(wait)
+                    await asyncio.sleep(max(wait, error.seconds) if isinstance(error, TryLater) else wait)
             else:
                 return
 

@@ -2,14 +2,14 @@
 
 import math
 import time
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 from aiohttp import web
 
 from lorabot.bot.config import WebConfig
 from lorabot.bot.reply import File, Picture
 from lorabot.bot.signing import BadToken, ExpiredToken, Signer
-from lorabot.bot.web.guard import HttpError
+from lorabot.bot.web.guard import HttpError, is_loopback
 from lorabot.queue import Queue
 from lorabot.queue.errors import BlobMissing
 from lorabot.queue.model import Address
@@ -45,6 +45,12 @@ class Links:
     def public(self) -> bool:
         """Is there an address that other machines can open?"""
         return self._public is not None
+
+    @property
+    def reachable(self) -> bool:
+        """Can people on other machines open what ``base`` begins?"""
+        host = urlsplit(self.base).hostname
+        return host is not None and not is_loopback(host)
 
     def url(self, file: Picture | File) -> str:
         """An absolute link that saves the file; see ``link``."""

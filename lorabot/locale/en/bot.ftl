@@ -298,6 +298,7 @@ details-words =
         [one] Trigger `{ $trigger }`, base model `{ $base }`, seed { $seed }, 1 photo.
        *[other] Trigger `{ $trigger }`, base model `{ $base }`, seed { $seed }, { $images } photos.
     }
+details-recipe = Plan: { $views } views of { $resolution } pixels, { $batch } at a time, rank { $rank }, learning rate { $rate }.
 details-loss = Loss: { $first } at first, { $last } last.
 details-validation = Validation loss: { $first } at first, { $best } at its best so far.
 details-took = From its start to its end it took { $duration }.

@@ -267,6 +267,7 @@ card-details = 详情
 ## 任务的更多详情
 
 details-words = 触发词 `{ $trigger }`，基础模型 `{ $base }`，种子 { $seed }，{ $images } 张照片。
+details-recipe = 计划：共看 { $views } 张次，{ $resolution } 像素，每次 { $batch } 张，秩 { $rank }，学习率 { $rate }。
 details-loss = 损失：最初 { $first }，最近 { $last }。
 details-validation = 验证损失：最初 { $first }，目前最好 { $best }。
 details-took = 从开始到结束用了{ $duration }。

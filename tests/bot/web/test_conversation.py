@@ -6,11 +6,12 @@ from pathlib import Path
 import pytest
 
 from lorabot.bot.web.wire import ShownLine
+from lorabot.presets import BASES
 from lorabot.queue import Queue
 from lorabot.queue.embedded import EmbeddedValkey
 from lorabot.queue.model import Progress, Stage
 from tests.bot.client import ChatClient, ChatError
-from tests.bot.house import WEB, House, claimed, finish, running_bot, show
+from tests.bot.house import PRESETS, WEB, House, claimed, finish, running_bot, show
 from tests.bot.pictures import encoded, photo, picture, zip_of_photos
 
 
@@ -305,6 +306,8 @@ async def test_details_tell_more_than_the_card(chat: ChatClient, house: House) -
     details = next(button for button in card.buttons if button.label == "Details")
     text = (await chat.answer(await chat.press(details.action))).text
     assert "Trigger `zuri`, base model `demo`, seed 7, 12 photos." in text
+    recipe = PRESETS.get("anime").recipe(BASES["demo"])
+    assert f"{recipe.views:,} views of {recipe.resolution} pixels" in text
     assert "Loss: 0.2000 at first, 0.1000 last." in text
     async with ChatClient.open(house.url) as other:
         assert "somebody else" in (await other.answer(await other.press(details.action))).text
