@@ -1,0 +1,67 @@
+"""SimCord, a Discord simulator that others keep, agrees on our commands: registered, visible, answered, private."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import simcord
+from discord import Permissions
+
+from lorabot.bot.commands import Commands
+from lorabot.bot.discord.answering import Answering
+from lorabot.bot.discord.client import Client
+from lorabot.bot.discord.downloads import Downloads
+from lorabot.bot.intake.service import Intake
+from lorabot.bot.parts import Parts
+from lorabot.bot.signing import Signer
+from lorabot.bot.web.links import Links
+from tests.bot.house import INTAKE, PRESETS, SECRET, WEB
+from tests.discord.conftest import Shared, config_of
+
+
+@asynccontextmanager
+async def simulated(shared: Shared, folder: Path) -> AsyncIterator[simcord.Env]:
+    """Our client in SimCord's world, over the real queue."""
+    await shared.stop()
+    queue = shared.queue
+    intake = Intake(queue, INTAKE, folder / "simcord")
+    links = Links(queue, Signer(SECRET.get_secret_value().encode()), WEB)
+    parts = Parts(queue, Commands(queue, PRESETS, intake), intake, links, "en")
+    config = config_of(shared.server)
+    async with Downloads(intake) as downloads:
+        client = Client(parts, config, Answering(parts, config, downloads))
+        async with simcord.run(client, settle_timeout=20) as running:
+            yield running
+
+
+async def test_simcord_agrees_on_the_commands(shared: Shared, tmp_path: Path) -> None:
+    async with simulated(shared, tmp_path) as env:
+        await use_everything(env)
+
+
+async def use_everything(env: simcord.Env) -> None:
+    guild = env.create_guild()
+    channel = guild.create_text_channel("lora")
+    anna = guild.add_member(env.create_user("anna"))
+    mods = guild.create_role("mods", permissions=Permissions(manage_messages=True))
+    mona = guild.add_member(env.create_user("mona"), roles=[mods])
+    assert "queue" not in " ".join(anna.available_commands(channel))
+    assert {"train", "jobs", "presets", "privacy", "forgetme"} <= set(anna.available_commands(channel))
+
+    for line in ("jobs", "presets", "privacy", "forgetme", "help"):
+        answered = await anna.slash(channel, line)
+        assert answered.acknowledged
+        assert answered.response is not None
+        assert answered.response.ephemeral
+        assert answered.response.components
+    offered = await anna.autocomplete(channel, "train", "preset", "ani")
+    assert [choice["value"] for choice in offered] == ["anime"]
+
+    form = await anna.slash(channel, "train", preset="anime")
+    assert form.modal is not None
+    sent = await anna.submit_modal(form, {"preset": ["anime"], "trigger": "zuri"})
+    assert sent.acknowledged
+    assert sent.response is not None
+    assert "no photos" in str(sent.response.components), "SimCord's files are not on a server, so none is sent"
+    assert (await mona.slash(channel, "queue show")).response is not None
+    assert env.errors == []
