@@ -1,9 +1,20 @@
 """Steps that many tests take: from photos to the question, the confirmation, the job."""
 
 from lorabot.queue import Queue
-from lorabot.queue.model import Job
+from lorabot.queue.model import Address, Job
 from tests.bot.pictures import zip_of_photos
+from tests.bot.platform import asked
 from tests.telegram.server import Group, Message, Person
+
+
+async def images_of(queue: Queue, person: Person) -> int:
+    draft = await queue.drafts.get(f"telegram:{person.member.id}", Address("telegram", str(person.chat.id)))
+    return len(draft.images) if draft else 0
+
+
+async def asks(queue: Queue, person: Person) -> None:
+    """A job of the person, without the way there."""
+    await asked(queue, str(person.chat.id), "telegram")
 
 
 def has_action(action: str, message: Message) -> bool:

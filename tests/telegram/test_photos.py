@@ -1,25 +1,17 @@
 """What people send: photos, albums, files and zips; whole, broken, too large, and in the middle of something else."""
 
 import asyncio
-from pathlib import Path
 
 import pytest
-from pydantic import SecretStr
 
-from lorabot.queue import Queue
-from lorabot.queue.model import Address
-from tests.bot.house import WEB
 from tests.bot.pictures import broken, locked_zip, photo, zip_of_photos, zipped
-from tests.telegram.flow import comes_to_confirm, has_action, sends_photos
-from tests.telegram.house import House, telegram_bot
-from tests.telegram.server import Item, Person, TelegramServer
+from tests.telegram.flow import comes_to_confirm, has_action, images_of, sends_photos
+from tests.telegram.house import House
+from tests.telegram.server import Item, Person
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 MIB = 1024 * 1024
-
-
-async def images_of(queue: Queue, person: Person) -> int:
-    draft = await queue.drafts.get(f"telegram:{person.member.id}", Address("telegram", str(person.chat.id)))
-    return len(draft.images) if draft else 0
 
 
 async def test_one_message_keeps_count_and_stays_the_last(house: House, anna: Person) -> None:
@@ -104,42 +96,6 @@ async def test_what_telegram_does_not_hand_out_goes_by_a_page(house: House, anna
     page = await anna.sees("large.zip is larger than the 20 MB")
     assert f"{house.url}/send/" in page.text
     assert "opens only on the machine that lorabot runs on" in page.text
-
-
-async def test_a_page_that_can_be_reached_is_a_link(telegram: TelegramServer, queue: Queue, tmp_path: Path) -> None:
-    web = WEB.model_copy(update={"public_url": "https://lora.example.org", "password": SecretStr("open")})
-    async with telegram_bot(telegram, queue, tmp_path, web=web):
-        anna = telegram.person()
-        anna.sends(Item(b"x", "large.zip", "document", "application/zip", size=21 * MIB))
-        page = await anna.sees("large.zip is larger than the 20 MB")
-        (link,) = [entity for entity in page.entities if entity["type"] == "text_link"]
-        assert link["url"].startswith("https://lora.example.org/send/")
-
-
-async def test_a_draft_outlives_the_bot(telegram: TelegramServer, queue: Queue, tmp_path: Path) -> None:
-    anna = telegram.person()
-    async with telegram_bot(telegram, queue, tmp_path):
-        await sends_photos(anna, 5)
-    anna.sends_photo(photo(5))  # while the bot is away
-    async with telegram_bot(telegram, queue, tmp_path):
-        await anna.sees("there are 6 now")
-        await telegram.state.until(lambda: len(anna.received()) == 1)
-
-
-async def test_photos_that_were_on_their_way_are_fetched_after_a_restart(
-    telegram: TelegramServer, queue: Queue, tmp_path: Path
-) -> None:
-    anna = telegram.person()
-    telegram.downloads_open.clear()
-    async with telegram_bot(telegram, queue, tmp_path):
-        anna.sends_album([photo(number) for number in range(3)])
-        await anna.sees("looking")
-        await telegram.state.until(lambda: len(telegram.calls("getFile")) == 3)
-    telegram.downloads_open.set()
-    async with telegram_bot(telegram, queue, tmp_path):
-        await anna.sees("3 good pictures")
-        assert len(anna.received()) == 1
-        assert await images_of(queue, anna) == 3
 
 
 async def test_train_right_behind_an_album_waits_for_all_of_it(house: House, anna: Person) -> None:

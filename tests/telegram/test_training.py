@@ -1,9 +1,13 @@
 """From photos to a LoRA in a private chat."""
 
+import pytest
+
 from tests.bot.house import claimed, finish, show
 from tests.bot.pictures import photo, zip_of_photos
 from tests.telegram.house import House
 from tests.telegram.server import Person
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 
 async def test_photos_become_a_lora(house: House, anna: Person) -> None:

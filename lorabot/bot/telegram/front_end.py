@@ -137,7 +137,7 @@ class TelegramFrontEnd:
         voice = Voice(client, parts.queue.refs)
         people = People(voice, self._config.operators, parts.language)
         counting = Counting(voice, parts.queue, parts.commands.presets, self._timing)
-        talking = Talking(voice, parts.commands, parts.queue, people, counting, self._timing)
+        talking = Talking(voice, parts, people, counting, self._timing)
         arriving = Arriving(voice, counting, parts.intake, parts.queue, parts.links, http, own_server, self._timing)
         inbox = Inbox(parts.queue.refs, lambda update: updates.begin(update))
         updates = Updates(voice, people, talking, arriving, inbox.done, self._timing)

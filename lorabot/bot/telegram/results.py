@@ -12,11 +12,10 @@ from typing import IO
 
 from telegram import InputFile, InputMediaPhoto
 from telegram.constants import ChatAction, ParseMode
-from telegram.error import BadRequest, ChatMigrated, TelegramError
+from telegram.error import BadRequest, TelegramError
 
 from lorabot.bot.reply import Button, File, Picture, Reply
 from lorabot.bot.telegram import failing
-from lorabot.bot.telegram.failing import understood
 from lorabot.bot.telegram.formatting import MOST_CAPTION, html_of, length
 from lorabot.bot.telegram.keyboard import keyboard_of
 from lorabot.bot.telegram.linking import link_lines
@@ -82,14 +81,17 @@ class Results:
 
     async def _send_file(self, place: Place, file: File, caption: str, buttons: Sequence[Button]) -> bool:
         """False where this chat takes no such file."""
-        client = self._voice.client
-        there = await self._voice.now(place)
         with suppress(TelegramError):
-            await client.send_chat_action(there.chat, ChatAction.UPLOAD_DOCUMENT, message_thread_id=there.thread)
+            there = await self._voice.now(place)
+            await self._voice.client.send_chat_action(
+                there.chat, ChatAction.UPLOAD_DOCUMENT, message_thread_id=there.thread
+            )
         try:
             async with self._on_disk(file) as opened:
-                with understood():
-                    await client.send_document(
+
+                async def send(there: Place) -> object:
+                    opened.seek(0)
+                    return await self._voice.client.send_document(
                         there.chat,
                         InputFile(opened, file.filename, read_file_handle=False),
                         caption=caption,
@@ -101,6 +103,8 @@ class Results:
                         read_timeout=_UPLOAD_S,
                         rate_limit_args="delivery",
                     )
+
+                await self._voice.at(place, send)
         except BlobMissing:
             _log.warning("a file of a result is gone: %s", file.key)
             return False
@@ -124,16 +128,12 @@ class Results:
                     found.append((picture, data))
         if not found:
             return
-        there = await self._voice.now(place)
-        with understood():
-            try:
-                await self._send_album(there, found)
-            except ChatMigrated as error:
-                await self._send_album(await self._voice.moved(place, error.new_chat_id), found)
-            except BadRequest as error:
-                if not failing.no_rights(error) and not failing.unfit_picture(error):
-                    raise
-                _log.warning("the pictures of a result can't be shown in %d: %s", there.chat, error)
+        try:
+            await self._voice.at(place, lambda there: self._send_album(there, found))
+        except BadRequest as error:
+            if not failing.no_rights(error) and not failing.unfit_picture(error):
+                raise
+            _log.warning("the pictures of a result can't be shown in %d: %s", place.chat, error)
 
     async def _send_album(self, there: Place, found: Sequence[tuple[Picture, bytes]]) -> None:
         client = self._voice.client
@@ -164,5 +164,4 @@ class Results:
         with tempfile.TemporaryFile() as opened:
             async for part in self._queue.blobs.stream(file.key):
                 opened.write(part)
-            opened.seek(0)
             yield opened

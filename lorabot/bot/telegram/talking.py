@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from telegram import CallbackQuery, Message, User
 from telegram.error import BadRequest
 
-from lorabot.bot.commands import Commands, parse, parse_action
+from lorabot.bot.commands import parse, parse_action
 from lorabot.bot.commands.errors import CommandError
 from lorabot.bot.commands.requests import (
     Agree,
@@ -31,6 +31,7 @@ from lorabot.bot.commands.requests import (
 )
 from lorabot.bot.front_end import TryLater, Unreachable
 from lorabot.bot.intake.service import unexpected
+from lorabot.bot.parts import Parts
 from lorabot.bot.reply import Button, Reply
 from lorabot.bot.telegram import failing
 from lorabot.bot.telegram.counting import Counting, asked
@@ -42,8 +43,7 @@ from lorabot.bot.telegram.places import Place, owner_of
 from lorabot.bot.telegram.timing import Timing
 from lorabot.bot.telegram.voice import Shown, Voice
 from lorabot.locale import UserError, translator
-from lorabot.queue import Queue
-from lorabot.queue.errors import StoreUnavailable
+from lorabot.queue.errors import NoDraft, StoreUnavailable
 
 _RETRY_S = (0.5, 1.0, 2.0, 4.0, 8.0, 15.0)
 _COMMAND = re.compile(r"[/／]([^\s@/]+)(?:@(\w+))?")
@@ -86,16 +86,15 @@ Read = Callable[[], Awaitable[Request | None]]
 class Talking:
     """Commands, typed words and buttons."""
 
-    def __init__(
-        self, voice: Voice, commands: Commands, queue: Queue, people: People, counting: Counting, timing: Timing
-    ) -> None:
+    def __init__(self, voice: Voice, parts: Parts, people: People, counting: Counting, timing: Timing) -> None:
         self._voice = voice
-        self._commands = commands
-        self._queue = queue
+        self._commands = parts.commands
+        self._queue = parts.queue
+        self._intake = parts.intake
         self._people = people
         self._counting = counting
         self._timing = timing
-        self._expecting = Expecting(queue.refs)
+        self._expecting = Expecting(parts.queue.refs)
 
     async def said(self, message: Message, user: User, text: str) -> None:
         """Answer the words of ``message``, if they are meant for us."""
@@ -211,6 +210,7 @@ class Talking:
             actor = await self._people.actor(spoken.user, spoken.place, request, spoken.anonymous)
             if isinstance(request, _ABOUT_PHOTOS):
                 await self._counting.idle(spoken.owner, spoken.place)
+                await self._refuse_too_few(spoken, request)
             reply = await self._commands.handle(actor, spoken.place.address, request)
             reply = await self._in_our_words(spoken, request, reply)
             await self._follow(spoken, request, reply, pressed)
@@ -245,6 +245,19 @@ class Talking:
             names = {user: await self._voice.name_of(spoken.place, int(user)) for user in _OWNER.findall(reply.text)}
             return replace(reply, text=_OWNER.sub(lambda found: names[found[1]], reply.text))
         return reply
+
+    async def _refuse_too_few(self, spoken: Spoken, request: Request) -> None:
+        """A question without a single preset to pick would lead nowhere."""
+        if not isinstance(request, Propose) or request.train.preset is not None:
+            return
+        await self._intake.settled(spoken.owner)
+        draft = await self._queue.drafts.get(spoken.owner, spoken.place.address)
+        count = len(draft.images) if draft else 0
+        if count == 0:
+            raise NoDraft
+        least = min(preset.send.min_images for preset in self._commands.presets.presets.values())
+        if count < least:
+            raise CommandError("telegram-too-few", count=count, least=least)
 
     async def _refuse_others(self, spoken: Spoken, action: str) -> None:
         if spoken.place.group and action.partition(":")[0] in _OWN:

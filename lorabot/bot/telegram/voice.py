@@ -2,9 +2,10 @@
 
 import hashlib
 import logging
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Self
+from typing import Self, TypeVar
 
 from telegram import InlineKeyboardMarkup, Message, ReplyParameters
 from telegram.constants import ParseMode
@@ -23,6 +24,7 @@ from lorabot.queue.refs import Refs
 
 _log = logging.getLogger(__name__)
 Client = ExtBot[Urgency]
+Sent = TypeVar("Sent")
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +107,10 @@ class Voice:
                 rate_limit_args=urgency,
             )
 
+        return await self.at(place, send)
+
+    async def at(self, place: Place, send: Callable[[Place], Awaitable[Sent]]) -> Sent:
+        """``send`` to where ``place`` is today. Raises as all of this class; a ``BadRequest`` comes through."""
         with understood():
             there = await self.now(place)
             try:

@@ -14,6 +14,7 @@ telegram-what-can-you = 能训练什么？
 telegram-train = 训练
 telegram-count-next = 可以继续发送；发完了就点“训练”。
 telegram-send-as-file = 顺便一提：Telegram 会压缩照片，以“文件”方式发送可以保留全部细节。
+telegram-too-few = 目前有 { $count } 张照片，至少需要 { $least } 张。请再发一些。
 telegram-which-trigger = 用哪个词来唤出它？最好是短的自造词，本身没有含义。请选一个，或者直接输入你自己的词。
 telegram-which-trigger-group = 用哪个词来唤出它？最好是短的自造词，本身没有含义。请选一个，或者用你自己的词回复这条消息。
 

@@ -4,7 +4,7 @@ import asyncio
 import json
 import re
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -112,6 +112,25 @@ class TelegramServer:
         waiting = [press for press in self.state.presses.values() if press.answered_at is None]
         told = [f"the press of {press.data!r} was never answered" for press in waiting]
         assert not self.state.violations + told, "\n".join([*self.state.violations, *told, self.state.story()])
+
+    async def at_rest(self) -> None:
+        """Wait until every pressed button is answered, if that is still to come."""
+        with suppress(TimeoutError):
+            await self.state.until(lambda: all(press.answered_at for press in self.state.presses.values()), 5)
+
+    def forget_people(self) -> None:
+        """Make room for the next test: nobody is there, nothing is wrong, nothing fails."""
+        state = self.state
+        state.violations.clear()
+        state.presses.clear()
+        state.calls.clear()
+        self._faults.clear()
+        self.cut_off = self.expired = 0
+        self.downloads_open.set()
+        for chat in state.chats.values():
+            chat.closed = chat.closed or "bot was blocked by the user"
+        state.chats.clear()
+        state.people.clear()
 
     def forgive(self, press: Press) -> None:
         """This press is not answered for a reason that the test knows."""
