@@ -23,7 +23,7 @@ QUICK = Timing(
     edit_s=0, group_edit_s=0, first_s=0.05, quiet_s=0.15, count_edit_s=0.2, album_s=0.3, fetch_again_s=(0.05, 0.05, 0.1)
 )
 OPERATOR = 42
-ROOMY = INTAKE.model_copy(update={"max_file_bytes": 100_000_000})
+ROOMY = INTAKE.model_copy(update={"max_file_bytes": 100_000_000, "max_unpacked_bytes": 100_000_000})
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +53,7 @@ async def telegram_bot(
     most_upload: int | None = MOST_UPLOAD,
     web: WebConfig = WEB,
     timing: Timing = QUICK,
+    connects: bool = True,
 ) -> AsyncIterator[House]:
     """The bot until the block ends."""
 
@@ -60,5 +61,6 @@ async def telegram_bot(
         return TelegramFrontEnd(parts, config or config_for(server), limits, timing, most_upload)
 
     async with running_bot(queue, folder, web=web, intake=ROOMY, front_ends=[make]) as running:
-        await server.state.until(lambda: server.state.polls > 0 or server.state.webhook is not None)
+        if connects:
+            await server.state.until(lambda: server.state.polls > 0 or server.state.webhook is not None)
         yield House(server, queue, folder, running.url)

@@ -177,7 +177,7 @@ class Arriving:
         try:
             async with self._http.get(path, timeout=_TIMEOUT) as response:
                 if response.status != 200:
-                    if self._own_server:
+                    if self._own_server and "//" in path.partition("://")[2]:
                         _log.error(_NOT_VISIBLE)
                     raise ConnectionError(f"the file's address answers {response.status}")
                 async for block in response.content.iter_chunked(_BLOCK):

@@ -36,6 +36,8 @@ from lorabot.locale import UserError, translator
 from lorabot.queue.model import Address
 
 _TELEGRAM = "https://api.telegram.org"
+# They write down every address they call, and the token is a part of it.
+_TALKATIVE = ("httpx", "httpcore", "telegram")
 _POLL_S = 30
 _NOT_YET_S = 1.0
 _CHECK_S = 60.0
@@ -63,6 +65,8 @@ class TelegramFrontEnd:
         most_upload: int | None = None,
     ) -> None:
         """``most_upload`` is the most bytes of a file we send; None: as much as the Bot API server takes."""
+        for name in _TALKATIVE:
+            logging.getLogger(name).setLevel(logging.WARNING)
         own_server = MOST_UPLOAD if config.api_url is None else MOST_UPLOAD_OWN_SERVER
         self._most_upload = own_server if most_upload is None else most_upload
         self._parts = parts

@@ -17,6 +17,7 @@ from lorabot.bot.telegram.places import Place, owner_of
 from lorabot.bot.telegram.talking import Talking
 from lorabot.bot.telegram.timing import Timing
 from lorabot.bot.telegram.voice import Voice
+from lorabot.locale import UserError
 
 _ALBUM_KNOWN_S = 60.0
 _LEAVE_S = 2.0
@@ -66,7 +67,7 @@ class Updates:
     async def _work(self, update: Update) -> None:
         try:
             await self._route(update)
-        except (TryLater, Unreachable, ConnectionError) as error:
+        except (TryLater, Unreachable, ConnectionError, UserError) as error:
             _log.info("update %d could not be answered: %s", update.update_id, error)
         except Exception:
             _log.exception("update %d failed", update.update_id)

@@ -31,7 +31,7 @@ class State:
         self.clock = Clock()
         self.flood = Flood(rates)
         self.bot = Member(BOT_ID, "lorabot", is_bot=True, username="test_lorabot")
-        self.token = TOKEN
+        self.token = self.first_token = TOKEN
         self.chats: dict[int, Chat] = {}
         self.people: dict[int, Member] = {}
         self.files: dict[str, StoredFile] = {}
