@@ -250,3 +250,16 @@ async def test_a_job_that_fails_says_why(discord: DiscordServer, bot: House, ann
     assert "`zuri` failed" in result.text
     assert result.pinged == {anna.user.id}
     assert (await bot.queue.jobs.get(lease.job.id)).state is JobState.FAILED
+
+
+async def test_a_command_of_before_that_discord_still_offers_is_answered_with_a_number_that_the_log_has(
+    discord: DiscordServer, bot: House, anna: Person, caplog: pytest.LogCaptureFixture
+) -> None:
+    discord.rest.commands["1:old"] = {"id": "1", "name": "old", "type": 1, "options": []}
+    try:
+        reply = await anna.answered(await anna.slash("old"))
+    finally:
+        del discord.rest.commands["1:old"]
+    assert reply.seen_by is anna.user
+    mark = reply.text.rpartition(": ")[2].rstrip(".")
+    assert mark in caplog.text

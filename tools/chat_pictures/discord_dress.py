@@ -7,6 +7,10 @@ from pathlib import Path
 from tools.chat_pictures.recorded import Button, File, Form, FormField, Message, Recording
 
 _STYLE = (Path(__file__).parent / "discord.css").read_text(encoding="utf-8")
+_EYE = (
+    '<svg width="14" height="14" viewBox="0 0 24 24"><path fill="#949ba4" '
+    'd="M12 5C6 5 2 12 2 12s4 7 10 7 10-7 10-7-4-7-10-7zm0 11a4 4 0 110-8 4 4 0 010 8z"/></svg>'
+)
 _AVATARS = ("#f23f43", "#f0b232", "#23a55a", "#eb459e", "#3ba55c", "#9b59b6")
 _SHEET = (
     '<svg width="30" height="40" viewBox="0 0 30 40"><path fill="#d3d6fd" d="M0 0h20l10 10v30H0z"/>'
@@ -42,7 +46,7 @@ def _message(message: Message) -> str:
     else:
         parts += inner
     if message.private:
-        parts.append('<div class="only">👁 Only you can see this · <b>Dismiss message</b></div>')
+        parts.append('<div class="only">' + _EYE + " Only you can see this · <b>Dismiss message</b></div>")
     return "".join([*parts, "</div>"])
 
 

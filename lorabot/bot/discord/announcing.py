@@ -63,11 +63,15 @@ class Announcing:
             await self._tell(key, tally)
 
     async def _tell(self, key: _Key, tally: Tally) -> None:
-        self._tallies.pop(key, None)
+        """What it raises makes intake announce the end once more, so the tally is kept until it is told."""
         owner, address = key
         interaction = self._answering.waiting.get(key)
-        if interaction is not None and await _follow_up(interaction, reply_out(tally.reply())):
-            return
+        if interaction is None or not await _follow_up(interaction, reply_out(tally.reply())):
+            await self._tell_in_channel(owner, address, tally)
+        if self._tallies.get(key) is tally:
+            del self._tallies[key]
+
+    async def _tell_in_channel(self, owner: str, address: Address, tally: Tally) -> None:
         say = translator(tally.language)
         user = user_of(owner)
         if user is None:

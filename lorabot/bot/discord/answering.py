@@ -82,8 +82,21 @@ class Answering:
     async def finish(self) -> None:
         """Let those who are being answered have their answer, for a while."""
         tasks = {task for task in self._tasks if task is not asyncio.current_task()}
-        if tasks:
-            await asyncio.wait(tasks, timeout=_FINISH_S)
+        if not tasks:
+            return
+        _, late = await asyncio.wait(tasks, timeout=_FINISH_S)
+        for task in late:
+            task.cancel()
+        await asyncio.gather(*late, return_exceptions=True)
+
+    async def failed(self, interaction: Interaction, error: Exception) -> None:
+        """Something that no command of ours foresaw, such as a command that Discord knows and we do not."""
+        mark = secrets.token_hex(4)
+        _log.error("interaction failed (%s)", mark, exc_info=error)
+        if interaction.response.is_done() or not await _acknowledged(interaction, False):
+            return
+        say = translator(self._language(interaction))
+        await self._say(interaction, Out(say.text(unexpected(mark)), accent=RED), beside=False)
 
     # Each of these is one thing people do
 

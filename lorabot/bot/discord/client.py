@@ -8,11 +8,13 @@ import yarl
 from lorabot.bot.config import DiscordConfig
 from lorabot.bot.discord.answering import Answering, Interaction
 from lorabot.bot.discord.form import filled, is_form
+from lorabot.bot.discord.permissions import NEEDED
 from lorabot.bot.discord.tree import make_tree, sync
 from lorabot.bot.parts import Parts
 
 _API = discord.http.Route.BASE
 _GATEWAY = discord.gateway.DiscordWebSocket.DEFAULT_GATEWAY
+_SCOPES = ("bot", "applications.commands")
 _PATIENCE_S = 30.0
 _GUILDS_S = 0.5
 _log = logging.getLogger(__name__)
@@ -23,8 +25,8 @@ def point_to(config: DiscordConfig) -> None:
     discord.http.Route.BASE = (config.api_url or _API).rstrip("/")
     gateway = yarl.URL(config.gateway_url) if config.gateway_url else _GATEWAY
     discord.gateway.DiscordWebSocket.DEFAULT_GATEWAY = gateway
-    for client in (discord.VoiceClient,):  # we neither speak nor listen, so its missing parts are no news
-        client.warn_nacl = False
+    # We neither speak nor listen, so the parts that are missing for it are no news.
+    discord.VoiceClient.warn_nacl = discord.VoiceClient.warn_dave = False
 
 
 def intents() -> discord.Intents:
@@ -60,7 +62,12 @@ class Client(discord.Client):
             _log.error("commands not made known to Discord, the next start tries again: %s", error)
 
     async def on_ready(self) -> None:
-        _log.info("Discord: here as %s in %d servers", self.user, len(self.guilds))
+        assert self.application_id is not None
+        if self.guilds:
+            _log.info("Discord: here as %s, in %d servers", self.user, len(self.guilds))
+        else:
+            link = discord.utils.oauth_url(self.application_id, permissions=NEEDED, scopes=_SCOPES)
+            _log.warning("Discord: here as %s, in no server yet; invite me: %s", self.user, link)
 
     async def on_interaction(self, interaction: Interaction) -> None:
         """Buttons and forms, by what they say themselves: they work however often the bot was started since."""

@@ -19,7 +19,16 @@ from lorabot.queue.blobs import Blobs
 _BUSY_S = 5.0
 _REMEMBERED = 500
 _CLOSED = frozenset((limits.CLOSED_DM, limits.NO_MUTUAL_GUILD))
-_SHUT = frozenset((limits.UNKNOWN_CHANNEL, limits.UNKNOWN_GUILD, limits.MISSING_ACCESS))
+_SHUT = frozenset(
+    (
+        limits.UNKNOWN_CHANNEL,
+        limits.UNKNOWN_GUILD,
+        limits.MISSING_ACCESS,
+        limits.ARCHIVED_THREAD,
+        limits.LOCKED_THREAD,
+        limits.BLOCKED_BY_RULES,
+    )
+)
 _log = logging.getLogger(__name__)
 
 

@@ -20,6 +20,7 @@ from lorabot.bot.discord.localisation import Localisation, text
 from lorabot.bot.discord.permissions import MODERATORS, actor_of, language_of
 from lorabot.bot.discord.place import PLATFORM, Place
 from lorabot.bot.parts import Parts
+from lorabot.locale import UserError
 from lorabot.queue.model import Address
 
 _KEY = "commands"
@@ -40,6 +41,12 @@ async def make_tree(client: discord.Client, answering: Answering, parts: Parts, 
     _add_training(tree, answering, completion)
     _add_own(tree, answering, completion)
     tree.add_command(_queue(answering, completion))
+
+    @tree.error
+    async def failed(interaction: Interaction, error: app_commands.AppCommandError) -> None:
+        if interaction.type is not discord.InteractionType.autocomplete:
+            await answering.failed(interaction, error)
+
     return tree
 
 
@@ -80,7 +87,11 @@ class _Completion:
         if place is None:
             return []
         actor = actor_of(interaction, self._config, self._language(interaction))
-        return _choices(await self._parts.commands.autocomplete_jobs(actor, place.address, typed))
+        try:
+            return _choices(await self._parts.commands.autocomplete_jobs(actor, place.address, typed))
+        except UserError as error:  # the store is away: one can still type
+            _log.warning("no jobs to offer: %s", error)
+            return []
 
     def _language(self, interaction: Interaction) -> str:
         return language_of(interaction, None, self._parts.language)
