@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from hashlib import sha256
@@ -21,6 +22,7 @@ from lorabot.queue.model import Address, Image, Job, JobState, NewJob, Stage
 from lorabot.trainer.config import TrainerConfig
 from lorabot.trainer.daemon import run_trainer
 from lorabot.trainer.workspace import sweep, workspace
+from tests.queue.servers import PostgreSQL
 from tests.trainer.conftest import QUICK, draw_images, tiny_preset, vocabulary
 
 QUEUE = QueueConfig(lease_s=2.0, heartbeat_s=0.1, reconcile_s=0.2, poll_s=0.05, shutdown_s=60.0, jobs_per_owner=9)
@@ -189,6 +191,76 @@ async def test_a_stopped_trainer_saves_and_gives_back_and_the_next_one_goes_on_a
     assert lost.state is JobState.FAILED
     assert lost.failure is not None
     assert lost.failure.code == "trainer-dataset-lost"
+
+
+@pytest.mark.slow
+async def test_a_job_goes_on_while_the_database_is_away_and_is_finished_when_it_is_back(
+    valkey: EmbeddedValkey, tmp_path: Path
+) -> None:
+    """Away from the middle of the training until the engine has written its last file, for longer than a lease."""
+    server = PostgreSQL()
+    try:
+        server.start()
+        server.sql("CREATE DATABASE lorabot")
+        url = server.url("lorabot")
+        await migrate(url)
+        async with open_queue(QUEUE, url, valkey.url, str(tmp_path / "blobs")) as queue:
+            job = await submit(queue, tmp_path / "images", views=40)
+            async with trainer(queue, tmp_path):
+                await until(queue, job, trains_at(2))
+                await asyncio.to_thread(server.stop)
+                away_since = asyncio.get_running_loop().time()
+                await asyncio.to_thread(written, tmp_path / "work", "report.md")
+                await asyncio.sleep(away_since + 1.5 * QUEUE.lease_s - asyncio.get_running_loop().time())
+                await asyncio.to_thread(server.start)
+                done = await until(queue, job, final)
+            await delivered_whole_and_once(queue, done)
+    finally:
+        await asyncio.to_thread(server.remove)
+
+
+@pytest.mark.slow
+async def test_a_job_goes_on_while_the_blobs_are_away_and_is_delivered_when_they_are_back(
+    queue: Queue, tmp_path: Path
+) -> None:
+    """Away like a disk that is not mounted, from the middle of the training until the engine has written its files."""
+    blobs, elsewhere = tmp_path / "blobs", tmp_path / "elsewhere"
+    job = await submit(queue, tmp_path / "images", views=40)
+    async with trainer(queue, tmp_path):
+        await until(queue, job, trains_at(2))
+        blobs.rename(elsewhere)
+        blobs.touch()
+        await asyncio.to_thread(written, tmp_path / "work", "report.md")
+        waiting = await queue.jobs.get(job.id)
+        assert waiting.state is JobState.RUNNING
+        blobs.unlink()
+        elsewhere.rename(blobs)
+        done = await until(queue, job, final)
+    await delivered_whole_and_once(queue, done)
+
+
+def written(folder: Path, name: str) -> None:
+    """Wait until the engine has written a file called ``name``."""
+    deadline = time.monotonic() + 200
+    while not list(folder.rglob(name)):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+async def delivered_whole_and_once(queue: Queue, job: Job) -> None:
+    """The job was done in one go, all its files are where they belong, and its conversation hears of it once."""
+    assert job.state is JobState.SUCCEEDED, job.failure
+    assert (job.attempt, job.crashes) == (1, 0)
+    assert job.outcome is not None
+    assert {artefact.kind for artefact in job.outcome.artefacts} == {"lora", "plot", "grid", "report", "report_json"}
+    for artefact in job.outcome.artefacts:
+        assert sha256(await queue.blobs.get(artefact.key)).hexdigest() == artefact.sha256
+    assert job.progress is not None
+    assert [sample.step for sample in job.progress.samples] == [0, 0, 10, 10, 20, 20]
+    assert all([await queue.blobs.exists(sample.key) for sample in job.progress.samples])
+    assert not [key for key in await queue.blobs.list(job_prefix(job.id)) if "/resume/" in key]
+    assert [entry.kind for entry in await queue.outbox.pending(10)].count("outcome") == 1
+    assert [event.kind for event in await queue.jobs.events(job.id)].count("succeeded") == 1
 
 
 def test_the_daemons_process_knows_neither_torch_nor_a_chat_library() -> None:
