@@ -4,11 +4,11 @@ import asyncio
 import sys
 from pathlib import Path
 
-from tools.chat_pictures import discord_dress
+from tools.chat_pictures import discord_dress, telegram_dress
 from tools.chat_pictures.recorded import Recording
 from tools.chat_pictures.shooting import shoot
 
-_WIDTH = 720
+_WIDTHS = {"discord": 720, "telegram": 440}
 
 
 def draw(recording: Recording) -> str:
@@ -17,9 +17,10 @@ def draw(recording: Recording) -> str:
         case "discord":
             return discord_dress.page(recording)
         case "telegram":
-            raise SystemExit("there is no dress for Telegram")
+            return telegram_dress.page(recording)
 
 
 if __name__ == "__main__":
     source, target = sys.argv[1:]
-    asyncio.run(shoot(draw(Recording.load(Path(source))), Path(target), width=_WIDTH))
+    recording = Recording.load(Path(source))
+    asyncio.run(shoot(draw(recording), Path(target), width=_WIDTHS[recording.platform]))

@@ -195,7 +195,7 @@ class Arriving:
         text = translator(sender.language)
         url = await self._links.upload_page(sender.owner, sender.place.address, sender.language)
         lines = [html_of(text("telegram-too-large", name=name, limit=_MOST_DOWNLOAD_MB))]
-        lines += link_html(url, text("telegram-upload-page"), text)
+        lines += link_html(self._links, url, text("telegram-upload-page"), text)
         if not sender.place.group:
             await self._voice.send_html(sender.place, "\n".join(lines))
             return

@@ -14,14 +14,13 @@ from lorabot.bot.telegram.voice import Client, digest_of
 from lorabot.locale import translator
 from lorabot.queue.refs import Refs
 
-_ORDER = ("train", "jobs", "cancel", "presets", "clear", "privacy", "forgetme", "help")
+_PRIVATE = ("train", "jobs", "cancel", "presets", "clear", "privacy", "forgetme", "help")
 _GROUP = ("train", "jobs", "cancel", "presets", "clear", "help")
-_MODERATED = (*_GROUP, "queue")
-_SCOPES: tuple[tuple[BotCommandScope, tuple[str, ...]], ...] = (
-    (BotCommandScopeAllPrivateChats(), _ORDER),
-    (BotCommandScopeAllGroupChats(), _GROUP),
-    (BotCommandScopeAllChatAdministrators(), _MODERATED),
-)
+MENUS: dict[BotCommandScope, tuple[str, ...]] = {
+    BotCommandScopeAllPrivateChats(): _PRIVATE,
+    BotCommandScopeAllGroupChats(): _GROUP,
+    BotCommandScopeAllChatAdministrators(): (*_GROUP, "queue"),
+}
 _KEY = "menus"
 
 
@@ -29,7 +28,7 @@ async def send_menus(client: Client, refs: Refs, language: str) -> None:
     """Let the app show our commands, in Chinese and English, and in ``language`` to everybody else."""
     menus = [
         (scope, code, _commands(names, spoken))
-        for scope, names in _SCOPES
+        for scope, names in MENUS.items()
         for code, spoken in (("", language), ("en", "en"), ("zh", "zh-CN"))
     ]
     digest = digest_of([(scope.type, code, commands) for scope, code, commands in menus], client.id)

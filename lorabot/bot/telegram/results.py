@@ -18,7 +18,7 @@ from lorabot.bot.reply import Button, File, Picture, Reply
 from lorabot.bot.telegram import failing
 from lorabot.bot.telegram.formatting import MOST_CAPTION, html_of, length
 from lorabot.bot.telegram.keyboard import keyboard_of
-from lorabot.bot.telegram.linking import link_lines
+from lorabot.bot.telegram.linking import link_html
 from lorabot.bot.telegram.places import Place
 from lorabot.bot.telegram.voice import Voice
 from lorabot.bot.web.links import Links
@@ -71,8 +71,9 @@ class Results:
             caption = head + html_of(reply.text) if fits else head
             if await self._send_file(place, file, caption, reply.buttons):
                 return
-        links = [] if file is None else link_lines(self._links, file, text)
-        if file is not None and links:
+        if file is not None:
+            words = text("telegram-link-file", name=file.filename)
+            links = link_html(self._links, self._links.url(file), words, text)
             said = text("telegram-file-refused" if file.size <= self._most_upload else "telegram-file-too-large")
             html = "\n".join([head + html_of(reply.text), html_of(said), *links])
             await self._voice.send_html(place, html, keyboard_of(reply.buttons), urgency="delivery")

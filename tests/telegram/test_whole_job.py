@@ -1,0 +1,103 @@
+"""Whole jobs on Telegram: `lorabot up` as an operator starts it, with a real trainer on the demo base."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+from safetensors import safe_open
+
+from lorabot.queue.model import JobState, Stage
+from tests.bot.pictures import photo, zip_of_photos
+from tests.chaos.house import PRESET, House, looking_in, until, up
+from tests.house import free_port
+from tests.telegram.flow import comes_to_confirm, has_action
+from tests.telegram.server import Group, Person, TelegramServer
+
+pytestmark = pytest.mark.slow
+TRAINED_S = 180.0
+
+
+@asynccontextmanager
+async def a_house(folder: Path) -> AsyncIterator[tuple[TelegramServer, House]]:
+    """The house, and the Telegram that its settings name."""
+    async with TelegramServer().serving() as server:
+        with up(
+            folder,
+            free_port(),
+            LORABOT_TELEGRAM__TOKEN=server.token,
+            LORABOT_TELEGRAM__API_URL=server.url,
+            LORABOT_TELEGRAM__FILE_URL=server.file_url,
+        ) as house:
+            await server.state.until(lambda: len(server.state.commands) == 9 and server.state.polls > 0, 90)
+            yield server, house
+            assert server.token.partition(":")[2] not in house.log
+
+
+async def asks(person: Person, trigger: str, group: Group | None = None) -> None:
+    """Send a zip, and go through with it."""
+    greeting = None
+    if group is not None:
+        person.says("/start", group=group)
+        greeting = await person.sees("Reply to this message", group=group)
+    person.sends_file("photos.zip", zip_of_photos(12), group=group, reply_to=greeting)
+    await person.sees("12 good pictures", group=group, timeout_s=60)
+    confirm = await comes_to_confirm(person, f"/train {PRESET} {trigger}", group)
+    await person.answered(person.presses(confirm, "Start"))
+    await person.sees(lambda message: has_action("cancel:", message) and trigger in message.text, group=group)
+
+
+async def test_photos_become_a_lora_while_the_bot_dies_and_comes_back(tmp_path: Path) -> None:
+    async with a_house(tmp_path) as (telegram, house), looking_in(tmp_path) as queue:
+        anna = telegram.person()
+        anna.sends_album([photo(number) for number in range(10)])
+        house.kill("bot")  # photos on their way are fetched by the next one
+        anna.sends_file("more.zip", zip_of_photos(2, first=10))
+        count = await anna.sees(lambda message: has_action("train", message) and "12" in message.text, timeout_s=120)
+        anna.presses(count, "Train")
+        presets = await anna.sees("What shall it learn?")
+        anna.presses(presets, str(presets.button("Anime")["text"]))
+        await anna.sees("just type your own")
+        anna.says("/clear")
+        await asks(anna, "zuri")
+        job = (await queue.jobs.of(f"telegram:{anna.member.id}", 1))[0]
+        card = await anna.sees(lambda message: has_action("cancel:", message))
+        await until(queue, job.id, lambda job: job.progress is not None and job.progress.stage is Stage.TRAINING)
+        house.kill("bot")
+        result = await anna.sees(lambda message: has_action("again:", message), timeout_s=TRAINED_S)
+        await telegram.state.until(lambda: "Done" in card.text, 60)
+
+        assert result.file is not None
+        (tmp_path / "lora").write_bytes(result.file.data)
+        with safe_open(tmp_path / "lora", "pt") as lora:
+            assert lora.metadata()["modelspec.trigger_phrase"] == "zuri"
+        await asyncio.sleep(2)
+        names = [message.file.name for message in anna.received() if message.file and message is not card]
+        assert sorted(names) == sorted({*names}), "each part of the result once"
+        assert len([name for name in names if name.endswith(".png")]) == 2
+        assert card.file is not None, "the loss picture"
+        assert (await queue.jobs.get(job.id)).attempt == 1, "the training did not notice"
+
+
+async def test_an_admin_pauses_moves_and_cancels_while_trainings_run(tmp_path: Path) -> None:
+    async with a_house(tmp_path) as (telegram, _), looking_in(tmp_path) as queue:
+        anna, ben, mona = telegram.person("Anna"), telegram.person("Ben"), telegram.person("Mona")
+        group = telegram.group(anna, ben, mona)
+        group.takes_in(mona, "administrator")
+        mona.says("/queue pause", group=group)
+        await mona.sees(lambda message: has_action("queue:resume", message), group=group)
+        await asks(anna, "zuri", group)
+        await asks(ben, "pomo", group)
+        jobs = {job.trigger: job.id for job in await queue.jobs.unfinished(10)}
+        mona.says(f"/queue front {jobs['pomo']}", group=group)
+        mona.says("/queue resume", group=group)
+        await until(queue, jobs["pomo"], lambda job: job.state is JobState.RUNNING)
+        assert (await queue.jobs.get(jobs["zuri"])).state is JobState.QUEUED
+        mona.says(f"/queue cancel {jobs['pomo']}", group=group)
+        await until(queue, jobs["pomo"], lambda job: job.state is JobState.CANCELLED)
+        await until(queue, jobs["zuri"], lambda job: job.state is JobState.RUNNING)
+        card = await anna.sees(lambda message: has_action(f"cancel:{jobs['zuri']}", message), group=group)
+        await anna.answered(anna.presses(card, "Cancel"))
+        await until(queue, jobs["zuri"], lambda job: job.state is JobState.CANCELLED)
+        await telegram.state.until(lambda: "Cancelled" in card.text, 90)
