@@ -159,6 +159,19 @@ async def test_where_nobody_can_be_reached_it_is_given_up_and_noted(
     assert (await bot.queue.people.get(f"discord:{anna.user.id}")).unreachable_at is not None
 
 
+async def test_direct_messages_that_were_closed_are_given_up(discord: DiscordServer, bot: House, anna: Person) -> None:
+    discord.expect(50007)
+    alone = anna.in_dms()
+    _, lease = await a_running_job(alone, bot.queue)
+    anna.user.takes_dms = False
+    await finish(lease, bot.queue)
+    await discord.until(lambda: any(request.code == 50007 for request in discord.rest.requests))
+    async with asyncio.timeout(10):
+        while await bot.queue.outbox.pending(10, "discord"):  # noqa: ASYNC110 - giving up gives no sign
+            await asyncio.sleep(0.02)
+    assert (await bot.queue.people.get(f"discord:{anna.user.id}")).unreachable_at is not None
+
+
 async def test_a_card_that_somebody_deleted_is_shown_anew(
     discord: DiscordServer, bot: House, anna: Person, channel: Channel
 ) -> None:

@@ -8,7 +8,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 
 import discord
 
-from lorabot.bot.discord.message import Attached
+from lorabot.bot.discord.message import Attached, cut_alt
 from lorabot.bot.reply import Picture
 from lorabot.queue.blobs import Blobs
 
@@ -21,7 +21,7 @@ async def opened(attached: Sequence[Attached], blobs: Blobs) -> AsyncIterator[li
         for one in attached:
             file = await _file(one, blobs)
             stack.callback(file.close)
-            files.append(discord.File(file, one.name, description=one.alt or None))
+            files.append(discord.File(file, one.name, description=cut_alt(one.alt)))
         yield files
 
 

@@ -95,7 +95,7 @@ class DiscordFrontEnd:
         sender = self._ready()
         job = await self._parts.queue.jobs.get(card.job)
         say = translator(job.language)
-        loss = await loss_picture(card) if card.loss else None
+        loss = await loss_picture(card) if card.loss and card.state != "succeeded" else None
         user = user_of(job.owner)
         out = card_out(card, loss, user, say)
         old = Ref.parse(ref) if ref is not None else None

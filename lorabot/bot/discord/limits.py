@@ -7,6 +7,7 @@ BUTTONS_A_ROW = 5
 BUTTONS = 20
 """Of at most 40 components in a message, with the rows they stand in and room for texts and files."""
 GALLERY = 10
+ALT = 1024
 LINK = 512
 CHOICES = 25
 CHOICE_TEXT = 100

@@ -84,7 +84,7 @@ def layout_of(out: Out) -> Layout:
     if out.pictures:
         shown = out.pictures[: limits.GALLERY]
         box.add_item(
-            ui.MediaGallery(*(discord.MediaGalleryItem(_uri(one), description=one.alt or None) for one in shown))
+            ui.MediaGallery(*(discord.MediaGalleryItem(_uri(one), description=cut_alt(one.alt)) for one in shown))
         )
     for one in out.files:
         box.add_item(ui.File(_uri(one)))
@@ -137,6 +137,10 @@ def _rows(buttons: Sequence[Button], links: Sequence[Link]) -> Iterator["ui.Acti
     made = made[: limits.BUTTONS]
     for at in range(0, len(made), limits.BUTTONS_A_ROW):
         yield ui.ActionRow(*made[at : at + limits.BUTTONS_A_ROW])
+
+
+def cut_alt(alt: str | None) -> str | None:
+    return alt[: limits.ALT] if alt else None
 
 
 def cut_label(label: str) -> str:

@@ -19,7 +19,7 @@ _ACCENTS = {
     "cancelled": GREY,
 }
 _SAMPLES = 4
-_BAR = 18
+_BAR = 20
 _MIB = 1024 * 1024
 LOSS_PICTURE = "loss.png"
 _OWNER = re.compile(r"`?\bdiscord:(\d{15,20})\b(?!/)`?")
@@ -28,9 +28,9 @@ _OWNER = re.compile(r"`?\bdiscord:(\d{15,20})\b(?!/)`?")
 def card_out(card: Card, loss: bytes | None, owner: int | None, say: Translator) -> Out:
     """A job's card: what it is, how far it is, the loss so far and the newest samples. It notifies nobody."""
     lines = [f"### `{card.name}` · {card.title}"]
-    state = f"**{card.state_text}**"
-    lines.append(f"{state} · {card.stage_text}" if card.stage_text and card.stage_text != card.state_text else state)
-    if card.percent is not None and card.state in ("running", "succeeded"):
+    stopping = card.state == "running" and not any(button.action.startswith("cancel:") for button in card.buttons)
+    lines.append(f"**{card.state_text if stopping or not card.stage_text else card.stage_text}**")
+    if card.percent is not None and card.state == "running":
         lines.append(f"{bar(card.percent)} {card.percent:.0f} %")
     numbers = [say("command-steps", step=card.step, total=card.total_steps)] if card.total_steps else []
     numbers += [text for text in (card.rate_text, card.eta_text) if text]
@@ -40,8 +40,9 @@ def card_out(card: Card, loss: bytes | None, owner: int | None, say: Translator)
         lines.append(card.note)
     whom = f"<@{owner}>" if owner is not None else ""
     lines.append(f"-# {say('discord-card-for', trigger=card.trigger, whom=whom)}")
-    pictures = [Attached(LOSS_PICTURE, loss, say("result-alt-plot"))] if loss is not None else []
-    if not card.final or card.state != "succeeded":
+    pictures = []
+    if card.state != "succeeded":  # the result shows better ones
+        pictures += [Attached(LOSS_PICTURE, loss, say("result-alt-plot"))] if loss is not None else []
         pictures += [
             Attached(sample.picture.filename, sample.picture, sample.picture.alt) for sample in card.samples[-_SAMPLES:]
         ]
@@ -111,7 +112,7 @@ def unattached(out: Out, links: dict[str, str], local: bool, say: Translator) ->
 
 def bar(percent: float) -> str:
     full = round(_BAR * min(100.0, max(0.0, percent)) / 100)
-    return "▰" * full + "▱" * (_BAR - full)
+    return f"`{'█' * full}{'░' * (_BAR - full)}`"
 
 
 def megabytes(size: int) -> str:

@@ -39,6 +39,8 @@ def check_commands(commands: Sequence[Json]) -> None:
     check(kinds.count(USER_MENU) <= 5 and kinds.count(MESSAGE_MENU) <= 15, "too many context menus")
     names = [(kind, command["name"]) for kind, command in zip(kinds, commands, strict=True)]
     check(len(set(names)) == len(names), f"two commands of one name in {names}")
+    for kind in set(kinds):
+        _check_distinct([command for own, command in zip(kinds, commands, strict=True) if own == kind])
     for command in commands:
         _check_command(command)
 
@@ -70,6 +72,13 @@ def _check_named(part: Json) -> None:
     _check_localisations(part.get("description_localizations"), 100, None)
 
 
+def _check_distinct(parts: Sequence[Json]) -> None:
+    """No two of one name in any language."""
+    for locale in {locale for part in parts for locale in part.get("name_localizations") or {}}:
+        names = [(part.get("name_localizations") or {}).get(locale, part["name"]) for part in parts]
+        check(len(set(names)) == len(names), f"{locale}: two of one name in {names}")
+
+
 def _check_localisations(texts: Json | None, most: int, pattern: re.Pattern[str] | None) -> None:
     for locale, text in (texts or {}).items():
         check(_LOCALE.fullmatch(locale), f"{locale!r} is no locale of Discord's")
@@ -81,6 +90,7 @@ def _check_options(options: Sequence[Json], depth: int) -> None:
     check(len(options) <= 25, "at most 25 options")
     names = [option["name"] for option in options]
     check(len(set(names)) == len(names), f"two options of one name in {names}")
+    _check_distinct(options)
     grouped = [option["type"] in (SUB_COMMAND, SUB_GROUP) for option in options]
     check(all(grouped) or not any(grouped), "subcommands and options do not mix")
     required = [bool(option.get("required")) for option in options]
