@@ -10,8 +10,10 @@ from lorabot.bot.card import Card, Curve
 if TYPE_CHECKING:
     from PIL.ImageDraw import ImageDraw
 
-_WIDTH, _HEIGHT = 960, 480
-_LEFT, _RIGHT, _TOP, _BOTTOM = 84, 28, 56, 48
+# Drawn twice as large and halved: Pillow's lines have hard edges.
+_HALVED = 2
+_WIDTH, _HEIGHT = 1920, 960
+_LEFT, _RIGHT, _TOP, _BOTTOM = 168, 56, 112, 96
 # The page's colours (web/static/base.css, dark), which read well on light and dark chats.
 _PAPER, _INK, _MUTED, _LINE = "#1e1914", "#f1e9db", "#b1a692", "#3a3128"
 _TRAINING, _VALIDATION = "#ffb648", "#84d3a1"
@@ -28,40 +30,40 @@ def _draw(card: Card) -> bytes:
 
     image = Image.new("RGB", (_WIDTH, _HEIGHT), _PAPER)
     draw = ImageDraw.Draw(image)
-    font = ImageFont.load_default(22)
+    font = ImageFont.load_default(44)
     curves = [(curve, colour) for curve, colour in ((card.loss, _TRAINING), (card.validation, _VALIDATION)) if curve]
     low, high = _range([value for curve, _ in curves for _, value in curve])
     last = max([card.total_steps, *(step for curve, _ in curves for step, _ in curve), 1])
     for place in range(5):
         value = low + (high - low) * place / 4
         y = _y(value, low, high)
-        draw.line((_LEFT, y, _WIDTH - _RIGHT, y), fill=_LINE)
-        draw.text((_LEFT - 10, y), f"{value:.3f}", fill=_MUTED, font=font, anchor="rm")
+        draw.line((_LEFT, y, _WIDTH - _RIGHT, y), fill=_LINE, width=2)
+        draw.text((_LEFT - 20, y), f"{value:.3f}", fill=_MUTED, font=font, anchor="rm")
     for step in (0, last // 2, last):
         anchor = "la" if step == 0 else "ra" if step == last else "ma"
-        draw.text((_x(step, last), _HEIGHT - _BOTTOM + 12), str(step), fill=_MUTED, font=font, anchor=anchor)
+        draw.text((_x(step, last), _HEIGHT - _BOTTOM + 24), str(step), fill=_MUTED, font=font, anchor=anchor)
     for curve, colour in curves:
         _draw_curve(draw, curve, colour, last, low, high)
     _draw_legend(draw, [("loss", _TRAINING), ("validation", _VALIDATION)][: max(1, len(curves))], font)
     out = io.BytesIO()
-    image.save(out, "PNG", optimize=True)
+    image.reduce(_HALVED).save(out, "PNG")
     return out.getvalue()
 
 
 def _draw_curve(draw: "ImageDraw", curve: Curve, colour: str, last: int, low: float, high: float) -> None:
     points = [(_x(step, last), _y(value, low, high)) for step, value in curve]
     if len(points) > 1:
-        draw.line(points, fill=colour, width=4, joint="curve")
+        draw.line(points, fill=colour, width=8, joint="curve")
     x, y = points[-1]
-    draw.ellipse((x - 6, y - 6, x + 6, y + 6), fill=colour)
+    draw.ellipse((x - 12, y - 12, x + 12, y + 12), fill=colour)
 
 
 def _draw_legend(draw: "ImageDraw", names: Sequence[tuple[str, str]], font: object) -> None:
     x = _LEFT
     for name, colour in names:
-        draw.rounded_rectangle((x, 22, x + 26, 30), radius=4, fill=colour)
-        draw.text((x + 36, 26), name, fill=_INK, font=font, anchor="lm")  # type: ignore[arg-type]
-        x += 36 + round(draw.textlength(name, font=font)) + 36  # type: ignore[arg-type]
+        draw.rounded_rectangle((x, 44, x + 52, 60), radius=8, fill=colour)
+        draw.text((x + 72, 52), name, fill=_INK, font=font, anchor="lm")  # type: ignore[arg-type]
+        x += 72 + round(draw.textlength(name, font=font)) + 72  # type: ignore[arg-type]
 
 
 def _range(values: Sequence[float]) -> tuple[float, float]:

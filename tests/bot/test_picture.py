@@ -3,6 +3,7 @@
 import io
 from dataclasses import replace
 
+import numpy as np
 import pytest
 from PIL import Image
 
@@ -26,8 +27,8 @@ async def drawn(shown: Card) -> Image.Image:
 
 def pixels(image: Image.Image, colour: tuple[int, int, int]) -> list[tuple[int, int]]:
     """Where the plot has this colour; the legend is above it."""
-    width, height = image.size
-    return [(x, y) for y in range(56, height) for x in range(width) if image.getpixel((x, y)) == colour]
+    there = (np.asarray(image)[56:] == colour).all(axis=2)
+    return [(int(x), int(y) + 56) for y, x in zip(*there.nonzero(), strict=True)]
 
 
 async def test_a_falling_loss_is_drawn_from_the_top_left_down_to_where_it_is_now() -> None:

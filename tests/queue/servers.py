@@ -128,11 +128,11 @@ def _binaries() -> Path:
 
 
 @contextmanager
-def s3_server() -> Iterator[str]:
-    """moto's S3 on loopback; yields its URL."""
+def s3_server(port: int = 0) -> Iterator[str]:
+    """moto's S3 on loopback; yields its URL. What it stores is there again when another is started in this process."""
     from moto.server import ThreadedMotoServer
 
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=port, verbose=False)
     server.start()
     try:
         host, port = server.get_host_and_port()
