@@ -253,6 +253,10 @@ async def test_the_connection_may_break_and_presses_are_heard_again(
     await discord.gateway.ask_to_reconnect()
     await discord.gateway.until_connected()
     assert (await anna.answered(await anna.slash("jobs"))).text
+    identified = discord.gateway.identified
+    await discord.gateway.invalidate()
+    await discord.gateway.until_identified(identified + 1)
+    assert (await anna.answered(await anna.slash("jobs"))).text
 
 
 async def test_a_job_that_fails_says_why(discord: DiscordServer, bot: House, anna: Person, channel: Channel) -> None:

@@ -1,6 +1,5 @@
 """Whole jobs on Discord: `lorabot up` as an operator starts it, with a real trainer on the demo base."""
 
-import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -54,9 +53,7 @@ async def test_a_member_trains_a_lora_while_the_bot_dies_and_comes_back(tmp_path
         await until(queue, job.id, lambda job: job.progress is not None and job.progress.stage is Stage.TRAINING)
         identified = discord.gateway.identified
         house.kill("bot")
-        async with asyncio.timeout(60):
-            while discord.gateway.identified == identified:  # noqa: ASYNC110 - a new process gives no sign before
-                await asyncio.sleep(0.05)
+        await discord.gateway.until_identified(identified + 1, 90)
         await discord.until(lambda: len(discord.public(channel)) == 2 and "Done" in card.text, TRAINED_S)
 
         result = last(discord, channel)

@@ -62,6 +62,7 @@ class Asked:
     actor: Actor
     address: Address
     say: Translator
+    interaction: Interaction
 
 
 Work = Callable[[Asked], Awaitable[Out]]
@@ -133,7 +134,7 @@ class Answering:
         """Take files, and propose to train on them."""
 
         async def work(asked: Asked) -> Out:
-            return await self._gather(interaction, asked, train, files)
+            return await self._gather(asked, train, files)
 
         await self._answer(interaction, work)
 
@@ -143,7 +144,7 @@ class Answering:
         async def work(asked: Asked) -> Out:
             if not files:
                 raise UserError("discord-nothing-attached")
-            return await self._gather(interaction, asked, Train(), files)
+            return await self._gather(asked, Train(), files)
 
         await self._answer(interaction, work)
 
@@ -152,10 +153,8 @@ class Answering:
 
         async def work(asked: Asked) -> Out:
             self._refuse_if_shut(interaction, asked.say)
-            url = await self._parts.links.upload_page(asked.actor.owner, asked.address, asked.say.language)
-            self._forget_old()
-            self.waiting[asked.actor.owner, asked.address] = interaction
-            return await self._with_upload_link(Out(asked.say("discord-upload-page", url=url)), asked, url)
+            url = await self._upload_link(asked)
+            return self._linking_to(url, Out(asked.say("discord-upload-page", url=url)), asked.say)
 
         await self._answer(interaction, work)
 
@@ -210,7 +209,7 @@ class Answering:
         try:
             if place is None:
                 raise UserError("discord-nowhere")
-            asked = Asked(actor_of(interaction, self._config, say.language), place.address, say)
+            asked = Asked(actor_of(interaction, self._config, say.language), place.address, say, interaction)
             out = await self._worked(work, asked, train)
             failed = False
         except UserError as error:
@@ -229,7 +228,8 @@ class Answering:
                 raise
             return await self._asking_for_more(Out(asked.say.text(error.message)), train, asked)
 
-    async def _gather(self, interaction: Interaction, asked: Asked, train: Train, files: Sequence[Sent]) -> Out:
+    async def _gather(self, asked: Asked, train: Train, files: Sequence[Sent]) -> Out:
+        interaction = asked.interaction
         self._refuse_if_shut(interaction, asked.say)
         self._parts.commands.check(train)  # a wrong word is said before anything is downloaded
         batch = f"interaction-{interaction.id}"
@@ -280,22 +280,24 @@ class Answering:
     async def _asking_for_more(self, out: Out, train: Train, asked: Asked) -> Out:
         """With a button to send more photos, and the page for many."""
         button = Button(asked.say("discord-add-photos"), opening_action(train), "primary")
-        return await self._with_upload_link(replace(out, buttons=(*out.buttons, button)), asked)
+        out = replace(out, buttons=(*out.buttons, button))
+        return self._linking_to(await self._upload_link(asked), out, asked.say)
 
-    async def _with_upload_link(self, out: Out, asked: Asked, url: str | None = None) -> Out:
-        links = self._parts.links
-        url = url or await links.upload_page(asked.actor.owner, asked.address, asked.say.language)
-        if not links.public:
-            out = replace(out, text=f"{out.text}\n-# {asked.say('discord-link-local')}")
-        if len(url) > limits.LINK:
-            return replace(out, text=f"{out.text}\n<{url}>")
-        return replace(out, links=(*out.links, Link(asked.say("discord-open-upload-page"), url)))
-
-    def _forget_old(self) -> None:
+    async def _upload_link(self, asked: Asked) -> str:
+        """A page for this person; what comes by it is told to them privately, as long as that can be done."""
         now = discord.utils.utcnow()
         for key, interaction in list(self.waiting.items()):
             if (now - interaction.created_at).total_seconds() > limits.TOKEN_S:
                 del self.waiting[key]
+        self.waiting[asked.actor.owner, asked.address] = asked.interaction
+        return await self._parts.links.upload_page(asked.actor.owner, asked.address, asked.say.language)
+
+    def _linking_to(self, url: str, out: Out, say: Translator) -> Out:
+        if not self._parts.links.public:
+            out = replace(out, text=f"{out.text}\n-# {say('discord-link-local')}")
+        if len(url) > limits.LINK:
+            return replace(out, text=f"{out.text}\n<{url}>")
+        return replace(out, links=(*out.links, Link(say("discord-open-upload-page"), url)))
 
     def _refuse_if_shut(self, interaction: Interaction, say: Translator) -> None:
         missing = missing_permissions(interaction)

@@ -80,6 +80,11 @@ class Gateway:
         async with asyncio.timeout(timeout_s), self._changed:
             await self._changed.wait_for(lambda: self.connected)
 
+    async def until_identified(self, times: int, timeout_s: float = 30) -> None:
+        """Wait until bots have begun so many sessions."""
+        async with asyncio.timeout(timeout_s), self._changed:
+            await self._changed.wait_for(lambda: self.identified >= times and self.connected)
+
     async def dispatch(self, event: str, data: Json) -> None:
         """Tell the bot; if it is away, it is told when it resumes."""
         session = self.session
