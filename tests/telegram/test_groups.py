@@ -211,9 +211,19 @@ async def test_a_group_that_threw_the_bot_out_is_left_alone(house: House, anna: 
     await a_job(anna, house.queue, group)
     group.throws_bot_out(anna)
     await finish(await claimed(house.queue), house.queue)
+    result = await anna.sees(lambda message: has_action("again:", message))
+    assert result.text.startswith("(The group doesn't let me write any more")
+    tries = len(house.telegram.calls())
+    await asyncio.sleep(0.5)
+    sent = [call.method for call in house.telegram.calls()[tries:] if call.method.startswith(("send", "edit"))]
+    assert sent == []
+
+
+async def test_a_result_that_nobody_can_be_given_is_given_up(house: House, anna: Person, group: Group) -> None:
+    await a_job(anna, house.queue, group)
+    group.throws_bot_out(anna)
+    anna.chat.closed = "bot can't initiate conversation with a user"
+    await finish(await claimed(house.queue), house.queue)
     async with asyncio.timeout(20):
         while await house.queue.outbox.pending():  # noqa: ASYNC110
             await asyncio.sleep(0.05)
-    tries = len(house.telegram.calls("sendMediaGroup", "sendDocument", "sendMessage"))
-    await asyncio.sleep(0.5)
-    assert len(house.telegram.calls("sendMediaGroup", "sendDocument", "sendMessage")) == tries

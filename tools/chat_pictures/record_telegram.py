@@ -108,9 +108,9 @@ async def record(folder: Path) -> None:
 async def visit(server: TelegramServer, folder: Path, anna: Person) -> None:
     """From the first photo to the LoRA."""
     photos = await asyncio.to_thread(_photos)
-    sent = anna.sends_album(photos[:_PHOTOS])
-    rest = anna.sends_album(photos[_PHOTOS : _PHOTOS + 4])
-    count = await anna.sees("14 good pictures", timeout_s=120)
+    sent = anna.sends_album([data for _, data in photos[:_PHOTOS]])
+    rest = [anna.sends_file(name, data) for name, data in photos[_PHOTOS:]]
+    count = await anna.sees(f"{len(photos)} good pictures", timeout_s=120)
     first = recorded(*sent, *rest, count)
     anna.presses(count, "Train")
     question = await anna.sees("What shall it learn?")
@@ -136,12 +136,12 @@ async def visit(server: TelegramServer, folder: Path, anna: Person) -> None:
     await keep(folder, "telegram-result", recorded(*album, result))
 
 
-def _photos() -> list[bytes]:
+def _photos() -> list[tuple[str, bytes]]:
     with zipfile.ZipFile(_ROOT / "examples" / "zuri.zip") as archive:
         kinds = (".jpg", ".jpeg", ".png", ".webp")
         named = [Path(name) for name in archive.namelist()]
         names = sorted(str(name) for name in named if name.suffix.lower() in kinds and not name.name.startswith("."))
-        return [archive.read(name) for name in names]
+        return [(Path(name).name, archive.read(name)) for name in names]
 
 
 def _percent(card: Message) -> float:

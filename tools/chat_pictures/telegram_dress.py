@@ -1,11 +1,15 @@
 """A recorded conversation as Telegram shows it on a phone, light."""
 
 import html
+import re
 from pathlib import Path
 
 from tools.chat_pictures.recorded import Button, File, Message, Recording
 
 _STYLE = (Path(__file__).parent / "telegram.css").read_text(encoding="utf-8")
+# The app makes links of commands by itself, where they are no code.
+_COMMAND = re.compile(r"(?<![\w>/])(/[a-z]+)\b(?![^<]*</code>)")
+_TOUCHED = r"<a>\1</a>"
 _SHEET = (
     '<svg width="20" height="24" viewBox="0 0 20 24"><path fill="#fff" d="M2 0h10l6 6v16a2 2 0 0 1-2 2H2'
     'a2 2 0 0 1-2-2V2a2 2 0 0 1 2-2z"/><path fill="#0003" d="M12 0l6 6h-6z"/></svg>'
@@ -24,7 +28,7 @@ def _message(message: Message) -> str:
     own = "" if message.bot else " own"
     inner = _album(message) + "".join(map(_file, message.files))
     # The texts are Telegram's own HTML, which a browser reads alike.
-    inner += f'<div class="text">{message.text}</div>' if message.text else ""
+    inner += f'<div class="text">{_COMMAND.sub(_TOUCHED, message.text)}</div>' if message.text else ""
     media = " media" if message.pictures else ""
     media += " small" if message.pictures and not message.bot else ""
     media += " bare" if message.pictures and not message.text else ""

@@ -159,20 +159,23 @@ class Counting:
     async def _keep(self, count: _Count) -> None:
         """Show the count while it grows, and at its end."""
         tries = 0
-        await self._queue.refs.put(HOME, _open(count.owner, count.place), count.language, count.owner)
+        noted = False
         await asyncio.sleep(self._timing.first_s)
         while True:
             count.changed.clear()
             try:
+                if not noted:
+                    await self._queue.refs.put(HOME, _open(count.owner, count.place), count.language, count.owner)
+                    noted = True
                 if not await self._settled(count):
                     await self._show(count, settled=False)
                 elif not await _within(count.changed, self._timing.quiet_s):
-                    # From here on whatever comes belongs to the next count.
-                    if self._counts.get((count.owner, count.place)) is count:
-                        del self._counts[count.owner, count.place]
                     await self._show(count, settled=True)
                     await self._queue.refs.drop(HOME, _open(count.owner, count.place))
-                    return
+                    noted = False
+                    if not count.changed.is_set():  # whatever comes from here on belongs to the next count
+                        self._counts.pop((count.owner, count.place), None)
+                        return
             except TryLater as error:
                 await asyncio.sleep(error.seconds)
             except Unreachable as error:

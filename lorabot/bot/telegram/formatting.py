@@ -8,16 +8,20 @@ MOST_TEXT = 4096
 MOST_CAPTION = 1024
 MOST_ALERT = 200
 _CODE = re.compile(r"`([^`\n]+)`")
+_COMMAND = re.compile(r"/[a-z]{1,32}")
 _BAR = 12
 
 
 def html_of(text: str) -> str:
     """``text`` with its `words in backticks` as code and everything else as it is."""
     parts = _CODE.split(text)
-    return "".join(
-        f"<code>{html.escape(part, quote=False)}</code>" if odd % 2 else html.escape(part, quote=False)
-        for odd, part in enumerate(parts)
-    )
+    return "".join(_styled(part) if odd % 2 else html.escape(part, quote=False) for odd, part in enumerate(parts))
+
+
+def _styled(word: str) -> str:
+    """Code can be copied by a touch; a command that stands alone is better touched itself, and then it is no code."""
+    escaped = html.escape(word, quote=False)
+    return escaped if _COMMAND.fullmatch(word) else f"<code>{escaped}</code>"
 
 
 def bold(text: str) -> str:

@@ -14,14 +14,14 @@ from telegram.request import HTTPXRequest
 
 from lorabot.bot.card import Card
 from lorabot.bot.config import TelegramConfig
-from lorabot.bot.front_end import TokenRefused, TryLater
+from lorabot.bot.front_end import TokenRefused, TryLater, Unreachable
 from lorabot.bot.parts import Parts
 from lorabot.bot.reply import Reply
 from lorabot.bot.telegram.arriving import Arriving
 from lorabot.bot.telegram.cards import Cards
 from lorabot.bot.telegram.counting import Counting
 from lorabot.bot.telegram.failing import Unavailable
-from lorabot.bot.telegram.formatting import mention
+from lorabot.bot.telegram.formatting import html_of, mention
 from lorabot.bot.telegram.inbox import Inbox
 from lorabot.bot.telegram.menus import send_menus
 from lorabot.bot.telegram.pace import Limits, Pace
@@ -116,7 +116,15 @@ class TelegramFrontEnd:
             if place.group:
                 user = user_of(reply.owner)
                 head = mention(user, await self._voice.name_of(place, user)) + "\n"
-        await self._results.post(place, reply, key, translator(language), head)
+        text = translator(language)
+        try:
+            await self._results.post(place, reply, key, text, head)
+        except Unreachable:
+            if not place.group or reply.owner is None:
+                raise
+            # The group is shut to us; whom it is for may not be.
+            head = html_of(text("telegram-instead-of-group")) + "\n"
+            await self._results.post(Place(user_of(reply.owner)), reply, key, text, head)
 
     def _client(self) -> Client:
         config = self._config

@@ -9,7 +9,7 @@ from lorabot.bot.reply import Button, ButtonStyle
 
 _MOST_IN_A_ROW = 3
 # What a narrow phone shows without cutting, by eye.
-_ROW_WIDTH = 30
+_ROW_WIDTH = 34
 _STYLES: dict[ButtonStyle, str | None] = {
     "primary": KeyboardButtonStyle.PRIMARY,
     "danger": KeyboardButtonStyle.DANGER,

@@ -46,6 +46,7 @@ from lorabot.locale import UserError, translator
 from lorabot.queue.errors import NoDraft, StoreUnavailable
 
 _RETRY_S = (0.5, 1.0, 2.0, 4.0, 8.0, 15.0)
+_SAY_AGAIN_S = (1.0, 3.0, 10.0, 30.0)
 _COMMAND = re.compile(r"[/／]([^\s@/]+)(?:@(\w+))?")
 # Their answer takes the place of the question they stand under.
 _IN_PLACE = (Pick, Agree, Start, Drop, ForgetMe, QueueCommand, Clear)
@@ -144,17 +145,15 @@ class Talking:
             return _proposed(parse_action(action))
 
         working = asyncio.create_task(self._press(spoken, read))
-        done, _ = await asyncio.wait({working}, timeout=self._timing.press_s)
-        if not done:
-            await self._acknowledge(query)
-        answer = await working
-        if answer is None:
-            quiet = ""
-        elif answer.request is None or isinstance(answer.request, Cancel):
-            quiet = plain(answer.reply.text)
-        else:
-            quiet = ""
-        if done and quiet and length(quiet) <= MOST_ALERT:
+        try:
+            done, _ = await asyncio.wait({working}, timeout=self._timing.press_s)
+            if not done:
+                await self._acknowledge(query)
+            answer = await working
+        finally:
+            working.cancel()
+        quiet = _quiet(answer)
+        if done and quiet:
             await self._acknowledge(query, quiet, alert=answer is not None and answer.request is None)
             return
         if done:
@@ -210,7 +209,7 @@ class Talking:
             actor = await self._people.actor(spoken.user, spoken.place, request, spoken.anonymous)
             if isinstance(request, _ABOUT_PHOTOS):
                 await self._counting.idle(spoken.owner, spoken.place)
-                await self._refuse_too_few(spoken, request)
+                await self._refuse_wrong_count(spoken, request)
             reply = await self._commands.handle(actor, spoken.place.address, request)
             reply = await self._in_our_words(spoken, request, reply)
             await self._follow(spoken, request, reply, pressed)
@@ -246,7 +245,7 @@ class Talking:
             return replace(reply, text=_OWNER.sub(lambda found: names[found[1]], reply.text))
         return reply
 
-    async def _refuse_too_few(self, spoken: Spoken, request: Request) -> None:
+    async def _refuse_wrong_count(self, spoken: Spoken, request: Request) -> None:
         """A question without a single preset to pick would lead nowhere."""
         if not isinstance(request, Propose) or request.train.preset is not None:
             return
@@ -255,9 +254,12 @@ class Talking:
         count = len(draft.images) if draft else 0
         if count == 0:
             raise NoDraft
-        least = min(preset.send.min_images for preset in self._commands.presets.presets.values())
+        sends = [preset.send for preset in self._commands.presets.presets.values()]
+        least, most = min(send.min_images for send in sends), max(send.max_images for send in sends)
         if count < least:
             raise CommandError("telegram-too-few", count=count, least=least)
+        if count > most:
+            raise CommandError("telegram-too-many", count=count, most=most)
 
     async def _refuse_others(self, spoken: Spoken, action: str) -> None:
         if spoken.place.group and action.partition(":")[0] in _OWN:
@@ -282,7 +284,7 @@ class Talking:
         """Say it where it was asked; in private where we may not write there."""
         place = spoken.place
         try:
-            shown = await self._voice.say(place, reply, reply_to=spoken.message if place.group else None)
+            shown = await self._say(place, reply, spoken.message if place.group else None)
         except Unreachable as error:
             _log.info("no answer to %s in %d: %s", spoken.owner, place.chat, error)
             if place.group:
@@ -291,6 +293,16 @@ class Talking:
                     await self._voice.tell_alone(spoken.user.id, Reply(said))
             return
         await self._remember(spoken, shown.message, reply)
+
+    async def _say(self, place: Place, reply: Reply, reply_to: int | None) -> Shown:
+        """Say it, with patience where Telegram can't be reached."""
+        for wait in _SAY_AGAIN_S:
+            try:
+                return await self._voice.say(place, reply, reply_to=reply_to)
+            except ConnectionError as error:
+                _log.warning("an answer is sent again in %.0f s: %s", wait, error)
+                await asyncio.sleep(wait)
+        return await self._voice.say(place, reply, reply_to=reply_to)
 
     async def _remember(self, spoken: Spoken, message: int, reply: Reply) -> None:
         """What our message asks, and whom."""
@@ -306,6 +318,14 @@ class Talking:
         except BadRequest as error:
             if not failing.too_old(error):
                 raise
+
+
+def _quiet(answer: Answer | None) -> str:
+    """What only the presser needs to read, if there is room for it above the chat."""
+    if answer is None or not (answer.request is None or isinstance(answer.request, Cancel)):
+        return ""
+    words = plain(answer.reply.text)
+    return words if length(words) <= MOST_ALERT else ""
 
 
 def _proposed(request: Request) -> Request:

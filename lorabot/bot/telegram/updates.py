@@ -71,7 +71,10 @@ class Updates:
             _log.info("update %d could not be answered: %s", update.update_id, error)
         except Exception:
             _log.exception("update %d failed", update.update_id)
-        await self._done(update)
+        try:
+            await self._done(update)
+        except UserError as error:  # it is worked on once more after the next start
+            _log.warning("update %d is not crossed out: %s", update.update_id, error)
 
     async def _route(self, update: Update) -> None:
         if update.callback_query is not None:

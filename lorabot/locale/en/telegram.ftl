@@ -19,6 +19,7 @@ telegram-too-few =
         [one] There is 1 photo so far. I need at least { $least } to learn from.
        *[other] There are { $count } photos so far. I need at least { $least } to learn from.
     } Please send some more.
+telegram-too-many = There are { $count } photos, and { $most } is the most I can learn from. Throw them away with `/clear`, and send the best ones.
 telegram-which-trigger = Which word shall call it up? It should be short and made up, so that it means nothing yet. Pick one, or just type your own.
 telegram-which-trigger-group = Which word shall call it up? It should be short and made up, so that it means nothing yet. Pick one, or reply to this message with your own.
 
@@ -35,6 +36,7 @@ telegram-not-your-file = That file is somebody else's. Please send the photos yo
 telegram-not-your-button = That button is somebody else's. Send your own photos and you get your own.
 telegram-anonymous = I can't tell who you are while you stay anonymous. Please write under your own name, or to me in private.
 telegram-cannot-write = I may not write in that group. An admin can let me send messages there.
+telegram-instead-of-group = (The group doesn't let me write any more, so here it is.)
 
 telegram-token-refused = Telegram doesn't know the token of the bot. Get a new one from @BotFather and set it as LORABOT_TELEGRAM__TOKEN. Everything else goes on.
 telegram-webhook-no-port = The webhook can't listen on { $host }:{ $port }. Take another port (LORABOT_TELEGRAM__WEBHOOK_PORT).

@@ -15,6 +15,7 @@ telegram-train = 训练
 telegram-count-next = 可以继续发送；发完了就点“训练”。
 telegram-send-as-file = 顺便一提：Telegram 会压缩照片，以“文件”方式发送可以保留全部细节。
 telegram-too-few = 目前有 { $count } 张照片，至少需要 { $least } 张。请再发一些。
+telegram-too-many = 现在有 { $count } 张照片，最多只能用 { $most } 张。请用 `/clear` 清空，再发最好的那些。
 telegram-which-trigger = 用哪个词来唤出它？最好是短的自造词，本身没有含义。请选一个，或者直接输入你自己的词。
 telegram-which-trigger-group = 用哪个词来唤出它？最好是短的自造词，本身没有含义。请选一个，或者用你自己的词回复这条消息。
 
@@ -31,6 +32,7 @@ telegram-not-your-file = 那是别人的文件，请自己发送照片。
 telegram-not-your-button = 那是别人的按钮。发送你自己的照片，就会有你的按钮。
 telegram-anonymous = 你以匿名身份发言，我无法知道你是谁。请用自己的名字发言，或者私聊我。
 telegram-cannot-write = 我不能在那个群里发言，请管理员允许我发送消息。
+telegram-instead-of-group = （群里不再允许我发言，所以发到这里。）
 
 telegram-token-refused = Telegram 不认识这个机器人的令牌。请向 @BotFather 获取新的令牌，并设置 LORABOT_TELEGRAM__TOKEN。其他部分照常运行。
 telegram-webhook-no-port = webhook 无法监听 { $host }:{ $port }。请换一个端口（LORABOT_TELEGRAM__WEBHOOK_PORT）。

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from PIL import Image
+from PIL import Image, ImageOps
 
 MIB = 1024 * 1024
 FileKind = Literal["photo", "document", "video", "animation", "sticker"]
@@ -195,13 +195,14 @@ def media_json(file: StoredFile) -> dict[str, Any]:
 
 
 def as_photo(data: bytes) -> tuple[bytes, int, int]:
-    """What Telegram makes of a photo: a JPEG, scaled down where it is large."""
+    """What Telegram makes of a photo: an upright JPEG without metadata, scaled down where it is large."""
     with Image.open(io.BytesIO(data)) as picture:
         width, height = picture.size
         scale = _LONGEST_PHOTO_SIDE / max(width, height)
-        if picture.format == "JPEG" and scale >= 1:
+        if picture.format == "JPEG" and scale >= 1 and not picture.getexif():
             return data, width, height
-        small = picture.convert("RGB")
+        small = ImageOps.exif_transpose(picture).convert("RGB")
+        width, height = small.size
         if scale < 1:
             small = small.resize((max(1, round(width * scale)), max(1, round(height * scale))))
         buffer = io.BytesIO()
