@@ -138,15 +138,21 @@ async def test_a_paused_queue_starts_nothing_and_says_so(queue: Queue) -> None:
     assert await queue.jobs.claim("w") is not None
 
 
-async def test_cancelling_a_waiting_job_ends_it_and_tells_so_once(queue: Queue) -> None:
+async def test_cancelling_a_waiting_job_ends_it_and_its_owner_need_not_be_told(queue: Queue) -> None:
     job = await submit(queue)
     cancelled = await queue.jobs.cancel(job.id, "web:ann")
     assert cancelled.state is JobState.CANCELLED
     assert cancelled.finished_at is not None
     with pytest.raises(AlreadyFinished):
         await queue.jobs.cancel(job.id, "web:ann")
-    assert [(entry.job_id, entry.kind) for entry in await queue.outbox.pending()] == [(job.id, "outcome")]
+    assert await queue.outbox.pending() == []
     assert await queue.jobs.claim("w") is None
+
+
+async def test_who_is_cancelled_by_somebody_else_is_told_once(queue: Queue) -> None:
+    job = await submit(queue)
+    assert (await queue.jobs.cancel(job.id, "mod", moderator=True)).state is JobState.CANCELLED
+    assert [(entry.job_id, entry.kind) for entry in await queue.outbox.pending()] == [(job.id, "outcome")]
 
 
 async def test_cancelling_a_running_job_asks_its_worker(queue: Queue) -> None:

@@ -23,7 +23,7 @@ async def test_entries_wait_in_order_until_they_are_delivered(queue: Queue) -> N
 
 async def test_a_failed_delivery_comes_again_when_it_is_due(queue: Queue) -> None:
     job = await submit(queue)
-    await queue.jobs.cancel(job.id, "web:ann")
+    await queue.jobs.cancel(job.id, "mod", moderator=True)
     (entry,) = await queue.outbox.pending()
     await queue.outbox.failed(entry.id, 3600)
     assert await queue.outbox.pending() == []
@@ -34,7 +34,7 @@ async def test_a_failed_delivery_comes_again_when_it_is_due(queue: Queue) -> Non
 
 async def test_a_given_up_delivery_never_comes_again(queue: Queue) -> None:
     job = await submit(queue)
-    await queue.jobs.cancel(job.id, "web:ann")
+    await queue.jobs.cancel(job.id, "mod", moderator=True)
     (entry,) = await queue.outbox.pending()
     await queue.outbox.failed(entry.id, None)
     assert await queue.outbox.pending() == []
@@ -43,7 +43,7 @@ async def test_a_given_up_delivery_never_comes_again(queue: Queue) -> None:
 async def test_each_platform_sees_its_own(queue: Queue) -> None:
     for platform in ("web", "discord", "web_"):
         job = await queue.jobs.submit(await new_job(queue, f"{platform}:ann", address=Address(platform, "1")))
-        await queue.jobs.cancel(job.id, f"{platform}:ann")
+        await queue.jobs.cancel(job.id, "mod", moderator=True)
     assert [str(entry.address) for entry in await queue.outbox.pending(platform="web")] == ["web:1"]
     assert [str(entry.address) for entry in await queue.outbox.pending(platform="web_")] == ["web_:1"]
     assert [str(job.address) for job, _ in await queue.cards.stale(platform="discord")] == ["discord:1"]
@@ -68,7 +68,7 @@ async def test_a_card_is_stale_whenever_its_job_has_visibly_changed(queue: Queue
 
 async def test_a_slow_drawer_does_not_undo_a_newer_card(queue: Queue) -> None:
     job = await submit(queue)
-    await queue.jobs.cancel(job.id, "web:ann")
+    await queue.jobs.cancel(job.id, "mod", moderator=True)
     await queue.cards.save(job.id, "message-1", 2)
     await queue.cards.save(job.id, "message-1", 1)
     card = await queue.cards.get(job.id)

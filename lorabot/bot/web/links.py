@@ -44,13 +44,8 @@ class Links:
     @property
     def public(self) -> bool:
         """Is there an address that other machines can open?"""
-        return self._public is not None
-
-    @property
-    def reachable(self) -> bool:
-        """Can people on other machines open what ``base`` begins?"""
-        host = urlsplit(self.base).hostname
-        return host is not None and not is_loopback(host)
+        host = urlsplit(self._here).hostname
+        return self._public is not None or (host is not None and not is_loopback(host))
 
     def url(self, file: Picture | File) -> str:
         """An absolute link that saves the file; see ``link``."""
