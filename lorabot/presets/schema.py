@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 from lorabot.locale import UserError
 
 Family = Literal["demo", "sd15", "sdxl"]
+Layers = Literal["attention", "transformers", "all"]
 
 BASES: Mapping[str, Family] = MappingProxyType({"demo": "demo", "sd15": "sd15", "sdxl": "sdxl"})
 """Base models by the name people use, and the family whose recipe fits."""
@@ -87,6 +88,11 @@ class Recipe(_Strict):
     unet_lr: float = Field(gt=0, le=0.01, description="Peak learning rate of the UNet's LoRA.")
     text_encoder_lr: float = Field(
         ge=0, le=0.01, description="Peak learning rate of the text encoder's LoRA; 0 leaves it as it is."
+    )
+    layers: Layers = Field(
+        "attention",
+        description="Layers that get a LoRA: those of the `attention`; of the `transformers`, which have feed-forward "
+        "layers too; or `all`, the convolutions among them.",
     )
     rank: int = Field(ge=1, le=128, description="Rank of the LoRA matrices.")
     alpha: float = Field(gt=0, le=256, description="LoRA alpha; the update is scaled by alpha / rank.")

@@ -1,4 +1,4 @@
-"""The LoRA on a UNet's attention: put on, read, written, switched off and taken away again, through peft."""
+"""The LoRA on a UNet: put on, read, written, switched off and taken away again, through peft."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -6,11 +6,21 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from lorabot.presets import Layers
+
 if TYPE_CHECKING:
     from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
 
-TARGETS = ("to_q", "to_k", "to_v", "to_out.0")
-"""The linear layers of every attention block."""
+_ATTENTION = ("to_q", "to_k", "to_v", "to_out.0")
+_LINEAR = (*_ATTENTION, "ff.net.0.proj", "ff.net.2", "proj_in", "proj_out")
+_CONVOLUTIONS = (*_LINEAR, "conv1", "conv2", "conv_shortcut", "downsamplers.0.conv", "upsamplers.0.conv")
+TARGETS: Mapping[Layers, tuple[str, ...]] = {
+    "attention": _ATTENTION,
+    "transformers": _LINEAR,
+    "all": _CONVOLUTIONS,
+}
+"""The ends of the names of the layers that get a LoRA: the attention's projections; those and the feed-forward layers
+around them; and the convolutions of the residual blocks and between the levels too (LoCon)."""
 _NAME = "default"
 
 State = dict[str, torch.Tensor]
@@ -18,13 +28,15 @@ State = dict[str, torch.Tensor]
 
 
 @contextmanager
-def attached(unet: "UNet2DConditionModel", rank: int, alpha: float, seed: int) -> Iterator[None]:
+def attached(
+    unet: "UNet2DConditionModel", rank: int, alpha: float, seed: int, layers: Layers = "attention"
+) -> Iterator[None]:
     """Put a fresh adapter on ``unet`` for the block: down matrices random by ``seed``, up matrices 0, all float32."""
     from peft import LoraConfig
 
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        config = LoraConfig(r=rank, target_modules=list(TARGETS), init_lora_weights=True)
+        config = LoraConfig(r=rank, target_modules=list(TARGETS[layers]), init_lora_weights=True)
         config.lora_alpha = alpha  # type: ignore[assignment]  # declared int; used as a factor only
         unet.add_adapter(config, adapter_name=_NAME)
     for _, parameter in parameters(unet):

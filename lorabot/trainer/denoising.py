@@ -62,11 +62,11 @@ class _Lanes:
     """
 
     def __init__(self, unet: "UNet2DConditionModel", threads: int) -> None:
-        from peft.tuners.lora import Linear
+        from peft.tuners.lora import Conv2d, Linear
 
         self._unet = unet
         self._threads = threads
-        self._layers: list[Any] = [module for module in unet.modules() if isinstance(module, Linear)]
+        self._layers: list[Any] = [module for module in unet.modules() if isinstance(module, Linear | Conv2d)]
         self._recorded: dict[tuple[torch.Size, torch.Size], Callable[..., torch.Tensor]] = {}
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="lane")
 
@@ -113,7 +113,7 @@ class _Lanes:
     ) -> torch.Tensor:
         with ExitStack() as stack:
             for layer, weight in zip(self._layers, weights, strict=True):
-                layer.forward = _linear(weight, layer.base_layer.bias)
+                layer.forward = _with_weight(layer.base_layer, weight)
                 stack.callback(delattr, layer, "forward")
             predicted: torch.Tensor = self._unet(noisy, timesteps, texts, return_dict=False)[0]
         return predicted
@@ -157,14 +157,24 @@ class _InLanes(torch.autograd.Function):
 
 
 def _folded(layer: Any) -> torch.Tensor:
-    """The weight of a linear layer with its adapter: W + BA, scaled; W alone where the adapter is switched off."""
+    """The weight of a layer with its adapter: W + BA, scaled; W alone where the adapter is switched off.
+
+    A convolution's adapter is one of its own size to few channels and one of 1 x 1 back: a product of matrices too.
+    """
     weight: torch.Tensor = layer.base_layer.weight
     if layer.disable_adapters:
         return weight
     for name in layer.active_adapters:
-        weight = torch.addmm(weight, layer.lora_B[name].weight, layer.lora_A[name].weight, alpha=layer.scaling[name])
+        up, down = layer.lora_B[name].weight.flatten(1), layer.lora_A[name].weight.flatten(1)
+        weight = torch.addmm(weight.flatten(1), up, down, alpha=layer.scaling[name]).view(weight.shape)
     return weight
 
 
-def _linear(weight: torch.Tensor, bias: torch.Tensor | None) -> Callable[[torch.Tensor], torch.Tensor]:
-    return lambda given: functional.linear(given, weight, bias)
+def _with_weight(layer: torch.nn.Module, weight: torch.Tensor) -> Callable[..., torch.Tensor]:
+    """What ``layer``, linear or a convolution, does, with another weight."""
+    if isinstance(layer, torch.nn.Conv2d):
+        bias, stride, padding = layer.bias, layer.stride, layer.padding
+        return lambda given, *_: functional.conv2d(given, weight, bias, stride, padding)
+    assert isinstance(layer, torch.nn.Linear)
+    offset = layer.bias
+    return lambda given, *_: functional.linear(given, weight, offset)

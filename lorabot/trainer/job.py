@@ -64,7 +64,7 @@ def run(job: TrainingJob, models: Models, config: TrainerConfig, control: Contro
 
     hardware = models.hardware()
     with (
-        adapter.attached(base.unet, recipe.rank, recipe.alpha, job.seed),
+        adapter.attached(base.unet, recipe.rank, recipe.alpha, job.seed, recipe.layers),
         denoiser(base.unet, hardware.precision) as denoise,
     ):
         control.check()

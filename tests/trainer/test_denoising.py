@@ -13,11 +13,11 @@ from lorabot.trainer.models import Models
 Inputs = tuple[torch.Tensor, torch.Tensor, torch.Tensor]
 
 
-@pytest.fixture
-def base(models: Models) -> Iterator[BaseModel]:
+@pytest.fixture(params=["attention", "all"])
+def base(models: Models, request: pytest.FixtureRequest) -> Iterator[BaseModel]:
     """The demo base with an adapter that does something."""
     base = models.base("demo")
-    with adapter.attached(base.unet, 4, 6.0, 1):
+    with adapter.attached(base.unet, 4, 6.0, 1, request.param):
         chance = torch.Generator().manual_seed(2)
         for _, parameter in adapter.parameters(base.unet):
             parameter.data.normal_(std=0.05, generator=chance)

@@ -4,7 +4,7 @@ import hashlib
 import json
 import logging
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import diffusers
 import numpy as np
@@ -14,6 +14,7 @@ from PIL import Image
 from safetensors import safe_open
 from safetensors.torch import load_file
 
+from lorabot.presets import Layers
 from lorabot.trainer import adapter, wire
 from lorabot.trainer.bases import load_base, pipeline
 from lorabot.trainer.captioning import Caption
@@ -42,9 +43,10 @@ def test_every_module_has_down_up_and_alpha_under_the_names_that_loaders_know(tr
         assert float(found[f"{module}.alpha"]) == 6.0
 
 
-def test_the_files_merged_deltas_equal_pefts_own_with_alpha_other_than_rank(models: Models) -> None:
+@pytest.mark.parametrize("layers", get_args(Layers))
+def test_the_files_merged_deltas_equal_pefts_own_with_alpha_other_than_rank(models: Models, layers: Layers) -> None:
     unet = models.base("demo").unet
-    with adapter.attached(unet, 4, 10.0, seed=3):
+    with adapter.attached(unet, 4, 10.0, seed=3, layers=layers):
         chance = torch.Generator().manual_seed(0)
         state = {name: torch.randn(value.shape, generator=chance) for name, value in adapter.read(unet).items()}
         state = rounded(state)
@@ -55,7 +57,8 @@ def test_the_files_merged_deltas_equal_pefts_own_with_alpha_other_than_rank(mode
             if hasattr(module, "lora_A"):
                 key = "lora_unet_" + name.replace(".", "_")
                 up, down = file[f"{key}.lora_up.weight"].float(), file[f"{key}.lora_down.weight"].float()
-                delta = up @ down * (float(file[f"{key}.alpha"]) / down.shape[0])
+                delta = up.flatten(1) @ down.flatten(1) * (float(file[f"{key}.alpha"]) / down.shape[0])
+                delta = delta.view(module.get_delta_weight("default").shape)
                 torch.testing.assert_close(delta, module.get_delta_weight("default"), rtol=1e-5, atol=1e-5)
                 compared += 1
     assert compared == len(file) / 3 > 0
