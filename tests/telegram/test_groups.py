@@ -197,6 +197,7 @@ async def test_a_group_that_takes_no_photos_gets_the_lora(house: House, anna: Pe
     await finish(lease, house.queue)
     result = await anna.sees(lambda message: has_action("again:", message), group=group)
     assert result.file is not None
+    assert "This group doesn't let me send photos" in result.text
 
 
 async def test_a_group_that_takes_no_files_gets_a_link(house: House, anna: Person, group: Group) -> None:

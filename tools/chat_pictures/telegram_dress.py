@@ -8,7 +8,7 @@ from tools.chat_pictures.recorded import Button, File, Message, Recording
 
 _STYLE = (Path(__file__).parent / "telegram.css").read_text(encoding="utf-8")
 # The app makes links of commands by itself, where they are no code.
-_COMMAND = re.compile(r"(?<![\w>/])(/[a-z]+)\b(?![^<]*</code>)")
+_COMMAND = re.compile(r"(?<![\w<>/])(/[a-z]+)\b(?![^<]*</code>)")
 _TOUCHED = r"<a>\1</a>"
 _SHEET = (
     '<svg width="20" height="24" viewBox="0 0 20 24"><path fill="#fff" d="M2 0h10l6 6v16a2 2 0 0 1-2 2H2'

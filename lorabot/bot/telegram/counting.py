@@ -5,6 +5,7 @@ import logging
 import time
 from collections import defaultdict
 from dataclasses import dataclass, field
+from weakref import WeakValueDictionary
 
 from lorabot.bot.front_end import TryLater, Unreachable
 from lorabot.bot.intake.looking import LeftOut
@@ -61,6 +62,7 @@ class Counting:
         self._timing = timing
         self._counts: dict[_Key, _Count] = {}
         self._taken: defaultdict[_Key, set[int]] = defaultdict(set)
+        self._turns: WeakValueDictionary[_Key, asyncio.Lock] = WeakValueDictionary()
         self._stopped = False
 
     def expect(self, owner: str, place: Place, language: str, batch: str, message: int, *, photo: bool) -> int:
@@ -116,9 +118,10 @@ class Counting:
         count = self._counts.pop((owner, place), None)
         if count is not None and count.task is not None:
             count.task.cancel()
-        shown, with_buttons = await self._before(owner, place)
-        await self._queue.refs.drop(place.address, _ref(owner))
-        await self._queue.refs.drop(HOME, _open(owner, place))
+        async with self._turn((owner, place)):
+            shown, with_buttons = await self._before(owner, place)
+            await self._queue.refs.drop(place.address, _ref(owner))
+            await self._queue.refs.drop(HOME, _open(owner, place))
         if shown is not None and with_buttons and shown.message != keep:
             await self._voice.strip(place, shown.message)
 
@@ -147,6 +150,10 @@ class Counting:
             count.task = asyncio.create_task(self._keep(count), name=f"count of {owner}")
         return count
 
+    def _turn(self, key: _Key) -> asyncio.Lock:
+        """One count after the other speaks."""
+        return self._turns.setdefault(key, asyncio.Lock())
+
     def _arrived(self, count: _Count, batch: str) -> None:
         count.expected.discard(batch)
         if not count.expected:
@@ -158,6 +165,7 @@ class Counting:
 
     async def _keep(self, count: _Count) -> None:
         """Show the count while it grows, and at its end."""
+        key = (count.owner, count.place)
         tries = 0
         noted = False
         await asyncio.sleep(self._timing.first_s)
@@ -165,29 +173,31 @@ class Counting:
             count.changed.clear()
             try:
                 if not noted:
-                    await self._queue.refs.put(HOME, _open(count.owner, count.place), count.language, count.owner)
+                    async with self._turn(key):
+                        await self._queue.refs.put(HOME, _open(*key), count.language, count.owner)
                     noted = True
                 if not await self._settled(count):
-                    await self._show(count, settled=False)
+                    async with self._turn(key):
+                        await self._show(count, settled=False)
                 elif not await _within(count.changed, self._timing.quiet_s):
-                    await self._show(count, settled=True)
-                    await self._queue.refs.drop(HOME, _open(count.owner, count.place))
-                    noted = False
-                    if not count.changed.is_set():  # whatever comes from here on belongs to the next count
-                        self._counts.pop((count.owner, count.place), None)
-                        return
+                    if self._counts.get(key) is count:
+                        del self._counts[key]  # whatever comes from here on belongs to the next count
+                    async with self._turn(key):
+                        await self._show(count, settled=True)
+                        await self._queue.refs.drop(HOME, _open(*key))
+                    return
             except TryLater as error:
                 await asyncio.sleep(error.seconds)
             except Unreachable as error:
                 _log.info("photos of %s are not counted: %s", count.owner, error)
-                await self._queue.refs.drop(HOME, _open(count.owner, count.place))
-                self._counts.pop((count.owner, count.place), None)
+                await self._queue.refs.drop(HOME, _open(*key))
+                self._counts.pop(key, None)
                 return
             except Exception as error:
                 tries += 1
                 _log.warning("photos of %s are not counted: %s", count.owner, error, exc_info=tries >= _MOST_TRIES)
                 if tries >= _MOST_TRIES:
-                    self._counts.pop((count.owner, count.place), None)
+                    self._counts.pop(key, None)
                     return
                 await asyncio.sleep(_RETRY_S)
 
@@ -211,6 +221,8 @@ class Counting:
         urgency: Urgency = "answer" if settled or count.shown is None else "progress"
         before, _ = await self._before(count.owner, count.place)
         shown = count.shown
+        if shown is not None and (before is None or before.message != shown.message):
+            return  # the draft was used meanwhile, or another message keeps count
         if shown is None and not count.follows:
             shown = before
         changed = None if shown is None else await self._voice.change(count.place, shown, reply, urgency=urgency)

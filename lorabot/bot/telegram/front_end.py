@@ -40,6 +40,7 @@ _TELEGRAM = "https://api.telegram.org"
 _TALKATIVE = ("httpx", "httpcore", "telegram")
 _POLL_S = 30
 _NOT_YET_S = 1.0
+_POST_S = 3.0
 _CHECK_S = 60.0
 _COMPLAIN_AGAIN_S = 600.0
 _TRIES = 2
@@ -73,6 +74,7 @@ class TelegramFrontEnd:
         self._config = config
         self._limits = limits
         self._timing = timing or Timing()
+        self._posting: dict[str, asyncio.Task[None]] = {}
         self._voice: Voice | None = None
         self._cards: Cards | None = None
         self._results: Results | None = None
@@ -92,6 +94,9 @@ class TelegramFrontEnd:
                 await self._serve(client, http, stop, stack)
             finally:
                 self._voice = self._cards = self._results = None
+                for posting in self._posting.values():
+                    posting.cancel()
+                self._posting.clear()
 
     def edit_interval(self, age_s: float) -> float:
         """Slower with time: who waits for hours does not watch each step."""
@@ -105,9 +110,20 @@ class TelegramFrontEnd:
         return await self._cards.show(Place.parse(address), card, ref)
 
     async def post(self, address: Address, reply: Reply, key: str) -> None:
-        """Post ``reply`` once; in a group it mentions who asked."""
+        """Post ``reply`` once; in a group it mentions who asked. A long upload goes on while others are served."""
         if self._results is None or self._voice is None:
             raise TryLater(_NOT_YET_S)
+        posting = self._posting.get(key)
+        if posting is None:
+            posting = asyncio.create_task(self._post(self._results, self._voice, address, reply, key))
+            self._posting[key] = posting
+        done, _ = await asyncio.wait({posting}, timeout=_POST_S)
+        if not done:
+            raise TryLater(_POST_S)
+        del self._posting[key]
+        await posting
+
+    async def _post(self, results: Results, voice: Voice, address: Address, reply: Reply, key: str) -> None:
         place = Place.parse(address)
         language, head = self._parts.language, ""
         if reply.owner is not None:
@@ -115,16 +131,16 @@ class TelegramFrontEnd:
             language = person.language or language
             if place.group:
                 user = user_of(reply.owner)
-                head = mention(user, await self._voice.name_of(place, user)) + "\n"
+                head = mention(user, await voice.name_of(place, user)) + "\n"
         text = translator(language)
         try:
-            await self._results.post(place, reply, key, text, head)
+            await results.post(place, reply, key, text, head)
         except Unreachable:
             if not place.group or reply.owner is None:
                 raise
             # The group is shut to us; whom it is for may not be.
             head = html_of(text("telegram-instead-of-group")) + "\n"
-            await self._results.post(Place(user_of(reply.owner)), reply, key, text, head)
+            await results.post(Place(user_of(reply.owner)), reply, key, text, head)
 
     def _client(self) -> Client:
         config = self._config

@@ -8,6 +8,7 @@ import logging
 import tempfile
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
+from dataclasses import replace
 from typing import IO
 
 from telegram import InputFile, InputMediaPhoto
@@ -48,18 +49,16 @@ class Results:
 
     async def post(self, place: Place, reply: Reply, key: str, text: Translator, head: str = "") -> None:
         """Post what of ``reply`` is not there yet. ``head`` is HTML before its text. Raises as ``FrontEnd.post``."""
-        if reply.pictures and not await self._there(place, f"{key}#pictures"):
-            await self._send_pictures(place, reply.pictures)
-            await self._note(place, f"{key}#pictures")
-        if not await self._there(place, f"{key}#text"):
+        refs, address = self._queue.refs, place.address
+        pictures = await refs.get(address, f"{key}#pictures")
+        if reply.pictures and pictures is None:
+            pictures = "sent" if await self._send_pictures(place, reply.pictures) else "refused"
+            await refs.put(address, f"{key}#pictures", pictures)
+        if await refs.get(address, f"{key}#text") is None:
+            if pictures == "refused":
+                reply = replace(reply, text=f"{reply.text}\n{text('telegram-pictures-refused')}")
             await self._send_text(place, reply, text, head)
-            await self._note(place, f"{key}#text")
-
-    async def _there(self, place: Place, key: str) -> bool:
-        return await self._queue.refs.get(place.address, key) is not None
-
-    async def _note(self, place: Place, key: str) -> None:
-        await self._queue.refs.put(place.address, key, "sent")
+            await refs.put(address, f"{key}#text", "sent")
 
     async def _send_text(self, place: Place, reply: Reply, text: Translator, head: str) -> None:
         """The words, on the file they are about where it can be sent; with links to what can't."""
@@ -119,8 +118,8 @@ class Results:
             raise
         return True
 
-    async def _send_pictures(self, place: Place, pictures: Sequence[Picture]) -> None:
-        """An album, or one photo. What Telegram can't show is left out: the LoRA matters more."""
+    async def _send_pictures(self, place: Place, pictures: Sequence[Picture]) -> bool:
+        """An album, or one photo. False where the chat takes none: the LoRA matters more."""
         found = []
         for picture in pictures[:_MOST_IN_ALBUM]:
             with suppress(BlobMissing):
@@ -128,13 +127,15 @@ class Results:
                 if len(data) <= _MOST_PHOTO:
                     found.append((picture, data))
         if not found:
-            return
+            return True
         try:
             await self._voice.at(place, lambda there: self._send_album(there, found))
         except BadRequest as error:
             if not failing.no_rights(error) and not failing.unfit_picture(error):
                 raise
             _log.warning("the pictures of a result can't be shown in %d: %s", place.chat, error)
+            return not failing.no_rights(error)
+        return True
 
     async def _send_album(self, there: Place, found: Sequence[tuple[Picture, bytes]]) -> None:
         client = self._voice.client

@@ -90,9 +90,8 @@ class Updates:
         if attachment is not None:
             if not self._meant(message, text):
                 return
-            taking = self._take(message, user, attachment)
-            # A file is announced before anything else is waited for, so that words behind it know of it.
-            await taking
+            # The file is announced before anything is waited for, so that words right behind it know of it.
+            await self._take(message, user, attachment)
             if not text.startswith(("/", "／")):
                 return
             await asyncio.sleep(self._timing.album_s if message.media_group_id else 0)

@@ -29,6 +29,7 @@ telegram-link-in-private = { $name } is too large for Telegram. I've sent you a 
 telegram-open-private = That file is too large for Telegram. Please open t.me/{ $bot }, press Start, and send it to me there.
 telegram-file-too-large = The LoRA is too large to be sent here. You can fetch it for some time:
 telegram-file-refused = This chat doesn't let me send the file. You can fetch it for some time:
+telegram-pictures-refused = (This group doesn't let me send photos, so the plot and the samples are missing here.)
 telegram-link-file = Download { $name }
 telegram-link-here = (This address opens only on the machine that lorabot runs on. Its operator can change that.)
 

@@ -25,6 +25,7 @@ telegram-link-in-private = { $name } 对 Telegram 来说太大了，我已私聊
 telegram-open-private = 这个文件对 Telegram 来说太大了。请打开 t.me/{ $bot }，点“开始”，在那里发给我。
 telegram-file-too-large = LoRA 太大，无法发到这里。请在有效期内下载：
 telegram-file-refused = 这个聊天不允许我发送文件。请在有效期内下载：
+telegram-pictures-refused = （这个群不允许我发送照片，所以这里没有曲线图和样图。）
 telegram-link-file = 下载 { $name }
 telegram-link-here = （这个地址只能在运行 lorabot 的机器上打开，管理员可以更改。）
 
