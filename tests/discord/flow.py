@@ -18,6 +18,12 @@ def jpegs(count: int, first: int = 0) -> list[Attachment]:
     return [Attachment(f"p{number}.jpg", photo(number)) for number in range(first, first + count)]
 
 
+async def looked_through(person: Person, interaction: Interaction) -> Message:
+    """The answer about files; before it there may be news of how far they are looked through, without buttons."""
+    await person.server.until(lambda: any(reply.labels for reply in interaction.replies))
+    return next(reply for reply in interaction.replies if reply.labels)
+
+
 async def confirmation(person: Person, interaction: Interaction) -> Message:
     """The message with Start under it; agrees on the way where that is asked."""
     server = person.server

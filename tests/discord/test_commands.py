@@ -2,7 +2,7 @@
 
 from lorabot.locale import translator
 from tests.bot.house import PRESETS, House
-from tests.discord.flow import a_job, a_running_job, photos
+from tests.discord.flow import a_job, a_running_job, looked_through, photos
 from tests.discord.server import Channel, DiscordServer, Person
 
 
@@ -63,7 +63,7 @@ async def test_texts_about_presets_privacy_and_help_come_privately(
 async def test_everything_about_a_person_is_deleted_when_they_ask(
     discord: DiscordServer, bot: House, anna: Person
 ) -> None:
-    await anna.answered(await anna.slash("train", preset="anime", trigger="zuri", images=photos()))
+    await looked_through(anna, await anna.slash("train", preset="anime", trigger="zuri", images=photos()))
     asked = await anna.answered(await anna.slash("forgetme"))
     owner = f"discord:{anna.user.id}"
     assert (await bot.queue.people.get(owner)).language == "en"

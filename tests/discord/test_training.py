@@ -8,7 +8,7 @@ from lorabot.locale import translator
 from lorabot.queue.model import JobState
 from tests.bot.house import House, claimed, finish, show
 from tests.bot.pictures import photo
-from tests.discord.flow import a_running_job, confirmation, jpegs, last, photos, started
+from tests.discord.flow import a_running_job, confirmation, jpegs, last, looked_through, photos, started
 from tests.discord.server import Attachment, Channel, DiscordServer, Person
 
 MIB = 1024 * 1024
@@ -18,7 +18,7 @@ async def test_a_zip_is_trained_on_and_the_lora_comes_to_the_channel(
     discord: DiscordServer, bot: House, anna: Person, channel: Channel
 ) -> None:
     asked = await anna.slash("train", preset="anime", trigger="zuri", images=photos())
-    consent = await anna.answered(asked)
+    consent = await looked_through(anna, asked)
     assert consent.seen_by is anna.user
     assert "12 good pictures" in consent.text
     assert "/privacy" in consent.text
@@ -70,8 +70,8 @@ async def test_pictures_of_several_messages_are_gathered_and_the_rest_is_asked_f
     ben = Person.at(discord, channel, "ben")
     first = await ben.send("look", *jpegs(6))
     second = await ben.send("and these", *jpegs(6, 6))
-    await anna.answered(await anna.use(first, "Train a LoRA from this"))
-    presets = await anna.answered(await anna.use(second, "Train a LoRA from this"))
+    await looked_through(anna, await anna.use(first, "Train a LoRA from this"))
+    presets = await looked_through(anna, await anna.use(second, "Train a LoRA from this"))
     assert presets.seen_by is anna.user
     await anna.press(presets, "Anime character")
     await discord.until(lambda: "Which word" in presets.text)
@@ -91,7 +91,7 @@ async def test_a_message_without_pictures_is_no_use(discord: DiscordServer, bot:
 
 async def test_too_few_photos_bring_a_button_for_more(discord: DiscordServer, bot: House, anna: Person) -> None:
     asked = await anna.slash("train", preset="anime", trigger="zuri", images=photos(3))
-    reply = await anna.answered(asked)
+    reply = await looked_through(anna, asked)
     assert "3 good pictures" in reply.text
     assert "needs at least" in reply.text
     assert reply.labels == ["Add photos", "Upload many photos"]
@@ -134,7 +134,7 @@ async def test_a_chinese_client_is_answered_in_chinese(discord: DiscordServer, b
     await discord.until(lambda: opened.modal)
     assert opened.modal is not None
     assert opened.modal["title"] == say("discord-form-title")
-    message = await ling.answered(await ling.slash("train", preset="anime", trigger="zuri", images=photos()))
+    message = await looked_through(ling, await ling.slash("train", preset="anime", trigger="zuri", images=photos()))
     await ling.press(message, say("command-agree"))
     await discord.until(lambda: say("command-start") in message.labels)
     await ling.press(message, say("command-start"))
@@ -202,5 +202,6 @@ async def test_a_channel_that_takes_less_than_it_says_gets_a_link(
 
 
 async def test_one_picture_is_enough_of_an_attachment(discord: DiscordServer, bot: House, anna: Person) -> None:
-    reply = await anna.answered(await anna.slash("train", images=Attachment("one.jpg", photo())))
+    reply = await looked_through(anna, await anna.slash("train", images=Attachment("one.jpg", photo())))
     assert "One good picture" in reply.text
+    assert reply.labels == ["Add photos", "Upload many photos"], "no preset learns from one picture"

@@ -8,7 +8,7 @@ from lorabot.locale import Message
 from lorabot.queue.model import JobState
 from tests.bot.house import House, finish, show
 from tests.bot.pictures import photo, zip_of_photos, zipped
-from tests.discord.flow import START, a_job, a_running_job, confirmation, jpegs, last, photos
+from tests.discord.flow import START, a_job, a_running_job, confirmation, jpegs, last, looked_through, photos
 from tests.discord.server import Attachment, Channel, DiscordServer, Permission, Person, Refused
 
 GOOD = zip_of_photos(12)
@@ -30,7 +30,7 @@ GOOD = zip_of_photos(12)
 async def test_a_bad_file_is_named_and_the_way_on_is_shown(
     discord: DiscordServer, bot: House, anna: Person, attachment: Attachment, words: str
 ) -> None:
-    reply = await anna.answered(await anna.slash("train", preset="anime", trigger="zuri", images=attachment))
+    reply = await looked_through(anna, await anna.slash("train", preset="anime", trigger="zuri", images=attachment))
     assert words in reply.text
     assert reply.seen_by is anna.user
     assert reply.labels == ["Add photos", "Upload many photos"]
@@ -90,7 +90,7 @@ async def test_photos_that_come_while_a_job_is_set_up_are_asked_about(
     asked = await anna.slash("train", preset="anime", trigger="zuri", images=photos())
     ready = await confirmation(anna, asked)
     more = await anna.send("one more", *jpegs(1, 70))
-    await anna.answered(await anna.use(more, "Train a LoRA from this"))
+    await looked_through(anna, await anna.use(more, "Train a LoRA from this"))
     await anna.press(ready, START)
     await discord.until(lambda: "13 photos" in ready.text and START in ready.labels)
     assert await bot.queue.jobs.of(f"discord:{anna.user.id}", 1) == []

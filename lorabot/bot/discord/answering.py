@@ -268,6 +268,8 @@ class Answering:
         found = "\n".join(lines)
         try:
             out = reply_out(await self._parts.commands.handle(asked.actor, asked.address, Propose(train)))
+            if not out.buttons:  # no preset takes so few photos
+                out = await self._asking_for_more(out, train, asked)
         except UserError as error:
             nothing = not any(intaken.images for intaken in gathering.intaken.values())
             if error.message.code == "queue-no-draft" and nothing:
