@@ -36,12 +36,12 @@ class Meter:
         self._progress.stop()
 
     def show(self, stage: str, step: int = 0, total: int = 0, *, details: tuple[str, ...] = ()) -> None:
-        """What is going on now. ``total`` 0: nobody knows how long it takes."""
+        """What is going on now. ``total`` 0, or all steps done: nobody knows how long it takes."""
         shown = "  ".join(detail for detail in details if detail)
         steps = f"{step}/{total}" if total else ""
-        self._progress.update(
-            self._task, description=stage, total=total or None, completed=step, steps=steps, details=shown
-        )
+        # Not by update(), for which None is "as before". A full bar would stand still, as if everything had stopped.
+        self._progress.tasks[0].total = total if step < total else None
+        self._progress.update(self._task, description=stage, completed=step, steps=steps, details=shown)
         tenth = 10 * step // total if total else 0
         if not self._console.is_terminal and (stage, tenth) != self._said:
             self._said = (stage, tenth)

@@ -67,6 +67,7 @@ def run_train(terminal: Terminal, wish: Wish) -> int:
         for line in left_out_lines(photos.left_out, terminal.translate):
             meter.print(line, "yellow")
         _refuse_count(preset, len(photos.images), terminal.translate)
+        meter.show(terminal.translate("cli-train-loading"))
         return await train(
             photos.images,
             preset=preset,
@@ -138,8 +139,6 @@ def _refuse_count(preset: Preset, count: int, text: Translator) -> None:
 
 def _show(event: wire.Event, meter: Meter, text: Translator) -> None:
     match event:
-        case wire.Hello():
-            meter.show(text("cli-train-device", device=event.device_name))
         case wire.Progress():
             rate = text("cli-rate", rate=f"{event.rate:.2g}") if event.rate else ""
             left = duration_left(event.eta_s, text) if event.eta_s is not None else ""

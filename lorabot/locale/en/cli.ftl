@@ -92,7 +92,7 @@ cli-rate = { $rate } steps/s
 cli-loss = loss { $loss }
 cli-train-no-photos = There is nothing at { $path }. Name a folder, a zip or a picture.
 cli-train-looking = Looking through the photos
-cli-train-device = Loading the models on { $device }
+cli-train-loading = Loading the models
 cli-train-done = Done. The files are in { $folder }:
 
 supervisor-started = { $part } started (process { $pid })

@@ -89,7 +89,7 @@ cli-rate = { $rate } 步/秒
 cli-loss = 损失 { $loss }
 cli-train-no-photos = { $path } 不存在。请给出文件夹、zip 压缩包或图片。
 cli-train-looking = 正在查看照片
-cli-train-device = 正在 { $device } 上加载模型
+cli-train-loading = 正在加载模型
 cli-train-done = 完成。文件在 { $folder }：
 
 supervisor-started = { $part } 已启动（进程 { $pid }）
