@@ -13,11 +13,16 @@ import pytest
 import pytest_asyncio
 from pydantic import SecretStr
 
+from lorabot.bot.commands import Commands
 from lorabot.bot.config import DiscordConfig
 from lorabot.bot.discord.front_end import DiscordFrontEnd
+from lorabot.bot.intake.service import Intake
+from lorabot.bot.parts import Parts
+from lorabot.bot.signing import Signer
+from lorabot.bot.web.links import Links
 from lorabot.queue import Queue, QueueConfig, migrate, open_queue
 from lorabot.queue.embedded import EmbeddedValkey
-from tests.bot.house import House, running_bot
+from tests.bot.house import INTAKE, PRESETS, SECRET, WEB, House, running_bot
 from tests.discord.server import Channel, DiscordServer, Person
 
 MODERATOR_ROLE = 1234567890123456789
@@ -80,6 +85,13 @@ class Shared:
         """End it and start it."""
         await self.stop()
         return await self.start()
+
+
+def parts_of(shared: Shared) -> Parts:
+    """What a front end is made of, over the shared queue, with an intake of its own."""
+    intake = Intake(shared.queue, INTAKE, shared.folder / "apart")
+    links = Links(shared.queue, Signer(SECRET.get_secret_value().encode()), WEB)
+    return Parts(shared.queue, Commands(shared.queue, PRESETS, intake), intake, links, "en")
 
 
 def config_of(discord: DiscordServer, **settings: object) -> DiscordConfig:

@@ -2,40 +2,30 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from pathlib import Path
 
 import simcord
 from discord import Permissions
 
-from lorabot.bot.commands import Commands
 from lorabot.bot.discord.answering import Answering
 from lorabot.bot.discord.client import Client
 from lorabot.bot.discord.downloads import Downloads
-from lorabot.bot.intake.service import Intake
-from lorabot.bot.parts import Parts
-from lorabot.bot.signing import Signer
-from lorabot.bot.web.links import Links
-from tests.bot.house import INTAKE, PRESETS, SECRET, WEB
-from tests.discord.conftest import Shared, config_of
+from tests.discord.conftest import Shared, config_of, parts_of
 
 
 @asynccontextmanager
-async def simulated(shared: Shared, folder: Path) -> AsyncIterator[simcord.Env]:
+async def simulated(shared: Shared) -> AsyncIterator[simcord.Env]:
     """Our client in SimCord's world, over the real queue."""
     await shared.stop()
-    queue = shared.queue
-    intake = Intake(queue, INTAKE, folder / "simcord")
-    links = Links(queue, Signer(SECRET.get_secret_value().encode()), WEB)
-    parts = Parts(queue, Commands(queue, PRESETS, intake), intake, links, "en")
+    parts = parts_of(shared)
     config = config_of(shared.server)
-    async with Downloads(intake) as downloads:
+    async with Downloads(parts.intake) as downloads:
         client = Client(parts, config, Answering(parts, config, downloads))
         async with simcord.run(client, settle_timeout=20) as running:
             yield running
 
 
-async def test_simcord_agrees_on_the_commands(shared: Shared, tmp_path: Path) -> None:
-    async with simulated(shared, tmp_path) as env:
+async def test_simcord_agrees_on_the_commands(shared: Shared) -> None:
+    async with simulated(shared) as env:
         await use_everything(env)
 
 

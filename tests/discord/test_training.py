@@ -4,10 +4,12 @@ import re
 
 import aiohttp
 
+from lorabot.bot.discord.front_end import DiscordFrontEnd
 from lorabot.locale import translator
 from lorabot.queue.model import JobState
 from tests.bot.house import House, claimed, finish, show
 from tests.bot.pictures import photo
+from tests.discord.conftest import Shared, config_of, parts_of
 from tests.discord.flow import a_running_job, confirmation, jpegs, last, looked_through, photos, started
 from tests.discord.server import Attachment, Channel, DiscordServer, Person
 
@@ -205,3 +207,11 @@ async def test_one_picture_is_enough_of_an_attachment(discord: DiscordServer, bo
     reply = await looked_through(anna, await anna.slash("train", images=Attachment("one.jpg", photo())))
     assert "One good picture" in reply.text
     assert reply.labels == ["Add photos", "Upload many photos"], "no preset learns from one picture"
+
+
+async def test_cards_are_edited_at_least_five_seconds_apart_and_slower_with_age(shared: Shared) -> None:
+    front_end = DiscordFrontEnd(parts_of(shared), config_of(shared.server))
+    paces = [front_end.edit_interval(age) for age in (0, 200, 400, 4000, 100_000)]
+    assert paces[0] == 5
+    assert paces == sorted(paces)
+    assert paces[-1] > 10

@@ -39,9 +39,21 @@ async def test_a_bad_file_is_named_and_the_way_on_is_shown(
 async def test_the_good_ones_among_bad_files_are_kept(discord: DiscordServer, bot: House, anna: Person) -> None:
     opened = await anna.slash("train")
     await discord.until(lambda: opened.modal)
-    files = [photos(12), Attachment("gone.jpg", photo(90), stale=True), Attachment("x.txt", b"no picture")]
+    film = Attachment("film.mp4", b"\0\0\0\x18ftypisom" + bytes(60))
+    files = [photos(12), Attachment("gone.jpg", photo(90), stale=True), Attachment("x.txt", b"no picture"), film]
     reply = await confirmation(anna, await anna.submit(opened, *files, preset="anime", trigger="zuri"))
     assert "12 photos" in reply.text
+
+
+async def test_pictures_beside_a_video_are_taken_and_the_video_is_named(
+    discord: DiscordServer, bot: House, anna: Person
+) -> None:
+    film = Attachment("film.mp4", b"\0\0\0\x18ftypisom" + bytes(60))
+    album = await anna.send("my holiday", *jpegs(2), film)
+    reply = await looked_through(anna, await anna.use(album, "Train a LoRA from this"))
+    assert "2 good pictures" in reply.text
+    assert "film.mp4" in reply.text
+    assert "It's a video" in reply.text
 
 
 @pytest.mark.parametrize(
