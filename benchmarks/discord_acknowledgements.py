@@ -33,6 +33,7 @@ _LIMIT_MS = 3000.0
 async def measure(members: int, seconds: float) -> dict[str, object]:
     from tests.bot.pictures import zip_of_photos
 
+    load = os.getloadavg()[0]
     server = DiscordServer()
     server.expect_late()
     with tempfile.TemporaryDirectory() as folder:
@@ -68,6 +69,7 @@ async def measure(members: int, seconds: float) -> dict[str, object]:
         "benchmark": "discord_acknowledgements",
         "date": datetime.now(UTC).strftime("%Y-%m-%d"),
         "machine": f"{platform.machine()}, {os.cpu_count()} cores",
+        "load_before": round(load, 1),
         "versions": {"python": platform.python_version(), **{name: version(name) for name in _PACKAGES}},
         "members": members,
         "within_s": seconds,
