@@ -14,12 +14,10 @@ import pytest_asyncio
 
 from lorabot.queue import open_queue
 from lorabot.queue.embedded import EmbeddedValkey
-from tests.bot.conftest import QUICK, migrated_database, queue, valkey
+from tests.conftest import QUICK
 from tests.telegram.house import House, telegram_bot
 from tests.telegram.server import Person, TelegramServer
 from tests.telegram.server.flood import NO_RATES
-
-__all__ = ["migrated_database", "queue", "valkey"]
 
 
 @pytest.fixture

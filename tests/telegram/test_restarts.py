@@ -6,6 +6,7 @@ from pathlib import Path
 from pydantic import SecretStr
 
 from lorabot.bot.telegram.pace import Limits
+from lorabot.bot.telegram.places import HOME
 from lorabot.queue import Queue
 from lorabot.queue.model import Address
 from tests.bot.house import WEB, claimed, finish, show
@@ -77,6 +78,9 @@ async def test_the_menus_are_not_sent_again_at_each_start(
     for _ in range(2):
         async with telegram_bot(telegram, queue, tmp_path):
             await telegram.state.until(lambda: len(telegram.state.commands) == 9)
+            async with asyncio.timeout(20):
+                while await queue.refs.get(HOME, "menus") is None:  # noqa: ASYNC110
+                    await asyncio.sleep(0.02)
     assert len(telegram.calls("setMyCommands")) == 9
 
 
