@@ -14,8 +14,7 @@ from lorabot.bot.run import run_bot
 from lorabot.demo import FILES, Line, VisitFailed, Visitor
 from lorabot.locale import Message, translator
 from lorabot.presets import load_presets
-from lorabot.queue import Lease, Queue, QueueConfig, migrate, open_queue, run_worker
-from lorabot.queue.embedded import EmbeddedValkey
+from lorabot.queue import Lease, Queue, run_worker
 from lorabot.queue.model import Artefact, ArtefactKind, Outcome, Progress, Stage
 from tests.house import free_port
 from tests.test_cli import photos
@@ -28,19 +27,6 @@ KINDS: dict[str, tuple[ArtefactKind, str]] = {
     "report.json": ("report_json", "application/json"),
     "report.md": ("report", "text/markdown"),
 }
-
-
-@pytest.fixture
-async def queue(tmp_path: Path) -> AsyncIterator[Queue]:
-    valkey = EmbeddedValkey(tmp_path)
-    await valkey.start()
-    database = f"sqlite:///{tmp_path}/lorabot.sqlite3"
-    await migrate(database)
-    try:
-        async with open_queue(QueueConfig(poll_s=0.05), database, valkey.url, str(tmp_path / "blobs")) as queue:
-            yield queue
-    finally:
-        await valkey.stop()
 
 
 @asynccontextmanager

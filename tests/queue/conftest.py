@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 
 from lorabot.queue import Queue, QueueConfig, migrate, open_queue
-from lorabot.queue.embedded import EmbeddedValkey
 from lorabot.queue.keys import new_id
 from lorabot.queue.tables import metadata
 from tests.queue.servers import PostgreSQL
@@ -36,18 +35,10 @@ def postgresql_template(postgresql: PostgreSQL) -> str:
     return "migrated"
 
 
-@pytest.fixture(scope="session")
-def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The same as a file."""
-    file = tmp_path_factory.mktemp("sqlite") / "migrated.sqlite3"
-    asyncio.run(migrate(f"sqlite:///{file}"))
-    return file
-
-
 @pytest.fixture
-def sqlite_url(sqlite_template: Path, tmp_path: Path) -> str:
+def sqlite_url(migrated_database: Path, tmp_path: Path) -> str:
     """For tests whose point is elsewhere than in the database."""
-    copy = shutil.copy(sqlite_template, tmp_path / "lorabot.sqlite3")
+    copy = shutil.copy(migrated_database, tmp_path / "lorabot.sqlite3")
     return f"sqlite:///{copy}"
 
 
@@ -82,16 +73,6 @@ def spoilable_url(request: pytest.FixtureRequest) -> str:
     name = f"spoiled_{new_id()}"
     server.sql(f"CREATE DATABASE {name} TEMPLATE {request.getfixturevalue('postgresql_template')}")
     return server.url(name)
-
-
-@pytest.fixture
-async def valkey(tmp_path: Path) -> AsyncIterator[EmbeddedValkey]:
-    server = EmbeddedValkey(tmp_path)
-    await server.start()
-    try:
-        yield server
-    finally:
-        await server.stop()
 
 
 @pytest.fixture

@@ -121,5 +121,5 @@ async def live(template: Path, acts: list[tuple[str, int]]) -> None:
     max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
 )
 @given(acts=ACTS)
-def test_no_sequence_of_acts_leads_to_an_impossible_job(sqlite_template: Path, acts: list[tuple[str, int]]) -> None:
-    asyncio.run(live(sqlite_template, [("submit", 0), ("claim", 0), *acts]))
+def test_no_sequence_of_acts_leads_to_an_impossible_job(migrated_database: Path, acts: list[tuple[str, int]]) -> None:
+    asyncio.run(live(migrated_database, [("submit", 0), ("claim", 0), *acts]))

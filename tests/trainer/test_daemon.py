@@ -33,21 +33,8 @@ ADDRESS = Address("web", "conversation")
 
 
 @pytest.fixture
-async def valkey(tmp_path: Path) -> AsyncIterator[EmbeddedValkey]:
-    server = EmbeddedValkey(tmp_path)
-    await server.start()
-    try:
-        yield server
-    finally:
-        await server.stop()
-
-
-@pytest.fixture
-async def queue(valkey: EmbeddedValkey, tmp_path: Path) -> AsyncIterator[Queue]:
-    url = f"sqlite:///{tmp_path}/lorabot.sqlite3"
-    await migrate(url)
-    async with open_queue(QUEUE, url, valkey.url, str(tmp_path / "blobs")) as opened:
-        yield opened
+def queue_config() -> QueueConfig:
+    return QUEUE
 
 
 async def submit(queue: Queue, folder: Path, count: int = 10, **recipe: object) -> Job:
