@@ -2,6 +2,7 @@
 
 import asyncio
 
+import aiohttp
 import pytest
 
 from tests.bot.pictures import broken, locked_zip, photo, zip_of_photos, zipped
@@ -96,6 +97,19 @@ async def test_what_telegram_does_not_hand_out_goes_by_a_page(house: House, anna
     page = await anna.sees("large.zip is larger than the 20 MB")
     assert f"{house.url}/send/" in page.text
     assert "opens only on the machine that lorabot runs on" in page.text
+
+
+async def test_what_comes_by_the_page_is_counted_in_the_chat(house: House, anna: Person) -> None:
+    anna.sends(Item(b"x", "large.zip", "document", "application/zip", size=21 * MIB))
+    page = await anna.sees("large.zip is larger than the 20 MB")
+    link = next(word for word in page.text.split() if "/send/" in word)
+    async with (
+        aiohttp.ClientSession() as http,
+        http.post(link.replace("/send/", "/api/send/"), params={"name": "large.zip"}, data=zip_of_photos(4)) as answer,
+    ):
+        assert answer.status == 200, await answer.text()
+    count = await anna.sees("4 good pictures")
+    assert count.labels == ["Train", "Clear"]
 
 
 async def test_train_right_behind_an_album_waits_for_all_of_it(house: House, anna: Person) -> None:

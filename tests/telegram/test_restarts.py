@@ -57,6 +57,7 @@ async def test_a_page_that_can_be_reached_is_a_link(telegram: TelegramServer, qu
         page = await anna.sees("large.zip is larger than the 20 MB")
         (link,) = [entity for entity in page.entities if entity["type"] == "text_link"]
         assert link["url"].startswith("https://lora.example.org/send/")
+        assert "is_disabled" in str(telegram.calls("sendMessage")[-1].params["link_preview_options"])
 
 
 async def test_the_question_for_the_word_survives_a_restart(

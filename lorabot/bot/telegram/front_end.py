@@ -8,8 +8,9 @@ from contextlib import AsyncExitStack, suppress
 from urllib.parse import urlsplit
 
 import aiohttp
+from telegram import LinkPreviewOptions
 from telegram.error import BadRequest, Conflict, InvalidToken, TelegramError
-from telegram.ext import Updater
+from telegram.ext import Defaults, Updater
 from telegram.request import HTTPXRequest
 
 from lorabot.bot.card import Card
@@ -155,6 +156,8 @@ class TelegramFrontEnd:
             base_file_url=f"{files}/bot",
             request=HTTPXRequest(connection_pool_size=_MOST_CONNECTIONS, pool_timeout=30, read_timeout=20),
             get_updates_request=HTTPXRequest(read_timeout=_POLL_S + 20),
+            # Telegram would fetch signed links, which are for one person, to show what is behind them.
+            defaults=Defaults(link_preview_options=LinkPreviewOptions(is_disabled=True)),
             rate_limiter=Pace(self._limits),
         )
 
