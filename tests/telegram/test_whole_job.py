@@ -15,8 +15,8 @@ from tests.house import free_port
 from tests.telegram.flow import comes_to_confirm, has_action
 from tests.telegram.server import Group, Person, TelegramServer
 
-pytestmark = pytest.mark.slow
-TRAINED_S = 180.0
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+TRAINED_S = 300.0
 
 
 @asynccontextmanager

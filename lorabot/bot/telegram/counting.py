@@ -4,7 +4,7 @@ import asyncio
 import logging
 import time
 from collections import defaultdict
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from weakref import WeakValueDictionary
 
 from lorabot.bot.front_end import TryLater, Unreachable
@@ -115,11 +115,12 @@ class Counting:
     async def close(self, owner: str, place: Place, *, keep: int | None = None) -> None:
         """The draft is used or thrown away: its message loses its buttons, unless it is ``keep``."""
         self._taken.pop((owner, place), None)
-        count = self._counts.pop((owner, place), None)
-        if count is not None and count.task is not None:
-            count.task.cancel()
         async with self._turn((owner, place)):
             shown, with_buttons = await self._before(owner, place)
+            count = self._counts.get((owner, place))
+            active = count.shown if count is not None else None
+            if active is not None and shown is not None and active.message == shown.message:
+                return  # more is coming, and it brings its message up to date by itself
             await self._queue.refs.drop(place.address, _ref(owner))
             await self._queue.refs.drop(HOME, _open(owner, place))
         if shown is not None and with_buttons and shown.message != keep:
@@ -221,8 +222,11 @@ class Counting:
         urgency: Urgency = "answer" if settled or count.shown is None else "progress"
         before, _ = await self._before(count.owner, count.place)
         shown = count.shown
-        if shown is not None and (before is None or before.message != shown.message):
-            return  # the draft was used meanwhile, or another message keeps count
+        if shown is not None and before is None:  # the draft was used or thrown away meanwhile
+            await self._voice.change(count.place, shown, replace(reply, buttons=()), urgency=urgency)
+            return
+        if shown is not None and before is not None and before.message != shown.message:
+            return  # another message keeps count
         if shown is None and not count.follows:
             shown = before
         changed = None if shown is None else await self._voice.change(count.place, shown, reply, urgency=urgency)

@@ -43,6 +43,7 @@ _POLL_S = 30
 _NOT_YET_S = 1.0
 _POST_S = 3.0
 _CHECK_S = 60.0
+_STOP_S = 3.0
 _COMPLAIN_AGAIN_S = 600.0
 _TRIES = 2
 _MOST_CONNECTIONS = 32
@@ -257,6 +258,8 @@ async def _until(stop: asyncio.Event, client: Client) -> None:
 
 
 async def _stop(updater: Updater) -> None:
-    with suppress(InvalidToken):
+    """Ask for no more updates. A Telegram that does not answer is not waited for: what it repeats is known by then."""
+    with suppress(InvalidToken, TimeoutError):
         if updater.running:
-            await updater.stop()
+            async with asyncio.timeout(_STOP_S):
+                await updater.stop()
