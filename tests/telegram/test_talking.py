@@ -27,10 +27,10 @@ async def test_words_in_backticks_become_code(house: House, anna: Person) -> Non
     anna.says("/prests <b>&")
     answer = await anna.sees("Did you mean")
     assert "/prests" in answer.text
-    assert {entity["type"] for entity in answer.entities} == {"code"}
+    assert answer.entities == [], "a command that stands alone can be touched"
     anna.says("/help")
     listed = await anna.sees("/train preset:anime trigger:zuri")
-    assert [entity["type"] for entity in listed.entities] == ["code"], "commands that stand alone can be touched"
+    assert [entity["type"] for entity in listed.entities] == ["code"]
 
 
 async def test_a_person_with_too_few_photos_is_told_to_send_more(house: House, anna: Person) -> None:
