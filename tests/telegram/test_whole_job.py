@@ -23,6 +23,7 @@ TRAINED_S = 300.0
 async def a_house(folder: Path) -> AsyncIterator[tuple[TelegramServer, House]]:
     """The house, and the Telegram that its settings name."""
     async with TelegramServer().serving() as server:
+        server.state.patience_s = 100  # a group takes twenty messages a minute
         with up(
             folder,
             free_port(),

@@ -160,7 +160,7 @@ class Person:
         return [one for one in chat.messages.values() if one.sender.id == self.state.bot.id and not one.deleted]
 
     async def sees(
-        self, wanted: str | Callable[[Message], bool], *, group: Group | None = None, timeout_s: float = 20
+        self, wanted: str | Callable[[Message], bool], *, group: Group | None = None, timeout_s: float | None = None
     ) -> Message:
         """The bot's newest message that holds the text, or for which ``wanted`` is true, as soon as there is one."""
 
@@ -170,7 +170,7 @@ class Person:
         await self.state.until(lambda: any(fits(message) for message in self.received(group)), timeout_s)
         return next(message for message in reversed(self.received(group)) if fits(message))
 
-    async def answered(self, press: Press, timeout_s: float = 20) -> Press:
+    async def answered(self, press: Press, timeout_s: float | None = None) -> Press:
         """The press as soon as the bot has answered it."""
         await self.state.until(lambda: press.answered_at is not None, timeout_s)
         return press

@@ -43,6 +43,7 @@ class State:
         self.calls: list[Call] = []
         self.violations: list[str] = []
         self.polls = 0
+        self.patience_s = 20.0
         self.changed = asyncio.Condition()
         self._tasks: set[asyncio.Task[None]] = set()
         self._number = 100
@@ -58,10 +59,10 @@ class State:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def until(self, holds: Callable[[], bool], timeout_s: float = 20) -> None:
+    async def until(self, holds: Callable[[], bool], timeout_s: float | None = None) -> None:
         """Wait until ``holds``; raises ``TimeoutError`` with what is in the chats."""
         try:
-            async with asyncio.timeout(timeout_s), self.changed:
+            async with asyncio.timeout(timeout_s or self.patience_s), self.changed:
                 await self.changed.wait_for(holds)
         except TimeoutError:
             raise TimeoutError("never so. " + self.story()) from None
