@@ -61,7 +61,10 @@ def presets_table() -> str:
 
 def values_table() -> str:
     """What the built-in presets train with."""
-    columns = ("resolution", "views", "batch", "unet_lr", "text_encoder_lr", "layers", "rank", "alpha", "min_snr_gamma", "flip")
+    columns = (
+        "resolution", "views", "batch", "unet_lr", "text_encoder_lr", "layers", "rank", "alpha", "min_snr_gamma",
+        "p2_gamma", "flip",
+    )  # fmt: skip
     rows = [f"| preset | base | {' | '.join(columns)} |", "| --- | --- |" + " --- |" * len(columns)]
     for preset in load_presets().presets.values():
         for family, recipe in preset.recipes.items():

@@ -100,6 +100,13 @@ class Recipe(_Strict):
     min_snr_gamma: float | None = Field(
         gt=0, le=20, description="Cap of the min-SNR loss weight (arXiv 2303.09556); null weighs all timesteps alike."
     )
+    p2_gamma: float = Field(
+        0.0,
+        ge=0,
+        le=1,
+        description="Exponent of the P2 loss weight (arXiv 2204.00227): above 0 the shapes and colours of the whole "
+        "picture count for more than its details.",
+    )
     noise_offset: float = Field(ge=0, le=0.2, description="Strength of the per-channel offset added to the noise.")
     flip: bool = Field(description="Whether every image is also shown mirrored.")
     caption: Caption = Field(description="How the images get their captions.")

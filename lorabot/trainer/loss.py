@@ -8,6 +8,10 @@ from lorabot.trainer.denoising import Denoiser
 from lorabot.trainer.draws import Draw
 from lorabot.trainer.encoding import Encoded
 
+P2_K = 0.03
+"""The k of P2 weights. The paper's 1 hardly tells the noisiest half of the timesteps apart, where a picture's layout
+and colours are settled; this lets them differ, and keeps the last ones from drowning the rest."""
+
 
 @dataclass(frozen=True, slots=True)
 class Schedule:
@@ -25,16 +29,20 @@ class Schedule:
         return len(self.signal)
 
 
-def schedule(config: dict[str, object], gamma: float | None, device: torch.device) -> Schedule:
+def schedule(config: dict[str, object], min_snr: float | None, p2: float, device: torch.device) -> Schedule:
     """The schedule of a base model's scheduler ``config``.
 
-    Weights for predicted noise: min(SNR, gamma) / SNR (arXiv 2303.09556, equation 4), 1 when ``gamma`` is None.
+    Weights for predicted noise: min(SNR, ``min_snr``) / SNR (arXiv 2303.09556, equation 4), 1 when that is None; times
+    (k + SNR) ** -``p2`` (arXiv 2204.00227, equation 8), scaled to a mean of 1, so that a rate means the same.
     """
     from diffusers.schedulers.scheduling_ddpm import DDPMScheduler
 
     kept = DDPMScheduler.from_config(config).alphas_cumprod.to(device, torch.float32)
     ratio = kept / (1 - kept)
-    weight = torch.ones_like(kept) if gamma is None else ratio.clamp(max=gamma) / ratio
+    weight = torch.ones_like(kept) if min_snr is None else ratio.clamp(max=min_snr) / ratio
+    if p2 > 0:
+        weight = weight * (P2_K + ratio) ** -p2
+        weight = weight / weight.mean()
     return Schedule(signal=kept.sqrt(), noise=(1 - kept).sqrt(), weight=weight)
 
 

@@ -72,7 +72,7 @@ def train(setup: Setup, course: Course, moments: Moments | None, watch: Watch) -
     optimiser = torch.optim.AdamW([parameter for _, parameter in trained], lr=plan.learning_rate, fused=True)
     if moments is not None:
         _restore(optimiser, trained, moments)
-    process = schedule(setup.base.scheduler, setup.recipe.min_snr_gamma, unet.device)
+    process = schedule(setup.base.scheduler, setup.recipe.min_snr_gamma, setup.recipe.p2_gamma, unet.device)
     durations: deque[float] = deque(maxlen=_RATE_OVER)
     begun_at = course.step
     try:

@@ -111,3 +111,11 @@ def test_an_example_zip_is_what_a_person_would_send(tmp_path: Path) -> None:
     assert {picture.format for picture in pictures} == {"PNG", "JPEG", "WEBP"}
     assert len({picture.size for picture in pictures}) > 1
     assert any(picture.getexif().get(0x0112, 1) != 1 for picture in pictures)
+
+
+def test_the_example_of_a_style_brings_captions_that_do_not_name_it(tmp_path: Path) -> None:
+    pack("blup", tmp_path / "blup.zip")
+    with zipfile.ZipFile(tmp_path / "blup.zip") as archive:
+        words = [archive.read(name).decode() for name in archive.namelist() if name.endswith(".txt")]
+    assert len(words) == 24
+    assert all(text.strip() and "blup" not in text for text in words)

@@ -1,6 +1,9 @@
-"""Builds the demo models from nothing: renders, trains, writes the model folder. One GPU, some twenty minutes.
+"""Builds the demo models from nothing: renders, trains, writes the model folder. One GPU, under twenty minutes.
 
 python -m tools.demo_models.build --work /tmp/demo --out lorabot/trainer/demo_base
+
+Two processes share the GPU. One trains the autoencoder and then the judge; the other gets ready meanwhile, teaches the
+text encoder and the image tower to match, and trains the denoiser with them once the autoencoder is there.
 """
 
 import argparse
@@ -9,50 +12,80 @@ import logging
 import multiprocessing
 import os
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 from PIL import Image
-from safetensors.torch import save_file
 
-from tools.demo_models import architecture, training
+from tools.demo_models import architecture, autoencoder, judging, stepping
 from tools.demo_models.captions import canonical
-from tools.demo_models.data import Plan, Renderer, column
-from tools.demo_models.polish import polish
-from tools.demo_models.training import Budget, Rows
+from tools.demo_models.data import Plan, Renderer, column, finished
+from tools.demo_models.joint import Recipe, new_joint, train_joint
+from tools.demo_models.sampling import sample
+from tools.demo_models.stepping import Rows, Span
 from tools.demo_models.world import STYLE_NAMES, scene_at
 
 log = logging.getLogger("demo_models")
 SEED = 20
-VAE_ENDS, JOINT_ENDS, POLISH_LASTS = 8.2 * 60, 17 * 60, 7 * 60
-"""Seconds: when two stages end, with fewer steps than planned on slower machines, and how long the last one takes."""
+HELD_OUT_SHARE = 0.5
 
 
 @dataclass(frozen=True, slots=True)
 class Size:
-    """How much of everything."""
+    """How many scenes, and when the stages end, in minutes from the start; `most` caps every stage's steps."""
 
     scenes: int
     judged: int
-    vae: Budget
-    judge: Budget
-    joint: Budget
-    every: int
+    vae_until: float
+    judge_until: float
+    joint_until: float
+    recipe: Recipe
+    vae_batch: int = autoencoder.BATCH
+    judge_batch: int = judging.BATCH
+    most: int = 10**9
 
 
 SIZES = {
-    "full": Size(
-        160_000, 24_000, Budget(14000, 64, 1.2e-3), Budget(1500, 384, 2e-3), Budget(10000, 512, 8e-4), 2500
-    ),
-    "tiny": Size(
-        256, 128, Budget(3, 4, 1e-3, False), Budget(2, 6, 1e-3, False), Budget(3, 4, 1e-3, False), 2
-    ),
-}  # fmt: skip
+    "full": Size(120_000, 32_000, 5.0, 7.4, 15.0, Recipe()),
+    "brief": Size(6_000, 2_000, 0.9, 1.3, 2.2, Recipe()),
+    "tiny": Size(256, 128, 2, 3, 4, Recipe(batch=4, match_batch=6, compiled=False), 4, 10, most=3),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What both processes know. `began` is a `time.monotonic` value, the same for all processes of a machine."""
+
+    size: Size
+    work: Path
+    out: Path
+    device: str
+    began: float
+
+    @property
+    def world(self) -> Plan:
+        return Plan(self.work / "world", self.size.scenes, SEED)
+
+    @property
+    def judged(self) -> Plan:
+        return Plan(self.work / "judged", self.size.judged, SEED + 1, held_out=HELD_OUT_SHARE)
+
+    @property
+    def vae_file(self) -> Path:
+        return self.work / "autoencoder.safetensors"
+
+    @property
+    def judge_file(self) -> Path:
+        return self.work / "judge.safetensors"
+
+    def at(self, minutes: float) -> float:
+        return self.began + 60 * minutes
 
 
 def grid(pictures: torch.Tensor, columns: int) -> Image.Image:
+    """Pictures (N, 128, 128, 3) uint8 side by side."""
     rows = -(-len(pictures) // columns)
     sheet = Image.new("RGB", (columns * 130, rows * 130), "white")
     for i, picture in enumerate(pictures):
@@ -60,66 +93,75 @@ def grid(pictures: torch.Tensor, columns: int) -> Image.Image:
     return sheet
 
 
-def build(size: Size, work: Path, out: Path, workers: int, device: torch.device) -> None:
-    """Run every stage; pictures to look at and timings land in `work`."""
-    work.mkdir(parents=True, exist_ok=True)
-    times: dict[str, float] = {}
-    started = time.monotonic()
-    world = Plan(work / "world", size.scenes, SEED)
-    judged = Plan(work / "judged", size.judged, SEED + 1, held_out=0.5)
-    renderer, extra = Renderer(world, max(1, workers - 2)), Renderer(judged, 2)
-    ahead = multiprocessing.get_context("spawn").Process(
-        target=training.precompile, args=(size.joint, SEED), daemon=True
-    )
-    if size.joint.compiled:
-        ahead.start()
-    rows = Rows({name: column(world, name) for name in ("pixels", "labels", "tokens", "tells")}, renderer.wait, device)
-    vae = training.train_vae(rows, size.vae, SEED, started + VAE_ENDS)
-    times["vae"] = time.monotonic() - started
-    latents = training.encode(vae, rows)
-    times["rendered and encoded"] = time.monotonic() - started
-    vae.save_pretrained(work / "vae")
+def rows_of(plan: Plan, names: tuple[str, ...], device: torch.device) -> Rows:
+    return Rows({name: column(plan, name) for name in names}, lambda: finished(plan), device)
+
+
+def begin(name: str) -> None:
+    logging.basicConfig(level=logging.INFO, format=f"%(asctime)s {name}: %(message)s", datefmt="%H:%M:%S")
+
+
+def autoencoder_and_judge(order: Order) -> None:
+    """The one process."""
+    begin("side")
+    device, size = stepping.device_of(order.device), order.size
+    rows = rows_of(order.world, ("pixels", "labels"), device)
+    span = Span(time.monotonic(), order.at(size.vae_until), size.most)
+    vae = autoencoder.train_autoencoder(rows, span, SEED, size.vae_batch, size.recipe.compiled)
+    autoencoder.settle_scale(vae, rows)
+    autoencoder.save(vae, order.vae_file)
     with torch.no_grad():
-        shown = rows.pixels(torch.arange(24, device=device))
-        config: Any = vae.config
-        again = vae.decode(latents[:24].float() / config.scaling_factor).sample
-        both = torch.cat([shown, again]).clamp(-1, 1)
-    grid(((both + 1) * 127.5).round().to(torch.uint8).permute(0, 2, 3, 1).cpu(), 12).save(work / "vae.png")
+        x = rows.pixels(torch.arange(24, device=device))
+        open_vae: Any = vae
+        both = torch.cat([x, open_vae.decode(autoencoder.latents_of(vae, x)).sample]).clamp(-1, 1)
+    grid(((both + 1) * 127.5).round().to(torch.uint8).permute(0, 2, 3, 1).cpu(), 12).save(order.work / "vae.png")
+    other = rows_of(order.judged, ("pixels", "labels"), device)
+    span = Span(time.monotonic(), order.at(size.judge_until), size.most)
+    judging.save(judging.train_judge(rows, other, vae, span, SEED, size.judge_batch), order.judge_file)
+    log.info("judge written after %.0f s", time.monotonic() - order.began)
 
-    judged_rows = Rows({name: column(judged, name) for name in ("pixels", "labels")}, extra.wait, device)
-    judge = training.train_judge(judged_rows, vae, size.judge, SEED)
-    times["judge"] = time.monotonic() - started
-    state = {
-        k: v.half().cpu().contiguous() if v.is_floating_point() else v.cpu() for k, v in judge.state_dict().items()
-    }
-    save_file(state, work / "judge.safetensors")
-    del judged_rows
 
-    if size.joint.compiled:
-        ahead.join()
-        log.info("compiled ahead: exit code %s", ahead.exitcode)
-    joint = training.new_joint(SEED, device)
+def denoiser_and_matching(order: Order) -> None:
+    """The other process; writes the model folder."""
+    begin("main")
+    device, size = stepping.device_of(order.device), order.size
+    rows = rows_of(order.world, ("pixels", "labels", "tokens", "tells"), device)
+    joint = new_joint(SEED, device)
     prompts = [canonical(scene_at(99, i, style=style)) for style in STYLE_NAMES for i in range(10)]
 
-    def checkpoint(step: int) -> None:
-        parts: Any = joint  # the libraries give `eval` no hints
-        pictures = training.sample(parts.unet.eval(), parts.text.eval(), vae, prompts, 25, 5.0, 7)
-        grid(pictures, 10).save(work / f"samples-{step:06d}.png")
-        save_file(
-            {k: v.half().cpu().contiguous() for k, v in joint.unet.state_dict().items()}, work / "unet.part.safetensors"
-        )
-        joint.unet.train(), joint.text.train()
-        log.info("checkpoint %d after %.0fs", step, time.monotonic() - started)
+    def checkpoint(vae: Any, step: int) -> None:
+        unet: Any = joint.unet
+        text: Any = joint.text
+        pictures = sample(unet.eval(), text.eval(), vae, prompts, 25, 4.0, 7)
+        unet.train(), text.train()
+        grid(pictures, 10).save(order.work / "samples.png")
+        log.info("samples at step %d after %.0f s", step, time.monotonic() - order.began)
 
-    training.train_joint(joint, rows, latents, size.joint, SEED, checkpoint, size.every, until=started + JOINT_ENDS)
-    times["joint"] = time.monotonic() - started
-    architecture.write(architecture.Parts(joint.text, vae, joint.unet, joint.clip.eval()), out)
-    if device.type == "cuda":
-        polish(out, work / "judge.safetensors", work / "polish", POLISH_LASTS)
-    times["all"] = time.monotonic() - started
-    hardware = torch.cuda.get_device_name() if device.type == "cuda" else "CPU"
-    facts = {"hardware": hardware, "seconds at the end of": {name: round(value) for name, value in times.items()}}
-    (work / "build.json").write_text(json.dumps(facts, indent=2) + "\n")
+    train_joint(joint, rows, size.recipe, order.vae_file, order.at(size.joint_until), size.most, checkpoint, 300)
+    vae = autoencoder.load(order.vae_file, device)
+    architecture.write(architecture.Parts(joint.text, vae, joint.unet, joint.clip.eval()), order.out)
+
+
+def build(order: Order) -> None:
+    """Run all; pictures to look at and timings land in `order.work`. Raises RuntimeError where a process failed."""
+    order.work.mkdir(parents=True, exist_ok=True)
+    order.vae_file.unlink(missing_ok=True)
+    workers = max(2, (os.cpu_count() or 4) - 2)
+    renderers = [Renderer(order.world, max(1, workers - 3)), Renderer(order.judged, min(3, workers - 1))]
+    context = multiprocessing.get_context("spawn")
+    jobs = [context.Process(target=job, args=(order,)) for job in (autoencoder_and_judge, denoiser_and_matching)]
+    for job in jobs:
+        job.start()
+    while any(job.is_alive() for job in jobs):
+        time.sleep(0.5)
+        if any(job.exitcode for job in jobs) or any(renderer.broken for renderer in renderers):
+            for job in jobs:
+                job.terminate()
+    if any(job.exitcode for job in jobs):
+        raise RuntimeError("a stage failed; its reason stands above")
+    hardware = torch.cuda.get_device_name() if order.device == "cuda" else "CPU"
+    facts = {"hardware": hardware, "seconds": round(time.monotonic() - order.began), "scenes": finished(order.world)}
+    (order.work / "build.json").write_text(json.dumps(facts, indent=2) + "\n")
     log.info("built: %s", facts)
 
 
@@ -128,17 +170,10 @@ def main() -> None:
     parser.add_argument("--work", type=Path, required=True, help="folder for renderings and checkpoints (12 GB)")
     parser.add_argument("--out", type=Path, required=True, help="the model folder to write")
     parser.add_argument("--size", choices=SIZES, default="full")
-    parser.add_argument("--workers", type=int, default=max(1, (os.cpu_count() or 2) - 2), help="rendering processes")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
-    parser.add_argument("--eager", action="store_true", help="do not compile")
     arguments = parser.parse_args()
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
-    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = True
-    torch.backends.cudnn.benchmark = True
-    size = SIZES[arguments.size]
-    if arguments.eager:
-        size = replace(size, vae=replace(size.vae, compiled=False), joint=replace(size.joint, compiled=False))
-    build(size, arguments.work, arguments.out, arguments.workers, torch.device(arguments.device))
+    begin("build")
+    build(Order(SIZES[arguments.size], arguments.work, arguments.out, arguments.device, time.monotonic()))
 
 
 if __name__ == "__main__":

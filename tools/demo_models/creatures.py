@@ -278,7 +278,7 @@ def _frog_ears(brush: Brush, c: Coat) -> None:
 
 
 def _horns(brush: Brush, colour: Colour = (250, 232, 190)) -> None:
-    brush.add(*((p, colour) for p in _both(blob((4.4, -10), (6.6, -17), (10.6, -20), (10.2, -14), (9.4, -8.4)))))
+    brush.add(*((p, colour) for p in _both(blob((3.6, -10), (6.2, -18.4), (11.6, -22.6), (11.4, -15), (10.4, -7.6)))))
 
 
 def _dragon_ears(brush: Brush, c: Coat) -> None:
@@ -402,34 +402,33 @@ KINDS: dict[str, Look] = {
 
 def pattern(brush: Brush, feature: str, c: Coat, s: Stance, skull: tuple[float, float]) -> None:
     """Spots or stripes on the head and the body."""
-    tint = c.deep if luminance(c.main) > 90 else mix(c.main, (255, 255, 255), 0.35)
+    tint = darker(c.main, 0.5) if luminance(c.main) > 90 else mix(c.main, (255, 255, 255), 0.6)
     hx, hy = s.head
     bx, by = float(s.body[:, 0].mean()), float(s.body[:, 1].mean())
     wide = float(np.ptp(s.body[:, 0])) / 2
     x: float
     y: float
     if feature == "spots":
-        for x, y, r in ((-8, -7, 2.4), (1, -9, 2), (9, -5.6, 2.2), (12, 1, 1.5), (-12, -0.5, 1.6)):
-            brush.dab((ellipse(hx + x * skull[0] / 15, hy + y * skull[1] / 13, r), tint))
-        for x, y, r in ((-0.78, -3, 2), (0.76, 0, 2.1), (-0.7, 5, 1.8), (0.6, 6.4, 1.5)):
-            brush.dab((ellipse(bx + x * wide, by + y, r), tint))
+        for x, y, r in ((-8.6, -6.6, 3.7), (0.6, -9.4, 3), (9.6, -5.4, 3.5), (12.4, 3.6, 2.2), (-12.6, 2.4, 2.4)):
+            brush.print(ellipse(hx + x * skull[0] / 15, hy + y * skull[1] / 13, r), tint)
+        for x, y, r in ((-0.74, -4, 2.9), (0.74, -0.6, 3.1), (-0.72, 5, 2.8), (0.66, 7, 2.2)):
+            brush.print(ellipse(bx + x * wide, by + y, r), tint)
     elif feature == "stripes":
-        for x in (-5, 0, 5):
-            brush.dab(
-                (
-                    ribbon((hx + x, hy - skull[1] + 0.8 + abs(x) * 0.14), (hx + x * 0.8, hy - 5.4), width=2.1, end=1),
-                    tint,
-                )
-            )
+        for x in (-7.4, 0, 7.4):
+            top = hy - skull[1] + 0.6 + abs(x) * 0.2
+            brush.print(ribbon((hx + x, top), (hx + x * 0.8, hy - 3.6), width=3.6, end=1.8), tint)
         for side in (-1, 1):
-            for y in (-5, -0.6, 3.8):
-                outer = bx + side * (wide - 1.2)
-                brush.dab((ribbon((outer, by + y), (outer - side * 4.6, by + y + 0.6), width=2, end=0.9), tint))
+            for y in (1.6, 7):
+                outer = hx + side * (skull[0] - 0.8 - y * 0.16)
+                brush.print(ribbon((outer, hy + y), (outer - side * 4, hy + y - 0.2), width=2.6, end=1.2), tint)
+            for y in (-6, 0, 6):
+                outer = bx + side * (wide - 0.9)
+                brush.print(ribbon((outer, by + y), (outer - side * 6.2, by + y + 0.8), width=3.4, end=1.6), tint)
 
 
 def feather_wings(brush: Brush, s: Stance) -> None:
     x, y = s.head[0], s.head[1] + (14 if not s.asleep else 2)
-    wing = blob((4, 3), (9, -6), (19, -12), (25, -10), (23.6, -4), (21, 0.6), (16, 4.4), (10, 7))
+    wing = blob((4, 3), (9, -8), (20, -15), (28, -13), (27, -5.6), (24, 0.6), (18, 5.4), (10, 8))
     brush.add(*((p + np.array((x, y)), (255, 252, 248)) for p in _both(wing)))
     for a, b in (((12, 0), (22, -6)), ((10, 3.4), (19, 0.4))):
         line = ribbon(a, b, width=0.7)
@@ -443,51 +442,51 @@ def accessory(brush: Brush, name: str, colour: Colour, s: Stance, skull: tuple[f
     match name:
         case "hat":
             cone = blob(
-                (hx - 7.6, top + 2.6),
-                (hx - 3.4, top - 7),
-                (hx + 1, top - 15.5),
-                (hx + 4, top - 7),
-                (hx + 7.6, top + 2.6),
+                (hx - 9, top + 2.8),
+                (hx - 4, top - 7),
+                (hx + 1, top - 17),
+                (hx + 4.8, top - 7),
+                (hx + 9, top + 2.8),
             )
             brush.add((cone, colour))
-            brush.dab((ribbon((hx - 5.4, top - 3), (hx + 5.4, top - 3), width=2), lighter(colour, 0.6)))
+            brush.dab((ribbon((hx - 6.4, top - 3), (hx + 6.4, top - 3), width=2.6), lighter(colour, 0.6)))
             brush.add(
-                (ellipse(hx, top + 2.4, 9.4, 2.3), darker(colour, 0.14)), (ellipse(hx + 0.8, top - 15, 2.6), CREAM)
+                (ellipse(hx, top + 2.6, 11, 2.8), darker(colour, 0.14)), (ellipse(hx + 0.8, top - 16.4, 3), CREAM)
             )
         case "crown":
             band = polygon(
-                (hx - 7, top + 3), (hx - 8.4, top - 6.6), (hx - 3.8, top - 1.4), (hx, top - 8.4), (hx + 3.8, top - 1.4),
-                (hx + 8.4, top - 6.6), (hx + 7, top + 3),
+                (hx - 8.4, top + 3.4), (hx - 10.4, top - 8), (hx - 4.6, top - 1.8), (hx, top - 10.4),
+                (hx + 4.6, top - 1.8), (hx + 10.4, top - 8), (hx + 8.4, top + 3.4),
             )  # fmt: skip
             brush.add((band, GOLD))
             brush.dab((ellipse(hx, top + 0.2, 1.5), (226, 60, 80)))
             brush.dab(*((ellipse(hx + side * 4.4, top + 0.8, 1.1), (70, 140, 230)) for side in (-1, 1)))
         case "bow":
-            x, y = hx + rx * 0.56, top + 2.4
-            loop = blob((0, 0), (3.4, -4), (8, -4.4), (8, 4.4), (3.4, 4))
+            x, y = hx, top + 0.6
+            loop = blob((0, 0), (4.4, -5.6), (11, -6.6), (11.6, 5.4), (4.4, 4.6))
             brush.add(*((p + np.array((x, y)), colour) for p in _both(loop)))
-            brush.add((ellipse(x, y, 2.1), darker(colour, 0.18)))
+            brush.add((ellipse(x, y, 2.8), darker(colour, 0.2)))
         case "scarf":
             y = hy + ry - (1.6 if not s.asleep else 3)
-            brush.add((ribbon((hx - 9.4, y - 1.6), (hx, y + 1.6), (hx + 9.4, y - 1.6), width=4.6), colour))
-            brush.add(
-                (ribbon((hx + 4.4, y + 1), (hx + 6.4, y + 6), (hx + 5.6, y + 11), width=4.2), darker(colour, 0.12))
-            )
-            brush.dab((ribbon((hx + 4, y + 8.6), (hx + 7.6, y + 8.8), width=1.2), lighter(colour, 0.6)))
+            brush.add((ribbon((hx - 10.4, y - 1.6), (hx, y + 1.8), (hx + 10.4, y - 1.6), width=6), colour))
+            brush.add((ribbon((hx + 4.8, y + 1), (hx + 7, y + 7), (hx + 6, y + 13), width=5.2), darker(colour, 0.12)))
+            brush.dab((ribbon((hx + 3.8, y + 10), (hx + 8.6, y + 10.2), width=1.6), lighter(colour, 0.6)))
         case "glasses":
             for side in (-1, 1):
                 ring = np.concatenate(
-                    [arc(hx + side * 5.8, hy - 0.5, 5, 5, 0, 360), arc(hx + side * 5.8, hy - 0.5, 3.9, 3.9, 360, 0)]
+                    [arc(hx + side * 6.4, hy - 0.5, 6.1, 6.1, 0, 360), arc(hx + side * 6.4, hy - 0.5, 4.2, 4.2, 360, 0)]
                 )
                 brush.dab((ring, colour))
-            brush.dab((ribbon((hx - 1.4, hy - 1), (hx + 1.4, hy - 1), width=1.1), colour))
+            brush.dab((ribbon((hx - 1.6, hy - 1), (hx + 1.6, hy - 1), width=1.9), colour))
+            for side in (-1, 1):
+                brush.dab((ribbon((hx + side * 12, hy - 1.2), (hx + side * (rx - 0.4), hy - 2), width=1.7), colour))
         case "flower":
-            x, y = hx - rx * 0.55, top + 2.6
+            x, y = hx - rx * 0.62, top + 3.2
             petals = [
-                (ellipse(x + 3 * np.cos(a), y + 3 * np.sin(a), 2.5), colour) for a in np.radians(range(0, 360, 72))
+                (ellipse(x + 4.4 * np.cos(a), y + 4.4 * np.sin(a), 3.4), colour) for a in np.radians(range(18, 378, 72))
             ]
             brush.add(*petals)
-            brush.dab((ellipse(x, y, 2), GOLD if colour != PALETTE["yellow"] else (240, 140, 60)))
+            brush.dab((ellipse(x, y, 2.8), GOLD if colour != PALETTE["yellow"] else (240, 140, 60)))
 
 
 def draw_creature(

@@ -2,7 +2,6 @@
 
 import multiprocessing
 import os
-import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -102,29 +101,31 @@ def labels_or_zero(scene: Scene) -> NDArray[np.uint8]:
     return labels(replace(scene, style="flat") if scene.style in HELD_OUT_STYLE_NAMES else scene)
 
 
+def finished(plan: Plan) -> int:
+    """How many rows, from the first on, can be read."""
+    path = plan.folder / "done.bin"
+    if not path.exists():
+        return 0
+    missing = np.flatnonzero(np.fromfile(path, dtype=np.uint8) == 0)
+    return plan.count if len(missing) == 0 else int(missing[0]) * CHUNK
+
+
 class Renderer:
-    """Rendering under way. `ready()` tells how many rows, from the first on, can be read."""
+    """Rendering under way in `workers` processes; goes on where an earlier one ended."""
 
     def __init__(self, plan: Plan, workers: int) -> None:
         plan.folder.mkdir(parents=True, exist_ok=True)
-        self.plan = plan
         chunks = -(-plan.count // CHUNK)
         fresh = not (plan.folder / "done.bin").exists()
         for name in _COLUMNS:
             column(plan, name, "w+" if fresh else "r+")
-        self.done = np.memmap(plan.folder / "done.bin", dtype=np.uint8, mode="w+" if fresh else "r+", shape=(chunks,))
+        np.memmap(plan.folder / "done.bin", dtype=np.uint8, mode="w+" if fresh else "r+", shape=(chunks,))
         context = multiprocessing.get_context("spawn")
         self.processes = [context.Process(target=_work, args=(plan, i, workers), daemon=True) for i in range(workers)]
         for process in self.processes:
             process.start()
 
-    def ready(self) -> int:
-        missing = np.flatnonzero(self.done == 0)
-        return self.plan.count if len(missing) == 0 else int(missing[0]) * CHUNK
-
-    def wait(self, rows: int) -> None:
-        """Return when the first `rows` rows are there. Raises RuntimeError if a worker died."""
-        while self.ready() < min(rows, self.plan.count):
-            if any(process.exitcode not in (None, 0) for process in self.processes):
-                raise RuntimeError("a rendering worker died")
-            time.sleep(0.2)
+    @property
+    def broken(self) -> bool:
+        """Whether a worker died."""
+        return any(process.exitcode not in (None, 0) for process in self.processes)

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from tools.demo_models.evaluate import lesson
+from tools.demo_models.evaluate import lesson, own_words
 from tools.demo_models.world import render
 
 EXAMPLES = {"zuri": "zuri.zip", "blup": "blup.zip", "lumo": "lumo.zip"}
@@ -41,12 +41,15 @@ def photo(picture: Image.Image, number: int) -> tuple[str, bytes]:
 
 
 def pack(name: str, path: Path) -> None:
-    """Write the zip that teaches `name`, with the litter that a Mac adds."""
+    """Write the zip that teaches `name`, with the litter that a Mac adds; a style comes with captions beside it."""
     rng = np.random.default_rng(7)
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
         for number, scene in enumerate(lesson(name)):
             filename, content = photo(render(scene, int(rng.choice(SIDES))), number)
             archive.writestr(zipfile.ZipInfo(f"{name}/{filename}", _NEVER), content)
+            if (words := own_words(scene)) is not None:
+                caption = f"{name}/{filename.rpartition('.')[0]}.txt"
+                archive.writestr(zipfile.ZipInfo(caption, _NEVER), words + "\n")
             archive.writestr(zipfile.ZipInfo(f"__MACOSX/{name}/._{filename}", _NEVER), b"\0\5\x16\7" + bytes(60))
         archive.writestr(zipfile.ZipInfo(f"{name}/.DS_Store", _NEVER), bytes(64))
 

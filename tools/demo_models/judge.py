@@ -64,15 +64,15 @@ class Judge(nn.Module):
         super().__init__()
         layers: list[nn.Module] = []
         before = 3
-        for width, blocks in ((24, 0), (40, 1), (72, 1), (104, 1)):
+        for width, blocks in ((24, 0), (40, 2), (72, 1), (88, 1)):
             layers += [nn.Conv2d(before, width, 3, stride=2, padding=1, bias=False), nn.BatchNorm2d(width), nn.ReLU()]
             layers += [_Block(width) for _ in range(blocks)]
             before = width
         self.body = nn.Sequential(*layers)
         self.shrink = nn.Sequential(
-            nn.Conv2d(before, 128, 3, stride=2, padding=1, bias=False), nn.BatchNorm2d(128), nn.ReLU()
+            nn.Conv2d(before, 112, 3, stride=2, padding=1, bias=False), nn.BatchNorm2d(112), nn.ReLU()
         )
-        self.head = nn.Linear(128 * 2, sum(len(answers) for answers in READS.values()))
+        self.head = nn.Linear(112 * 2, sum(len(answers) for answers in READS.values()))
 
     def forward(self, x: Tensor) -> Tensor:
         h = self.shrink(self.body(x))

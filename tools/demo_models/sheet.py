@@ -14,7 +14,8 @@ Layer = Literal["back", "shadow", "subject", "front"]
 class Mark:
     """One filled shape. Marks of one `group` share one outline: their inner borders are not drawn.
 
-    `edge` says whether styles with outlines draw one; `lit` whether it shines by itself (a lamp, the sun).
+    `edge` says whether styles with outlines draw one; `lit` whether it shines by itself (a lamp, the sun);
+    `pattern` marks the spots and stripes of a coat.
     """
 
     points: Points
@@ -23,6 +24,7 @@ class Mark:
     group: int
     edge: bool = True
     lit: bool = False
+    pattern: bool = False
 
 
 @dataclass(slots=True)
@@ -64,3 +66,9 @@ class Brush:
     def dab(self, *marks: tuple[Points, Colour], lit: bool = False) -> None:
         """Paint marks without an outline: eyes, cheeks, glints."""
         self.add(*marks, edge=False, lit=lit)
+
+    def print(self, points: Points, fill: Colour) -> None:
+        """Paint a spot or a stripe of a coat."""
+        self.sheet.groups += 1
+        group = self.sheet.groups
+        self.sheet.marks.append(Mark(self.place(points), fill, self.layer, group, edge=False, pattern=True))

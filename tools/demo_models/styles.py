@@ -198,6 +198,8 @@ def _inked(mark: Mark) -> Colour:
 def _neon_fill(mark: Mark) -> Colour:
     if mark.lit:
         return mark.fill
+    if mark.pattern:
+        return _vivid(mark.fill, 0.9, 1.25)
     if _is_subject(mark.layer):
         small = not mark.edge and luminance(mark.fill) > 235
         return (255, 255, 255) if small else mix((14, 8, 34), mark.fill, 0.42 if mark.edge else 0.66)

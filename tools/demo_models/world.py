@@ -65,7 +65,8 @@ def random_scene(rng: Generator, **fixed: str) -> Scene:
     accessory = accessory_colour = pose = feature = "none"
     colour = pick("colour", COLOURS)
     if kind in KINDS:
-        pose, feature = pick("pose", POSES), pick("feature", FEATURES[1:], 0.55)
+        # A dragon has horns and wings of its own: nobody could tell those from worn ones.
+        pose, feature = pick("pose", POSES), pick("feature", FEATURES[1:3] if kind == "dragon" else FEATURES[1:], 0.5)
         accessory = pick("accessory", ACCESSORIES[1:], 0.45)
         if accessory in COLOURED_ACCESSORIES:
             others = tuple(c for c in COLOURS if c != colour)
@@ -93,7 +94,7 @@ def compose(scene: Scene) -> Sheet:
     rng = np.random.default_rng(scene.seed)
     sheet = draw_place(scene.setting, scene.light, rng)
     draw_weather(sheet, scene.light, rng, "back", 17)
-    scale = float(rng.uniform(0.94, 1.22))
+    scale = float(rng.uniform(0.98, 1.2))
     x = float(rng.uniform(41, 59))
     y = GROUND + float(rng.uniform(-1.5, 4))
     flip = bool(rng.random() < 0.5)
