@@ -1,6 +1,7 @@
 """Starts child processes whose end is seen when they end, whatever they have started themselves."""
 
 import asyncio
+import os
 from asyncio.subprocess import PIPE, Process, SubprocessStreamProtocol
 from collections.abc import Mapping
 from typing import cast
@@ -21,6 +22,18 @@ async def start_child(
         lambda: _Protocol(limit, loop), *command, stdin=PIPE, stdout=PIPE, stderr=stderr, env=dict(environment), cwd=cwd
     )
     return Process(transport, protocol, loop)
+
+
+def has_ended(process: Process) -> bool:
+    """Whether it has ended, by the kernel's word: the loop hears of it a little later."""
+    if process.returncode is not None:
+        return True
+    if not hasattr(os, "waitid"):  # macOS
+        return False
+    try:
+        return os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
+    except ChildProcessError:  # the loop's own watcher has been there already
+        return True
 
 
 class _Protocol(SubprocessStreamProtocol):

@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from types import TracebackType
 from typing import Self
 
-from lorabot.children import start_child
+from lorabot.children import has_ended, start_child
 from lorabot.locale import UserError
 from lorabot.trainer import wire
 from lorabot.trainer.config import TrainerConfig
@@ -197,7 +197,7 @@ class _Process:
 
     @property
     def alive(self) -> bool:
-        return self._process.returncode is None and not self._stdout.at_eof()
+        return not has_ended(self._process) and not self._stdout.at_eof()
 
     def send(self, command: wire.Command) -> None:
         """Write ``command``; a dead engine's is lost, and its death is met when listening."""
