@@ -62,7 +62,8 @@ def contents(path: Path, *, most_entries: int, most_bytes: int, most_ratio: floa
             if not info.flag_bits & _ENCRYPTED
         )
         used = sum(_stem(name) in texts for _, _, name in images)
-        passed_over = len(files) - len(images) - min(used, len(texts))
+        # What a system adds by itself (__MACOSX, .DS_Store) nobody has sent, and it is not spoken of.
+        passed_over = len(wanted) - len(images) - min(used, len(texts))
         return Contents(entries, tuple(encrypted), passed_over)
 
 
