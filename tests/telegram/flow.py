@@ -36,10 +36,8 @@ async def sends_photos(person: Person, count: int = 12, first: int = 0, group: G
 
 async def comes_to_confirm(person: Person, words: str = "/train anime zuri", group: Group | None = None) -> Message:
     """Ask for a training and agree; returns the confirmation."""
-    person.says(words, group=group)
-    question = await person.sees(
-        lambda message: has_action("agree:", message) or has_action("start:", message), group=group
-    )
+    said = person.says(words, group=group)
+    question = await person.sees(lambda message: message.id > said.id and asks_to_go_on(message), group=group)
     if has_action("agree:", question):
         person.presses(question, str(question.labels[0]))
         await person.state.until(lambda: has_action("start:", question))
