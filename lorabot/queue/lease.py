@@ -19,7 +19,7 @@ from lorabot.queue.errors import CancelRequested, LeaseLost, StoreUnavailable
 from lorabot.queue.model import Job, JobState, Outcome, Progress, ResumePoint
 from lorabot.queue.payload import MESSAGE, OUTCOME, PROGRESS, RESUME, presentable
 from lorabot.queue.tables import attempts, jobs
-from lorabot.queue.tasks import end
+from lorabot.queue.tasks import end, undisturbed
 
 T = TypeVar("T")
 _log = logging.getLogger(__name__)
@@ -220,7 +220,7 @@ class Lease:
         delay, away = _RETRY_FIRST_S, False
         while True:
             try:
-                result = await operation()
+                result = await undisturbed(operation())
             except StoreUnavailable:
                 if not away:
                     _log.warning("job %s: the database is away; going on and trying again", self.job.id)
