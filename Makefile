@@ -19,7 +19,7 @@ demo: install
 	$(BIN)/lorabot demo
 
 test: check system
-	$(BIN)/pytest $(TESTS)
+	$(BIN)/pytest -n 2 --dist loadfile --maxprocesses 2 $(TESTS)
 
 # What needs no running: style, types, the rooms' walls.
 check: install-dev
