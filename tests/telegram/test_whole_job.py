@@ -61,11 +61,13 @@ async def test_photos_become_a_lora_while_the_bot_dies_and_comes_back(tmp_path: 
         anna.presses(presets, str(presets.button("Anime")["text"]))
         await anna.sees("just type your own")
         anna.says("/clear")
+        await anna.sees("thrown away")
         await asks(anna, "zuri")
         job = (await queue.jobs.of(f"telegram:{anna.member.id}", 1))[0]
         card = await anna.sees(lambda message: has_action("cancel:", message))
         await until(queue, job.id, lambda job: job.progress is not None and job.progress.stage is Stage.TRAINING)
         house.kill("bot")
+        telegram.state.bot_was_killed()
         result = await anna.sees(lambda message: has_action("again:", message), timeout_s=TRAINED_S)
         await telegram.state.until(lambda: "Done" in card.text, 60)
 

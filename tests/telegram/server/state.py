@@ -49,6 +49,11 @@ class State:
         self._number = 100
         self._update_id = 50_000
 
+    def bot_was_killed(self) -> None:
+        """It may not know any more that it has answered a press, and answers once more."""
+        for press in self.presses.values():
+            press.answered_by_the_dead = press.answered_at is not None
+
     def next_number(self) -> int:
         self._number += 1
         return self._number

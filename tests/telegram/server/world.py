@@ -159,6 +159,7 @@ class Press:
     data: str
     at: float
     answered_at: float | None = None
+    answered_by_the_dead: bool = False
     text: str = ""
     alert: bool = False
 
