@@ -45,6 +45,9 @@ def run(job: TrainingJob, models: Models, config: TrainerConfig, control: Contro
     """
     started = datetime.now(UTC)
     teller = Teller(emit, job.id, config.progress_s)
+    saved = _saved(job, emit)
+    if saved:
+        teller.known(saved.course, saved.plan.steps)
     teller.stage("preparing")
     if not job.images:
         raise NoImages
@@ -53,7 +56,10 @@ def run(job: TrainingJob, models: Models, config: TrainerConfig, control: Contro
     recipe = job.preset.recipe(BASES[job.base])
     began = time.perf_counter()
     base = models.base(job.base)
-    saved = _saved(job, base, emit)
+    if saved and saved.base != base.identity:
+        _begin_anew(job, emit, "the saved state was trained on another base model")
+        saved = None
+        teller.known(Course(), 0)
     clock = Stopwatch(dict(saved.seconds) if saved else None)
     clock.add("preparing", time.perf_counter() - began)
 
@@ -132,21 +138,24 @@ def run(job: TrainingJob, models: Models, config: TrainerConfig, control: Contro
     return write_files(finished)
 
 
-def _saved(job: TrainingJob, base: BaseModel, emit: Emit) -> ResumeState | None:
-    """What to go on from, if there is something that fits this job."""
+def _saved(job: TrainingJob, emit: Emit) -> ResumeState | None:
+    """What to go on from, if there is something of this job."""
     if job.resume is None:
         return None
     try:
         state = resume.read(job.resume)
-    except BadResumeState:
-        _log.exception("job %s: the saved state can't be read", job.id)
-        emit(Notice(job=job.id, message=Message("training-notice-begun-anew")))
+    except BadResumeState as error:
+        _begin_anew(job, emit, f"the saved state can't be read: {error}")
         return None
-    if (state.job, state.base) != (job.id, base.identity) or len(state.captions) != len(job.images):
-        _log.error("job %s: the saved state belongs to something else", job.id)
-        emit(Notice(job=job.id, message=Message("training-notice-begun-anew")))
+    if state.job != job.id or len(state.captions) != len(job.images):
+        _begin_anew(job, emit, "the saved state belongs to something else")
         return None
     return state
+
+
+def _begin_anew(job: TrainingJob, emit: Emit, why: str) -> None:
+    _log.error("job %s: %s", job.id, why)
+    emit(Notice(job=job.id, message=Message("training-notice-begun-anew")))
 
 
 def _captions(

@@ -46,21 +46,25 @@ class Teller:
         message = Message(note) if note else None
         self._send(self._last.model_copy(update={"stage": stage, "note": message}))
 
+    def known(self, course: Course, total: int) -> None:
+        """An earlier attempt came this far: from its first stage on, what this one tells shows it."""
+        self._last = self._trained(course, total, None)
+
     def training(self, course: Course, total: int, rate: float | None) -> None:
         """A step was done, or the training goes on after something else; ``rate`` in steps/s, of steps alone."""
-        if course.step < total and time.monotonic() < self._next:
-            return
-        self._send(
-            Progress(
-                job=self._job,
-                stage="training",
-                step=course.step,
-                total_steps=total,
-                rate=rate,
-                eta_s=(total - course.step) / rate if rate and course.step < total else None,
-                loss=for_people(course.losses),
-                validation=thin(course.validation),
-            )
+        if course.step == total or time.monotonic() >= self._next:
+            self._send(self._trained(course, total, rate))
+
+    def _trained(self, course: Course, total: int, rate: float | None) -> Progress:
+        return Progress(
+            job=self._job,
+            stage="training",
+            step=course.step,
+            total_steps=total,
+            rate=rate,
+            eta_s=(total - course.step) / rate if rate and course.step < total else None,
+            loss=for_people(course.losses),
+            validation=thin(course.validation),
         )
 
     def _send(self, progress: Progress) -> None:

@@ -158,14 +158,34 @@ def test_a_stop_between_stages_is_heard(models: Models, tmp_path: Path) -> None:
         run(make_job(tmp_path), models, QUICK, control, listen)
 
 
-@pytest.mark.parametrize("spoil", ["cut", "other job"])
+def test_a_resumed_job_shows_from_its_first_stage_on_what_was_learnt_before(
+    trained: Trained, models: Models, tmp_path: Path
+) -> None:
+    control, seen = Control(), []
+
+    def listen(event: wire.Event) -> None:
+        seen.append(event)
+        if isinstance(event, wire.Progress) and event.stage == "captioning":
+            control.cancel()
+
+    with pytest.raises(Cancelled):
+        run(make_job(tmp_path, resume=_states(trained)[2]), models, QUICK, control, listen)
+    assert [(each.stage, each.step, len(each.loss)) for each in of(seen, wire.Progress)] == [
+        ("preparing", 3, 3),
+        ("captioning", 3, 3),
+    ]
+
+
+@pytest.mark.parametrize("spoil", ["cut", "other job", "other base"])
 def test_a_state_that_does_not_fit_is_left_aside_and_the_person_told(
     trained: Trained, models: Models, tmp_path: Path, spoil: str
 ) -> None:
     path = tmp_path / "state.safetensors"
     content = _states(trained)[2].read_bytes()
     path.write_bytes(content[: len(content) // 2] if spoil == "cut" else content)
-    job = make_job(tmp_path, id="job1" if spoil == "cut" else "job9", resume=path)
+    if spoil == "other base":
+        resume.write(path, replace(resume.read(path), base="another"))
+    job = make_job(tmp_path, id="job9" if spoil == "other job" else "job1", resume=path)
     control, seen = Control(), []
 
     def listen(event: wire.Event) -> None:
@@ -177,6 +197,8 @@ def test_a_state_that_does_not_fit_is_left_aside_and_the_person_told(
         run(job, models, QUICK, control, listen)
     notices = [event.message.code for event in seen if isinstance(event, wire.Notice)]
     assert notices == ["training-notice-begun-anew"]
+    counted = [each for each in of(seen, wire.Progress) if each.stage == "captioning"]
+    assert [(each.step, each.loss) for each in counted] == [(0, ())]
 
 
 def test_a_broken_image_is_named(models: Models, tmp_path: Path) -> None:
