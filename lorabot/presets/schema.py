@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 
 from lorabot.locale import UserError
 
-Family = Literal["demo", "sd15", "sdxl"]
+Family = Literal["demo", "sd15", "sd21", "sdxl"]
 Layers = Literal["attention", "transformers", "all"]
 
 BASES: Mapping[str, Family] = MappingProxyType({"demo": "demo", "sd15": "sd15", "sdxl": "sdxl"})

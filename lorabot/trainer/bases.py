@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
+from lorabot.presets import Family
 from lorabot.trainer.tokenizer import load_tokenizer
 
 if TYPE_CHECKING:
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
     from diffusers.pipelines.stable_diffusion.pipeline_stable_diffusion import StableDiffusionPipeline
     from PIL.Image import Image
-    from transformers import CLIPTextModel, CLIPTokenizer
+    from transformers import CLIPTextModel, CLIPTextModelWithProjection, CLIPTokenizer
 
 DEMO_FOLDER = Path(__file__).parent / "demo_base"
 CLIP_CONFIG = DEMO_FOLDER / "clip" / "lorabot-demo.json"
@@ -25,17 +26,33 @@ _CLIP_OF_SD15 = 768  # the width of the text encoder that Stable Diffusion 1.x l
 
 
 @dataclass(frozen=True, slots=True)
+class TextTower:
+    """One text encoder with its tokenizer.
+
+    `layer`: which hidden state the UNet listens to, counted from the end (1: the last; 2: the last but one, which
+    people call clip-skip 2). `normed`: whether the encoder's final layer norm is applied to it (SD1.x with clip skip:
+    yes; SDXL: no). `pooled`: whether the encoder gives the pooled embedding too (SDXL's second).
+    """
+
+    tokenizer: "CLIPTokenizer"
+    encoder: "CLIPTextModel | CLIPTextModelWithProjection"
+    layer: int = 1
+    normed: bool = True
+    pooled: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class BaseModel:
     """A frozen Stable Diffusion, in parts.
 
-    `resolution` is the side in pixels of the square pictures it was trained on; `scheduler` is the configuration of its
-    noise schedule, as diffusers' schedulers take it; `identity` changes when any weight does.
+    `towers` are its text encoders, whose states the UNet gets side by side; `resolution` is the side in pixels of the
+    square pictures it was trained on; `scheduler` is the configuration of its noise schedule, as diffusers' schedulers
+    take it, with the `prediction_type` of its UNet; `identity` changes when any weight does.
     """
 
     name: str
-    family: str
-    tokenizer: "CLIPTokenizer"
-    text_encoder: "CLIPTextModel"
+    family: Family
+    towers: tuple[TextTower, ...]
     vae: "AutoencoderKL"
     unet: "UNet2DConditionModel"
     scheduler: dict[str, Any]
@@ -94,8 +111,7 @@ def load_base(
     return BaseModel(
         name="demo" if folder == DEMO_FOLDER else folder.name,
         family="sd15" if unet.config.cross_attention_dim == _CLIP_OF_SD15 else "demo",
-        tokenizer=load_tokenizer(),
-        text_encoder=text_encoder,
+        towers=(TextTower(load_tokenizer(), text_encoder),),
         vae=vae,
         unet=unet,
         scheduler=json.loads((folder / "scheduler" / "scheduler_config.json").read_text()),
@@ -121,11 +137,12 @@ def pipeline(base: BaseModel) -> "StableDiffusionPipeline":
     from diffusers.pipelines.stable_diffusion.pipeline_stable_diffusion import StableDiffusionPipeline
     from diffusers.schedulers.scheduling_ddim import DDIMScheduler
 
+    (tower,) = base.towers
     make: Any = StableDiffusionPipeline  # its hints know no pipeline without a safety checker
     pipe: Any = make(
         vae=base.vae,
-        text_encoder=base.text_encoder,
-        tokenizer=base.tokenizer,
+        text_encoder=tower.encoder,
+        tokenizer=tower.tokenizer,
         unet=base.unet,
         scheduler=DDIMScheduler.from_config(base.scheduler),
         safety_checker=None,

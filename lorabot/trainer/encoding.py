@@ -73,11 +73,12 @@ def encode_pixels(base: "BaseModel", pixels: torch.Tensor) -> torch.Tensor:
 @torch.no_grad()
 def encode_texts(base: "BaseModel", texts: Sequence[str]) -> torch.Tensor:
     """Last states of the text encoder, (B, 77, D) on its device; what is longer than 77 tokens is cut."""
-    tokens = base.tokenizer(
-        list(texts), padding="max_length", truncation=True, max_length=base.tokenizer.model_max_length
+    (tower,) = base.towers
+    tokens = tower.tokenizer(
+        list(texts), padding="max_length", truncation=True, max_length=tower.tokenizer.model_max_length
     )
-    ids = torch.tensor(tokens["input_ids"], device=base.text_encoder.device)
-    states: torch.Tensor = base.text_encoder(ids)[0]
+    ids = torch.tensor(tokens["input_ids"], device=tower.encoder.device)
+    states: torch.Tensor = tower.encoder(ids)[0]
     return states
 
 

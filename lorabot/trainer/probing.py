@@ -47,7 +47,8 @@ def _step(base: "BaseModel", denoise: Denoiser, batch: int, resolution: int) -> 
     side = resolution // shapes.factor
     chance = torch.Generator().manual_seed(0)
     latents = torch.randn(batch, shapes.channels, side, side, generator=chance).to(unet.device, unet.dtype)
-    texts = torch.zeros(batch, base.tokenizer.model_max_length, shapes.text_width, device=unet.device, dtype=unet.dtype)
+    length = base.towers[0].tokenizer.model_max_length
+    texts = torch.zeros(batch, length, shapes.text_width, device=unet.device, dtype=unet.dtype)
     timesteps = torch.full((batch,), 500, device=unet.device)
     began = time.perf_counter()
     denoise(latents, timesteps, texts).square().mean().backward()  # type: ignore[no-untyped-call]

@@ -53,14 +53,14 @@ def test_a_prompt_is_padded_to_77_tokens_with_the_end_mark() -> None:
 
 def test_the_base_is_the_demo_family_and_frozen(base: BaseModel) -> None:
     assert (base.name, base.family, base.resolution) == ("demo", "demo", 128)
-    for part in (base.unet, base.vae, base.text_encoder):
+    for part in (base.unet, base.vae, base.towers[0].encoder):
         assert not any(parameter.requires_grad for parameter in part.parameters())
     assert base.identity == base_identity("demo")
 
 
 def test_half_precision_is_given_when_asked_for() -> None:
     half = load_base(dtype=torch.bfloat16)
-    for part in (half.unet, half.vae, half.text_encoder):
+    for part in (half.unet, half.vae, half.towers[0].encoder):
         assert {parameter.dtype for parameter in part.parameters()} == {torch.bfloat16}
 
 
@@ -94,10 +94,11 @@ def test_the_pipeline_draws_the_same_picture_for_the_same_seed(base: BaseModel) 
 def test_the_clip_reads_text_with_the_bases_own_encoder(base: BaseModel) -> None:
     clip = load_clip()
     text = "a blue owl in a forest, zuri"
-    ids = torch.tensor([base.tokenizer(text, padding="max_length")["input_ids"]])
+    (tower,) = base.towers
+    ids = torch.tensor([tower.tokenizer(text, padding="max_length")["input_ids"]])
     model = clip.model
     assert isinstance(model, open_clip.CLIP)
     with torch.no_grad():
-        ours = base.text_encoder(ids).pooler_output @ model.text_projection
+        ours = tower.encoder(ids).pooler_output @ model.text_projection
         theirs = model.encode_text(clip.tokenizer([text]))
     torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-4)

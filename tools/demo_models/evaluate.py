@@ -114,7 +114,7 @@ def generate(
     images = []
     for start in range(0, len(prompts), 20):
         batch = list(prompts[start : start + 20])
-        pixels = sample(base.unet, base.text_encoder, base.vae, batch, steps, guidance, seed + start)
+        pixels = sample(base.unet, base.towers[0].encoder, base.vae, batch, steps, guidance, seed + start)
         images += [Image.fromarray(picture.numpy()) for picture in pixels]
     return images
 

@@ -7,7 +7,7 @@ from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
 from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
 from diffusers.schedulers.scheduling_ddim import DDIMScheduler
 from torch import Tensor
-from transformers import CLIPTextModel
+from transformers import CLIPTextModel, CLIPTextModelWithProjection
 
 from tools.demo_models import architecture
 
@@ -15,7 +15,7 @@ from tools.demo_models import architecture
 @torch.no_grad()
 def sample(
     unet: UNet2DConditionModel,
-    text: CLIPTextModel,
+    text: CLIPTextModel | CLIPTextModelWithProjection,
     vae: AutoencoderKL,
     prompts: list[str],
     steps: int,
