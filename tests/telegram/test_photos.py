@@ -161,6 +161,21 @@ async def test_clear_throws_the_photos_away(house: House, anna: Person) -> None:
     await house.telegram.state.until(lambda: again.labels == [])
 
 
+@pytest.mark.parametrize("way", ["typed", "pressed"])
+async def test_what_is_sent_right_behind_a_clear_stays(house: House, anna: Person, way: str) -> None:
+    count = await sends_photos(anna, 4)
+    anna.sends_file("old.zip", zip_of_photos(8, first=4))
+    if way == "typed":
+        anna.says("/clear")
+    else:
+        anna.presses(count, "Clear")
+    anna.sends_file("new.zip", zip_of_photos(5, first=20))
+    anna.says("/train anime zuri")
+    await anna.sees(lambda message: has_action("agree:", message))
+    assert await images_of(house.queue, anna) == 5
+    assert any("All 12 photos are thrown away" in message.text for message in anna.received())
+
+
 async def test_edited_messages_and_odd_contents_do_no_harm(house: House, anna: Person) -> None:
     said = anna.says("hello")
     await anna.sees("I'm only good at commands")

@@ -61,7 +61,6 @@ async def test_photos_become_a_lora_while_the_bot_dies_and_comes_back(tmp_path: 
         anna.presses(presets, str(presets.button("Anime")["text"]))
         await anna.sees("just type your own")
         anna.says("/clear")
-        await anna.sees("thrown away")
         await asks(anna, "zuri")
         job = (await queue.jobs.of(f"telegram:{anna.member.id}", 1))[0]
         card = await anna.sees(lambda message: has_action("cancel:", message))

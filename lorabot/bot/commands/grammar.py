@@ -25,18 +25,24 @@ class Token:
 def parse(text: str, presets: Catalogue) -> Request:
     """The request that ``text`` makes. Raises ``CommandError``, or ``UnknownPreset`` for a preset nobody knows."""
     head, rest = (*text.split(maxsplit=1), "", "")[:2]
-    slash = head.startswith(_SLASHES)
-    name = head[1:] if slash else head
-    name = name.partition("@")[0].casefold()  # Telegram: /train@the_bot
-    command = COMMANDS.get(COMMAND_ALIASES.get(name, name))
+    name = command_name(head)
+    command = COMMANDS.get(name)
     if command is None:
-        if slash:
+        if head.startswith(_SLASHES):
             raise _unknown_command(name)
         raise CommandError("command-just-talk")
     request = command.request(**_arguments(command, tokens(rest)))
     if isinstance(request, Train) and request.preset is not None:
         presets.get(request.preset)
     return request
+
+
+def command_name(text: str) -> str:
+    """The name that ``text`` begins with, as English says it; whether there is such a command is another matter."""
+    head = (*text.split(maxsplit=1), "")[0]
+    name = head[1:] if head.startswith(_SLASHES) else head
+    name = name.partition("@")[0].casefold()  # Telegram: /train@the_bot
+    return COMMAND_ALIASES.get(name, name)
 
 
 def parse_action(action: str) -> Request:

@@ -88,8 +88,9 @@ class Commands:
             case Presets():
                 return self._presets(request.preset, say)
             case Clear():
-                await self._intake.settled(actor.owner)
-                return Reply(say("command-cleared", count=await self._queue.drafts.clear(actor.owner, address)))
+                async with self._intake.until_now(actor.owner):
+                    count = await self._queue.drafts.clear(actor.owner, address)
+                return Reply(say("command-cleared", count=count))
             case Privacy():
                 return self._keeping.privacy(say)
             case ForgetMe():

@@ -5,10 +5,11 @@ import logging
 import secrets
 import shutil
 from collections import defaultdict
-from collections.abc import AsyncIterable, Awaitable, Callable
-from contextlib import aclosing
+from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable
+from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from weakref import WeakValueDictionary
 
 from lorabot.bot.config import IntakeConfig
 from lorabot.bot.front_end import TryLater, Unreachable, surprising
@@ -63,6 +64,7 @@ class Intake:
         self._looker = Looker(config, self._scratch)
         self._tasks: defaultdict[str, set[asyncio.Task[None]]] = defaultdict(set)
         self._begun: set[str] = set()
+        self._doors: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self._announce: dict[str, Announce] = {}
         self._spool.sweep()
         shutil.rmtree(self._scratch, ignore_errors=True)
@@ -120,6 +122,16 @@ class Intake:
         if tasks:
             await asyncio.wait(set(tasks))
 
+    @asynccontextmanager
+    async def until_now(self, owner: str) -> AsyncIterator[None]:
+        """For the block: all that ``owner`` has sent so far is looked through, and what comes later waits outside."""
+        door = self._doors.setdefault(owner, asyncio.Lock())
+        tasks = set(self._tasks.get(owner, ()))
+        async with door:
+            if tasks:
+                await asyncio.wait(tasks)
+            yield
+
     async def forget(self, owner: str) -> None:
         """Throw away what ``owner`` has sent and what is not looked through yet."""
         tasks = set(self._tasks.get(owner, ()))
@@ -168,6 +180,10 @@ class Intake:
                 return
 
     async def _look(self, upload: Upload) -> None:
+        door = self._doors.get(upload.owner)
+        if door is not None:
+            async with door:  # let it close behind who went in first
+                pass
         tries = 0
         while True:
             try:

@@ -10,6 +10,7 @@ from telegram import ChatMemberUpdated, Message, Update, User
 from telegram.constants import ChatMemberStatus
 
 from lorabot.bot.commands.errors import CommandError
+from lorabot.bot.commands.grammar import command_name
 from lorabot.bot.front_end import TryLater, Unreachable
 from lorabot.bot.telegram.arriving import Arriving, Attachment, Sender, attachment_of
 from lorabot.bot.telegram.people import People, speaks_for_group
@@ -22,6 +23,7 @@ from lorabot.locale import UserError
 _ALBUM_KNOWN_S = 60.0
 _LEAVE_S = 2.0
 _TRAIN = ("/train", "／train", "/训练")
+_THROWING_AWAY = ("clear", "forgetme")
 _GONE = (ChatMemberStatus.BANNED, ChatMemberStatus.LEFT)
 ALLOWED = ("message", "callback_query", "my_chat_member")
 _log = logging.getLogger(__name__)
@@ -47,13 +49,19 @@ class Updates:
         self._timing = timing
         self._tasks: set[asyncio.Task[None]] = set()
         self._turns: WeakValueDictionary[tuple[int, int], asyncio.Lock] = WeakValueDictionary()
+        self._thrown_away: WeakValueDictionary[tuple[int, int], asyncio.Task[None]] = WeakValueDictionary()
         self._albums: dict[str, float] = {}
 
     def begin(self, update: Update) -> None:
         """Start with ``update``; those of one person in one chat are answered in their order."""
-        task = asyncio.create_task(self._work(update), name=f"update {update.update_id}")
+        whose = _whose(update)
+        # A press is acknowledged at once, and brings no photos.
+        before = self._thrown_away.get(whose) if whose and update.message is not None else None
+        task = asyncio.create_task(self._work(update, before), name=f"update {update.update_id}")
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+        if whose and _throws_away(update):
+            self._thrown_away[whose] = task
 
     async def stop(self) -> None:
         """Leave off; what is not done in a moment is begun again after the next start."""
@@ -64,7 +72,9 @@ class Updates:
         if self._tasks:
             await asyncio.wait(self._tasks)
 
-    async def _work(self, update: Update) -> None:
+    async def _work(self, update: Update, before: asyncio.Task[None] | None) -> None:
+        if before is not None:  # photos of before are being thrown away: these are not among them
+            await asyncio.wait((before,))
         try:
             await self._route(update)
         except (TryLater, Unreachable, ConnectionError, UserError) as error:
@@ -159,3 +169,18 @@ class Updates:
             )
             language = self._people.language(change.from_user)
             await self._voice.say(place, self._talking.welcome(language, place, reads_all))
+
+
+def _whose(update: Update) -> tuple[int, int] | None:
+    """The chat and the person that ``update`` comes from."""
+    if update.effective_chat is None or update.effective_user is None:
+        return None
+    return update.effective_chat.id, update.effective_user.id
+
+
+def _throws_away(update: Update) -> bool:
+    """Does it ask that photos be thrown away? What comes behind it waits until they are."""
+    if update.callback_query is not None:
+        return (update.callback_query.data or "").partition(":")[0] in _THROWING_AWAY
+    text = update.message.text if update.message is not None else None
+    return text is not None and command_name(text) in _THROWING_AWAY

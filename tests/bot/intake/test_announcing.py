@@ -25,9 +25,9 @@ async def intake(queue: Queue, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     await intake.close()
 
 
-async def send(intake: Intake, name: str = "a.jpg") -> Upload:
+async def send(intake: Intake, name: str = "a.jpg", number: int = 1) -> Upload:
     async def chunks() -> AsyncIterator[bytes]:
-        yield photo(1)
+        yield photo(number)
 
     upload = await intake.receive(
         chunks(), owner="fake:ann", address=HERE, language="en", batch="b", name=name, declared=None
@@ -82,3 +82,38 @@ async def test_uploads_wait_for_who_can_tell_of_them(intake: Intake) -> None:
     intake.on("fake", announce)
     async with asyncio.timeout(20):
         assert await heard.get() == upload.id
+
+
+async def test_what_comes_later_waits_outside_until_those_before_are_dealt_with(intake: Intake, queue: Queue) -> None:
+    """Twice one behind the other, as two who throw away their photos in a row."""
+    go_on = asyncio.Event()
+    looked_at: list[str] = []
+
+    async def announce(upload: Upload, intaken: Intaken, final: bool) -> None:
+        if upload.name == "first.jpg":
+            await go_on.wait()
+        if final:
+            looked_at.append(upload.name)
+
+    async def throw_away() -> int:
+        async with intake.until_now("fake:ann"):
+            return await queue.drafts.clear("fake:ann", HERE)
+
+    intake.on("fake", announce)
+    async with asyncio.timeout(20), asyncio.TaskGroup() as tasks:
+        await send(intake, "first.jpg", 1)
+        one = tasks.create_task(throw_away())
+        await asyncio.sleep(0)
+        await send(intake, "second.jpg", 2)
+        two = tasks.create_task(throw_away())
+        await asyncio.sleep(0)
+        await send(intake, "third.jpg", 3)
+        await asyncio.sleep(0.2)
+        assert looked_at == []
+        go_on.set()
+        assert (await one, await two) == (1, 1)
+        await intake.settled("fake:ann")
+    draft = await queue.drafts.get("fake:ann", HERE)
+    assert draft is not None
+    assert [image.name for image in draft.images] == ["third.jpg"]
+    assert looked_at == ["first.jpg", "second.jpg", "third.jpg"]

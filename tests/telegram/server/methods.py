@@ -117,8 +117,9 @@ class Sending:
         text = str(given.get("text", ""))
         if press is None:
             raise bad_request("query is too old and response timeout expired or query ID is invalid")
-        if press.answered_by_the_dead:
-            raise Refusal(400, "Bad Request: query is too old and response timeout expired", fault=False)
+        if press.answered_by_the_dead:  # Telegram's QUERY_ID_INVALID, which it says of an answered press too
+            words = "Bad Request: query is too old and response timeout expired or query ID is invalid"
+            raise Refusal(400, words, fault=False)
         if press.answered_at is not None:
             raise bad_request(f"the press of {press.data!r} was answered already")
         if self._state.clock.now() - press.at > self._state.limits.press_s:
