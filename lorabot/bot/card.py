@@ -53,6 +53,12 @@ class Card(CardFacts):
     samples: tuple[CardSample, ...]
     buttons: tuple[Button, ...]
 
+    @property
+    def status_text(self) -> str:
+        """The state and the stage as one: 'In training · Training' would say it twice."""
+        stopping = not self.buttons
+        return self.state_text if stopping or not self.stage_text else self.stage_text
+
 
 def card_of(job: Job, position: int | None, text: Translator) -> Card:
     """The card of ``job``; ``position`` is its place in line (1 is next), None where it does not wait."""

@@ -150,7 +150,7 @@ class Moderation:
                     name=job.name,
                     preset=card.title,
                     owner=job.owner,
-                    state=" · ".join(part for part in (card.state_text, card.stage_text, card.eta_text) if part),
+                    state=" · ".join(part for part in (card.status_text, card.eta_text) if part),
                 )
             )
         if len(found) > _SHOWN:

@@ -28,8 +28,7 @@ _OWNER = re.compile(r"`?\bdiscord:(\d{15,20})\b(?!/)`?")
 def card_out(card: Card, loss: bytes | None, owner: int | None, say: Translator) -> Out:
     """A job's card: what it is, how far it is, the loss so far and the newest samples. It notifies nobody."""
     lines = [f"### `{card.name}` · {card.title}"]
-    stopping = card.state == "running" and not any(button.action.startswith("cancel:") for button in card.buttons)
-    lines.append(f"**{card.state_text if stopping or not card.stage_text else card.stage_text}**")
+    lines.append(f"**{card.status_text}**")
     if card.percent is not None and card.state == "running":
         lines.append(f"{bar(card.percent)} {card.percent:.0f} %")
     numbers = [say("command-steps", step=card.step, total=card.total_steps)] if card.total_steps else []

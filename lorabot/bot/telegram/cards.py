@@ -111,9 +111,7 @@ class Cards:
 def html_of_card(card: Card) -> str:
     """The card's words, as HTML of at most a caption's length."""
     head = f"{bold(card.name)} · {html_of(card.title)}"
-    # 'In training · Training' says it twice; but a job that is being cancelled has a stage still.
-    parts = [card.stage_text] if card.stage_text and card.buttons else [card.state_text, card.stage_text]
-    lines = [" · ".join(part for part in parts if part)]
+    lines = [card.status_text]
     if card.percent is not None and (card.stage_text or card.step):
         lines.append(f"{bar(card.percent)} {card.percent:.0f} %")
     if card.total_steps:
