@@ -13,6 +13,8 @@ MERGES_FILE = "bpe_simple_vocab_16e6.txt.gz"
 CONTEXT_LENGTH = 77
 """Tokens in a CLIP prompt, start and end marks included."""
 START, END = "<|startoftext|>", "<|endoftext|>"
+BLANK = "!"
+"""The word with the id 0, which OpenCLIP pads with."""
 
 # CLIP's vocabulary has 49,408 entries: 256 bytes, 256 bytes that end a word, the merges, and the two marks.
 # The merges file holds more lines than CLIP was trained with; its first line is a version remark.
@@ -43,10 +45,11 @@ def _vocabulary() -> tuple[dict[str, int], list[tuple[str, str]]]:
     return {word: index for index, word in enumerate(words)}, merges
 
 
-def load_tokenizer() -> "CLIPTokenizer":
-    """The tokenizer of every CLIP text encoder (SD1.x, SDXL, the demo models): 49,408 tokens, prompts of 77.
+def load_tokenizer(pad: str = END) -> "CLIPTokenizer":
+    """The tokenizer of every CLIP text encoder, OpenCLIP's too: 49,408 tokens, prompts of 77.
 
-    Padding is the end mark, as in SD1.x.
+    ``pad`` fills a prompt up: the end mark in SD1.x, SDXL's first encoder and the demo models, ``BLANK`` where OpenCLIP
+    trained the encoder (SD2.x, SDXL's second).
     """
     from transformers import CLIPTokenizer
 
@@ -57,6 +60,6 @@ def load_tokenizer() -> "CLIPTokenizer":
         unk_token=END,
         bos_token=START,
         eos_token=END,
-        pad_token=END,
+        pad_token=pad,
         model_max_length=CONTEXT_LENGTH,
     )
