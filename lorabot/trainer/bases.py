@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -31,7 +31,8 @@ class TextTower:
 
     `layer`: which hidden state the UNet listens to, counted from the end (1: the last; 2: the last but one, which
     people call clip-skip 2). `normed`: whether the encoder's final layer norm is applied to it (SD1.x with clip skip:
-    yes; SDXL: no). `pooled`: whether the encoder gives the pooled embedding too (SDXL's second).
+    yes; SDXL: no). `pooled`: whether the encoder gives the pooled embedding too (SDXL's second). `cut`: how many last
+    layers of the published encoder were left out, since nothing ever listens to them (SD2.x: one).
     """
 
     tokenizer: "CLIPTokenizer"
@@ -39,6 +40,14 @@ class TextTower:
     layer: int = 1
     normed: bool = True
     pooled: bool = False
+    cut: int = 0
+
+    def skipping(self, clip_skip: int) -> "TextTower":
+        """The same tower, listened to where people who say clip-skip `clip_skip` mean: 1 is the published last layer.
+
+        A layer that was left out is not to be had: the last one that is there takes its place.
+        """
+        return replace(self, layer=max(clip_skip - self.cut, 1))
 
 
 @dataclass(frozen=True, slots=True)

@@ -74,7 +74,7 @@ def base_model(family: Family, prediction: Prediction | None = None, seed: int =
             TextTower(blank, more[0], layer=2, normed=False, pooled=True),
         )
     else:
-        towers = (TextTower(blank if family == "sd21" else end, first),)
+        towers = (TextTower(blank, first, cut=1) if family == "sd21" else TextTower(end, first),)
     resolution = {"sd15": 512, "sd21": 768, "sdxl": 1024}[family]
     identity = f"small-{family}-{seed}"
     return BaseModel(f"small-{family}", family, towers, small.vae, small.unet, small.scheduler, resolution, identity)
