@@ -11,16 +11,18 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import torch
 from torch.nn import functional
 
+from lorabot.trainer.conditions import Conditions
 from lorabot.trainer.planning import Precision
 
 if TYPE_CHECKING:
     from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
 
 T = TypeVar("T")
-Denoiser = Callable[[torch.Tensor, torch.Tensor, torch.Tensor], torch.Tensor]
-"""Noisy latents (B, C, H, W), timesteps int64 (B) and states of texts (B, 77, D) to the noise in them, float32.
+Denoiser = Callable[[torch.Tensor, torch.Tensor, Conditions], torch.Tensor]
+"""Noisy latents (B, C, H, W), timesteps int64 (B) and conditions to what the base predicts (noise or v), float32.
 
-It can be differentiated by the adapter's parameters, and shows them as they are at the moment of the call.
+It can be differentiated by the adapter's parameters and by the conditions, and shows the parameters as they are at the
+moment of the call.
 """
 
 
@@ -44,12 +46,21 @@ def denoiser(unet: "UNet2DConditionModel", precision: Precision) -> Iterator[Den
 def plain(unet: "UNet2DConditionModel", precision: Precision) -> Denoiser:
     """Straight through diffusers' and peft's modules: what every other way is measured by."""
 
-    def predict(noisy: torch.Tensor, timesteps: torch.Tensor, texts: torch.Tensor) -> torch.Tensor:
+    def predict(noisy: torch.Tensor, timesteps: torch.Tensor, conditions: Conditions) -> torch.Tensor:
         with torch.autocast(unet.device.type, dtype=torch.bfloat16, enabled=precision == "bf16"):
-            predicted: torch.Tensor = unet(noisy.to(unet.dtype), timesteps, texts, return_dict=False)[0]
+            predicted = _through(unet, noisy.to(unet.dtype), timesteps, conditions)
         return predicted.float()
 
     return predict
+
+
+def _through(
+    unet: "UNet2DConditionModel", noisy: torch.Tensor, timesteps: torch.Tensor, conditions: Conditions
+) -> torch.Tensor:
+    predicted: torch.Tensor = unet(
+        noisy, timesteps, conditions.states, added_cond_kwargs=conditions.added(), return_dict=False
+    )[0]
+    return predicted
 
 
 class _Lanes:
@@ -67,16 +78,16 @@ class _Lanes:
         self._unet = unet
         self._threads = threads
         self._layers: list[Any] = [module for module in unet.modules() if isinstance(module, Linear | Conv2d)]
-        self._recorded: dict[tuple[torch.Size, torch.Size], Callable[..., torch.Tensor]] = {}
+        self._recorded: dict[tuple[torch.Size, ...], Callable[..., torch.Tensor]] = {}
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="lane")
 
     def close(self) -> None:
         self._pool.shutdown()
 
-    def __call__(self, noisy: torch.Tensor, timesteps: torch.Tensor, texts: torch.Tensor) -> torch.Tensor:
-        predicted: torch.Tensor = _InLanes.apply(
-            self, noisy, timesteps, texts, *(_folded(layer) for layer in self._layers)
-        )
+    def __call__(self, noisy: torch.Tensor, timesteps: torch.Tensor, conditions: Conditions) -> torch.Tensor:
+        given = (noisy, timesteps, *conditions.tensors())
+        weights = (_folded(layer) for layer in self._layers)
+        predicted: torch.Tensor = _InLanes.apply(self, len(given), *given, *weights)
         return predicted
 
     def spread(self, work: Callable[..., T], *parts: Sequence[Any]) -> list[T]:
@@ -93,67 +104,72 @@ class _Lanes:
         """The tensors' parts, as many as there are lanes at work."""
         return [tensor.tensor_split(min(self._threads, len(tensor))) for tensor in tensors]
 
-    def recorded(
-        self, noisy: torch.Tensor, timesteps: torch.Tensor, texts: torch.Tensor
-    ) -> Callable[..., torch.Tensor]:
-        """The forward pass for inputs of these shapes, as a function of the inputs and the layers' weights."""
-        key = noisy.shape, texts.shape
+    def recorded(self, *given: torch.Tensor) -> Callable[..., torch.Tensor]:
+        """The forward pass for latents, timesteps and conditions of these shapes, as a function of them and weights."""
+        key = tuple(tensor.shape for tensor in given)
         if key not in self._recorded:
             with warnings.catch_warnings(), torch.no_grad():
                 # One says that a trace holds for one shape, the other names torch.compile, which wants a compiler.
                 warnings.simplefilter("ignore")
                 weights = [layer.base_layer.weight for layer in self._layers]
                 self._recorded[key] = torch.jit.trace(  # type: ignore[no-untyped-call]
-                    self._forward, (noisy, timesteps, texts, *weights), check_trace=False
+                    self._forward, (*given, *weights), check_trace=False
                 )
         return self._recorded[key]
 
-    def _forward(
-        self, noisy: torch.Tensor, timesteps: torch.Tensor, texts: torch.Tensor, *weights: torch.Tensor
-    ) -> torch.Tensor:
+    def _forward(self, noisy: torch.Tensor, timesteps: torch.Tensor, *others: torch.Tensor) -> torch.Tensor:
+        conditions, weights = others[: -len(self._layers)], others[-len(self._layers) :]
         with ExitStack() as stack:
             for layer, weight in zip(self._layers, weights, strict=True):
                 layer.forward = _with_weight(layer.base_layer, weight)
                 stack.callback(delattr, layer, "forward")
-            predicted: torch.Tensor = self._unet(noisy, timesteps, texts, return_dict=False)[0]
-        return predicted
+            return _through(self._unet, noisy, timesteps, Conditions(*conditions))
 
 
 class _InLanes(torch.autograd.Function):
-    """Forward and backward through the network by its lanes. Gradients are those of the folded weights alone."""
+    """Forward and backward through the network by its lanes.
+
+    Gradients are those of the folded weights and, where the text encoder learns too, of the conditions.
+    """
 
     @staticmethod
-    def forward(
-        ctx: Any,
-        lanes: _Lanes,
-        noisy: torch.Tensor,
-        timesteps: torch.Tensor,
-        texts: torch.Tensor,
-        *weights: torch.Tensor,
-    ) -> torch.Tensor:
+    def forward(ctx: Any, lanes: _Lanes, count: int, *tensors: torch.Tensor) -> torch.Tensor:
+        """``tensors``: ``count`` of them have an item for each latent, the rest are the weights."""
+        given, weights = tensors[:count], tensors[count:]
+        needed = ctx.needs_input_grad[2 : 2 + count]
         wanted = any(ctx.needs_input_grad)
         leaves = [weight.detach().requires_grad_(wanted) for weight in weights]
-        parts = lanes.split(noisy, timesteps, texts)
-        passes = [lanes.recorded(*part) for part in zip(*parts, strict=True)]
+        parts = [
+            tuple(tensor.detach().requires_grad_(need) for tensor, need in zip(part, needed, strict=True))
+            for part in zip(*lanes.split(*given), strict=True)
+        ]
+        passes = [lanes.recorded(*part) for part in parts]
 
-        def forward(through: Callable[..., torch.Tensor], *part: torch.Tensor) -> torch.Tensor:
+        def forward(through: Callable[..., torch.Tensor], part: tuple[torch.Tensor, ...]) -> torch.Tensor:
             # Not optimised: that would run everything twice to profile it, for nothing that pays here.
             with torch.set_grad_enabled(wanted), torch.jit.optimized_execution(False):  # type: ignore[attr-defined]
                 return through(*part, *leaves)
 
-        ctx.lanes, ctx.leaves, ctx.predicted = lanes, leaves, lanes.spread(forward, passes, *parts)
+        ctx.lanes, ctx.count, ctx.needed = lanes, count, needed
+        ctx.leaves, ctx.predicted = leaves, lanes.spread(forward, passes, parts)
+        ctx.heard = [[tensor for tensor in part if tensor.requires_grad] for part in parts]
         return torch.cat([part.detach() for part in ctx.predicted])
 
     @staticmethod
     @torch.autograd.function.once_differentiable
     def backward(ctx: Any, gradient: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
-        def backward(predicted: torch.Tensor, part: torch.Tensor) -> tuple[torch.Tensor, ...]:
-            found: tuple[torch.Tensor, ...] = torch.autograd.grad(predicted, ctx.leaves, part)
+        def backward(
+            predicted: torch.Tensor, part: torch.Tensor, heard: list[torch.Tensor]
+        ) -> tuple[torch.Tensor, ...]:
+            found: tuple[torch.Tensor, ...] = torch.autograd.grad(predicted, [*heard, *ctx.leaves], part)
             return found
 
-        found = ctx.lanes.spread(backward, ctx.predicted, *ctx.lanes.split(gradient))
+        (parts,) = ctx.lanes.split(gradient)
+        found = list(zip(*ctx.lanes.spread(backward, ctx.predicted, parts, ctx.heard), strict=True))
+        of_items = iter(found[: sum(ctx.needed)])
         # Always in the same order, or the last digits would differ from run to run.
-        return (None, None, None, None, *(reduce(torch.add, each) for each in zip(*found, strict=True)))
+        of_weights = (reduce(torch.add, each) for each in found[sum(ctx.needed) :])
+        return (None, None, *(torch.cat(next(of_items)) if need else None for need in ctx.needed), *of_weights)
 
 
 def _folded(layer: Any) -> torch.Tensor:

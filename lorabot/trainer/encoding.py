@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from PIL import Image
 
+from lorabot.trainer.conditions import Conditions
 from lorabot.trainer.control import Control
 from lorabot.trainer.pictures import cover, read_picture
 from lorabot.trainer.shapes import Shapes
@@ -23,12 +24,12 @@ _BATCH = 4
 class Encoded:
     """A dataset as the UNet sees it, on the training device.
 
-    ``latents``: float32 (N, F, C, H, W), scaled; F is 2 (the image, its mirror image) or 1. ``texts``: (T, 77, D), the
-    states of T different captions, the empty one last. ``text_of``: int64 (N), on the CPU, the caption of each image.
+    ``latents``: float32 (N, F, C, H, W), scaled; F is 2 (the image, its mirror image) or 1. ``texts``: the conditions
+    of T different captions, the empty one last. ``text_of``: int64 (N), on the CPU, the caption of each image.
     """
 
     latents: torch.Tensor
-    texts: torch.Tensor
+    texts: Conditions
     text_of: torch.Tensor
 
 
@@ -71,15 +72,14 @@ def encode_pixels(base: "BaseModel", pixels: torch.Tensor) -> torch.Tensor:
 
 
 @torch.no_grad()
-def encode_texts(base: "BaseModel", texts: Sequence[str]) -> torch.Tensor:
-    """Last states of the text encoder, (B, 77, D) on its device; what is longer than 77 tokens is cut."""
+def encode_texts(base: "BaseModel", texts: Sequence[str]) -> Conditions:
+    """Last states of the text encoder, on its device; what is longer than 77 tokens is cut."""
     (tower,) = base.towers
     tokens = tower.tokenizer(
         list(texts), padding="max_length", truncation=True, max_length=tower.tokenizer.model_max_length
     )
     ids = torch.tensor(tokens["input_ids"], device=tower.encoder.device)
-    states: torch.Tensor = tower.encoder(ids)[0]
-    return states
+    return Conditions(tower.encoder(ids)[0])
 
 
 def _pixels(picture: Image.Image, side: int) -> torch.Tensor:

@@ -66,7 +66,7 @@ def losses(
     noise = drawn.noise[part].to(device)
     at = timesteps[:, None, None, None]
     noisy = process.signal[at] * clean + process.noise[at] * noise
-    predicted = denoise(noisy, timesteps, encoded.texts[texts.to(device)])
+    predicted = denoise(noisy, timesteps, encoded.texts.take(texts.to(device)))
     error = (predicted - noise).square().mean(dim=(1, 2, 3))
     weighted: torch.Tensor = error * process.weight[timesteps]
     return weighted

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from lorabot.trainer.conditions import Conditions
 from lorabot.trainer.denoising import Denoiser
 from lorabot.trainer.planning import DoesNotFit, Probe
 from lorabot.trainer.shapes import Shapes
@@ -51,7 +52,7 @@ def _step(base: "BaseModel", denoise: Denoiser, batch: int, resolution: int) -> 
     texts = torch.zeros(batch, length, shapes.text_width, device=unet.device, dtype=unet.dtype)
     timesteps = torch.full((batch,), 500, device=unet.device)
     began = time.perf_counter()
-    denoise(latents, timesteps, texts).square().mean().backward()  # type: ignore[no-untyped-call]
+    denoise(latents, timesteps, Conditions(texts)).square().mean().backward()  # type: ignore[no-untyped-call]
     if unet.device.type == "cuda":
         torch.cuda.synchronize(unet.device)
     return time.perf_counter() - began

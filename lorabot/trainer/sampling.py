@@ -8,6 +8,7 @@ import torch
 from PIL import Image
 
 from lorabot.presets import Recipe
+from lorabot.trainer.conditions import Conditions, cat
 from lorabot.trainer.denoising import Denoiser
 from lorabot.trainer.encoding import encode_texts
 from lorabot.trainer.shapes import Shapes
@@ -28,11 +29,11 @@ class Prompt:
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """How pictures are drawn. ``texts``: the prompts' states (P, 77, D); ``negative``: (1, 77, D)."""
+    """How pictures are drawn. ``texts`` has an item for each prompt, ``negative`` one for all."""
 
     prompts: tuple[Prompt, ...]
-    texts: torch.Tensor
-    negative: torch.Tensor
+    texts: Conditions
+    negative: Conditions
     steps: int
     guidance: float
     resolution: int
@@ -83,12 +84,11 @@ def _denoise(
     # On the CPU whatever the device, so that a seed means the same picture everywhere.
     first = [torch.randn(shape, generator=torch.Generator().manual_seed(p.seed)) for p in wanted.prompts[part]]
     latents: torch.Tensor = torch.cat(first).to(device) * scheduler.init_noise_sigma
-    texts = wanted.texts[part]
-    states = torch.cat([wanted.negative.expand_as(texts), texts])
+    conditions = cat([*[wanted.negative] * len(first), wanted.texts.take(part)])
     for timestep in scheduler.timesteps:
         check()
         given = scheduler.scale_model_input(torch.cat([latents, latents]), timestep)
-        noise = denoise(given, timestep.to(device).expand(len(given)), states)
+        noise = denoise(given, timestep.to(device).expand(len(given)), conditions)
         without, with_text = noise.chunk(2)
         guided = without + wanted.guidance * (with_text - without)
         latents = scheduler.step(guided, timestep, latents, return_dict=False)[0]

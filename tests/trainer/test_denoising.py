@@ -7,10 +7,11 @@ import torch
 
 from lorabot.trainer import adapter
 from lorabot.trainer.bases import BaseModel
+from lorabot.trainer.conditions import Conditions
 from lorabot.trainer.denoising import denoiser, plain
 from lorabot.trainer.models import Models
 
-Inputs = tuple[torch.Tensor, torch.Tensor, torch.Tensor]
+Inputs = tuple[torch.Tensor, torch.Tensor, Conditions]
 
 
 @pytest.fixture(params=["attention", "all"])
@@ -27,18 +28,24 @@ def base(models: Models, request: pytest.FixtureRequest) -> Iterator[BaseModel]:
 def inputs(batch: int, side: int) -> Inputs:
     chance = torch.Generator().manual_seed(batch)
     noisy = torch.randn(batch, 4, side, side, generator=chance)
-    return noisy, torch.randint(1000, (batch,), generator=chance), torch.randn(batch, 77, 96, generator=chance)
+    timesteps = torch.randint(1000, (batch,), generator=chance)
+    return noisy, timesteps, Conditions(torch.randn(batch, 77, 96, generator=chance))
 
 
-@pytest.mark.parametrize(("batch", "side"), [(1, 8), (2, 8), (3, 8), (4, 16), (5, 12)])
-def test_the_fast_way_predicts_and_learns_what_the_plain_one_does(base: BaseModel, batch: int, side: int) -> None:
+@pytest.mark.parametrize(
+    ("batch", "side", "texts_learn"), [(1, 8, False), (2, 8, False), (3, 8, True), (4, 16, False), (5, 12, False)]
+)
+def test_the_fast_way_predicts_and_learns_what_the_plain_one_does(
+    base: BaseModel, batch: int, side: int, texts_learn: bool
+) -> None:
     given = inputs(batch, side)
     parameters = [parameter for _, parameter in adapter.parameters(base.unet)]
+    learning = [*parameters, given[2].states.requires_grad_(texts_learn)] if texts_learn else parameters
     expected = plain(base.unet, "fp32")(*given)
-    wanted = torch.autograd.grad(expected.square().mean(), parameters)
+    wanted = torch.autograd.grad(expected.square().mean(), learning)
     with denoiser(base.unet, "fp32") as denoise:
         predicted = denoise(*given)
-        found = torch.autograd.grad(predicted.square().mean(), parameters)
+        found = torch.autograd.grad(predicted.square().mean(), learning)
     torch.testing.assert_close(predicted, expected, rtol=1e-4, atol=1e-5)
     for one, other in zip(found, wanted, strict=True):
         assert torch.linalg.vector_norm(one - other) <= 1e-4 * torch.linalg.vector_norm(other)
