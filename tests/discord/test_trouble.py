@@ -6,7 +6,7 @@ import pytest
 
 from lorabot.locale import Message
 from lorabot.queue.model import JobState
-from tests.bot.house import House, finish, show
+from tests.bot.house import House, finish, show, store_away
 from tests.bot.pictures import photo, zip_of_photos, zipped
 from tests.discord.flow import START, a_job, a_running_job, confirmation, jpegs, last, looked_through, photos
 from tests.discord.server import Attachment, Channel, DiscordServer, Permission, Person, Refused
@@ -23,6 +23,7 @@ GOOD = zip_of_photos(12)
         (Attachment("notes.txt", b"hello there"), "neither a zip nor a picture"),
         (Attachment("film.mp4", b"\0\0\0\x18ftypisom" + bytes(60)), "It's a video"),
         (Attachment("empty.zip", zipped({})), "The zip is empty"),
+        (Attachment("junk.zip", zipped({"__MACOSX/._a.jpg": b"x", "a.txt": b"x"})), "no pictures in the zip"),
         (Attachment("huge.zip", bytes(5_000_000)), "huge.zip is too large"),
     ],
     ids=lambda value: value.filename if isinstance(value, Attachment) else "",
@@ -94,6 +95,37 @@ async def test_start_pressed_twice_makes_one_job(discord: DiscordServer, bot: Ho
         await anna.answered(press)
     await discord.until(lambda: discord.public(anna.channel))
     assert len(await bot.queue.jobs.of(f"discord:{anna.user.id}", 9)) == 1
+
+
+async def test_a_second_job_is_refused_while_the_first_waits(discord: DiscordServer, bot: House, anna: Person) -> None:
+    await a_job(anna, bot.queue)
+    ready = await confirmation(anna, await anna.slash("train", preset="anime", trigger="kavo", images=photos()))
+    await anna.reads(await anna.press(ready, START), "job under way: zuri")
+    assert START in ready.labels, "it can be pressed again when the first is over"
+    assert len(await bot.queue.jobs.of(f"discord:{anna.user.id}", 9)) == 1
+
+
+async def test_nobody_cancels_the_job_of_somebody_else(
+    discord: DiscordServer, bot: House, anna: Person, channel: Channel
+) -> None:
+    await a_job(anna, bot.queue)
+    job = (await bot.queue.jobs.of(f"discord:{anna.user.id}", 1))[0]
+    ben = Person.at(discord, channel, "ben")
+    refused = await ben.answered(await ben.slash("cancel", job=job.id))
+    assert "belongs to somebody else" in refused.text
+    assert not (await bot.queue.jobs.get(job.id)).state.final
+
+
+async def test_a_database_that_is_away_is_said_and_costs_nothing(
+    discord: DiscordServer, bot: House, anna: Person
+) -> None:
+    await anna.answered(await anna.slash("jobs"))
+    async with store_away(bot.queue, bot.folder):
+        told = await anna.answered(await anna.slash("jobs"))
+        assert "can't reach my database" in told.text
+        sent = await anna.slash("train", preset="anime", trigger="zuri", images=photos())
+        await discord.until(lambda: sent.answer is not None)
+    assert "12 photos" in (await confirmation(anna, sent)).text
 
 
 async def test_photos_that_come_while_a_job_is_set_up_are_asked_about(
