@@ -1,12 +1,14 @@
 """What people get wrong on Telegram, and a database that is away: one clear answer each, and nothing is lost."""
 
+from functools import partial
+
 import pytest
 
 from tests.bot.house import store_away
 from tests.bot.pictures import broken, photo, zip_of_photos, zipped
 from tests.telegram.flow import a_job, comes_to_confirm, has_action, images_of, sends_photos
 from tests.telegram.house import House
-from tests.telegram.server import Person
+from tests.telegram.server import Message, Person
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -22,8 +24,12 @@ async def test_a_wrong_word_is_answered_with_what_to_do_instead(house: House, an
         ("/cancel nonsense", "no job called nonsense"),
     ):
         said = anna.says(words)
-        await anna.sees(lambda message, answer=answer, said=said: message.id > said.id and answer in message.text)
+        await anna.sees(partial(_answers, said, answer))
     assert await images_of(house.queue, anna) == 12
+
+
+def _answers(said: Message, words: str, message: Message) -> bool:
+    return message.id > said.id and words in message.text
 
 
 async def test_one_broken_picture_among_good_ones_is_named_and_the_rest_goes_on(house: House, anna: Person) -> None:
