@@ -44,10 +44,10 @@ def training(stack: contextlib.ExitStack, ours: bool) -> Callable[[int], float]:
     latents = torch.randn(IMAGES, 2, *shape, generator=torch.Generator().manual_seed(0))
     texts = encode_texts(base, [*(f"zuri, picture {index}" for index in range(IMAGES)), ""])
     encoded, members = Encoded(latents, texts, torch.arange(IMAGES)), torch.arange(IMAGES)
-    process = schedule(base.scheduler, recipe.min_snr_gamma, torch.device("cpu"))
-    stack.enter_context(adapter.attached(base.unet, recipe.rank, recipe.alpha, SEED))
+    process = schedule(base.scheduler, recipe.min_snr_gamma, recipe.p2_gamma, torch.device("cpu"))
+    stack.enter_context(adapter.attached({"unet": base.unet}, recipe, SEED))
     denoise = stack.enter_context(denoiser(base.unet, "fp32")) if ours else plain(base.unet, "fp32")
-    parameters = [parameter for _, parameter in adapter.parameters(base.unet)]
+    parameters = [parameter for _, parameter in adapter.parameters({"unet": base.unet})]
     optimiser = torch.optim.AdamW(parameters, lr=recipe.unet_lr, fused=True)
 
     def step(number: int) -> float:

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 from lorabot.locale import UserError
 
 Family = Literal["demo", "sd15", "sd21", "sdxl"]
-Layers = Literal["attention", "transformers", "all"]
+Layers = Literal["attention", "linear", "all"]
 
 BASES: Mapping[str, Family] = MappingProxyType({"demo": "demo", "sd15": "sd15", "sdxl": "sdxl"})
 """Base models by the name people use, and the family whose recipe fits."""
@@ -91,8 +91,8 @@ class Recipe(_Strict):
     )
     layers: Layers = Field(
         "attention",
-        description="Layers that get a LoRA: those of the `attention`; of the `transformers`, which have feed-forward "
-        "layers too; or `all`, the convolutions among them.",
+        description="Layers that get a LoRA: those of the `attention`; every `linear` layer of the transformers, the "
+        "feed-forward ones too; or `all`, the convolutions among them.",
     )
     rank: int = Field(ge=1, le=128, description="Rank of the LoRA matrices.")
     alpha: float = Field(gt=0, le=256, description="LoRA alpha; the update is scaled by alpha / rank.")

@@ -1,4 +1,4 @@
-"""The LoRA on a UNet: put on, read, written, switched off and taken away again, through peft."""
+"""The LoRA on a base model's modules: put on, read, written, switched off and taken away again, through peft."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -6,72 +6,111 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from lorabot.presets import Layers
+from lorabot.presets import Layers, Recipe
 
 if TYPE_CHECKING:
-    from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
+    from peft import LoraConfig
+    from peft.tuners.tuners_utils import BaseTunerLayer
 
-_ATTENTION = ("to_q", "to_k", "to_v", "to_out.0")
-_LINEAR = (*_ATTENTION, "ff.net.0.proj", "ff.net.2", "proj_in", "proj_out")
+_ATTENTION = (
+    *("to_q", "to_k", "to_v", "to_out.0"),
+    *("q_proj", "k_proj", "v_proj", "out_proj"),  # the text encoders'
+)
+_LINEAR = (*_ATTENTION, "ff.net.0.proj", "ff.net.2", "proj_in", "proj_out", "fc1", "fc2")
 _CONVOLUTIONS = (*_LINEAR, "conv1", "conv2", "conv_shortcut", "downsamplers.0.conv", "upsamplers.0.conv")
 TARGETS: Mapping[Layers, tuple[str, ...]] = {
     "attention": _ATTENTION,
-    "transformers": _LINEAR,
+    "linear": _LINEAR,
     "all": _CONVOLUTIONS,
 }
 """The ends of the names of the layers that get a LoRA: the attention's projections; those and the feed-forward layers
 around them; and the convolutions of the residual blocks and between the levels too (LoCon)."""
 _NAME = "default"
 
+Modules = Mapping[str, torch.nn.Module]
+"""The modules that carry the adapter, by the prefix of their parameters' names: ``unet``, ``te1``, ``te2``."""
+
 State = dict[str, torch.Tensor]
-"""An adapter's weights by parameter name."""
+"""An adapter's weights by parameter name: ``unet.``, ``te1.`` or ``te2.`` and the name that peft gives it there."""
+
+
+def options(recipe: Recipe) -> "LoraConfig":
+    """What peft is told to put on."""
+    from peft import LoraConfig
+
+    config = LoraConfig(r=recipe.rank, target_modules=list(TARGETS[recipe.layers]), init_lora_weights=True)
+    config.lora_alpha = recipe.alpha  # type: ignore[assignment]  # declared int; used as a factor only
+    return config
 
 
 @contextmanager
-def attached(
-    unet: "UNet2DConditionModel", rank: int, alpha: float, seed: int, layers: Layers = "attention"
-) -> Iterator[None]:
-    """Put a fresh adapter on ``unet`` for the block: down matrices random by ``seed``, up matrices 0, all float32."""
-    from peft import LoraConfig
+def attached(modules: Modules, recipe: Recipe, seed: int) -> Iterator[None]:
+    """Put a fresh adapter on ``modules`` for the block: down matrices random by ``seed``, up matrices 0, all float32.
 
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        config = LoraConfig(r=rank, target_modules=list(TARGETS[layers]), init_lora_weights=True)
-        config.lora_alpha = alpha  # type: ignore[assignment]  # declared int; used as a factor only
-        unet.add_adapter(config, adapter_name=_NAME)
-    for _, parameter in parameters(unet):
-        parameter.data = parameter.data.float()
+    Everything else in them is frozen, and stays so.
+    """
+    from peft import inject_adapter_in_model
+
     try:
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            for module in modules.values():
+                inject_adapter_in_model(options(recipe), module, adapter_name=_NAME)
+        for _, parameter in parameters(modules):
+            parameter.data = parameter.data.float()
         yield
     finally:
-        unet.unload_lora()  # type: ignore[no-untyped-call]
-        unet.requires_grad_(False)
+        for module in modules.values():
+            _take_off(module)
 
 
-def parameters(unet: "UNet2DConditionModel") -> list[tuple[str, torch.nn.Parameter]]:
+def parameters(modules: Modules) -> list[tuple[str, torch.nn.Parameter]]:
     """What is trained, by name, in the order of the modules."""
-    return [(name, parameter) for name, parameter in unet.named_parameters() if f".{_NAME}." in name]
+    return [
+        (f"{prefix}.{name}", parameter)
+        for prefix, module in modules.items()
+        for name, parameter in module.named_parameters()
+        if f".{_NAME}." in name
+    ]
 
 
-def read(unet: "UNet2DConditionModel") -> State:
+def read(modules: Modules) -> State:
     """A copy of the weights on the CPU, float32."""
-    return {name: parameter.detach().to("cpu", torch.float32, copy=True) for name, parameter in parameters(unet)}
+    return {name: parameter.detach().to("cpu", torch.float32, copy=True) for name, parameter in parameters(modules)}
 
 
 @torch.no_grad()
-def write(unet: "UNet2DConditionModel", state: Mapping[str, torch.Tensor]) -> None:
+def write(modules: Modules, state: Mapping[str, torch.Tensor]) -> None:
     """Set the weights to ``state``; raises ``KeyError`` when a parameter is missing there."""
-    for name, parameter in parameters(unet):
+    for name, parameter in parameters(modules):
         parameter.copy_(state[name])
 
 
 @contextmanager
-def switched_off(unet: "UNet2DConditionModel") -> Iterator[None]:
+def switched_off(modules: Modules) -> Iterator[None]:
     """The base model as if there were no adapter."""
-    unet.disable_adapters()
+    layers = [layer for module in modules.values() for _, layer in _layers(module)]
+    for layer in layers:
+        layer.enable_adapters(False)
     try:
         yield
     finally:
-        unet.enable_adapters()
-        for _, parameter in parameters(unet):  # peft freezes them when switching off
+        for layer in layers:
+            layer.enable_adapters(True)
+        for _, parameter in parameters(modules):  # peft freezes them when switching off
             parameter.requires_grad_(True)
+
+
+def _layers(module: torch.nn.Module) -> list[tuple[str, "BaseTunerLayer"]]:
+    from peft.tuners.tuners_utils import BaseTunerLayer
+
+    return [(name, layer) for name, layer in module.named_modules() if isinstance(layer, BaseTunerLayer)]
+
+
+def _take_off(module: torch.nn.Module) -> None:
+    for name, layer in _layers(module):
+        parent, _, own = name.rpartition(".")
+        setattr(module.get_submodule(parent), own, layer.get_base_layer())
+    if hasattr(module, "peft_config"):
+        del module.peft_config
+    module.requires_grad_(False)

@@ -53,12 +53,13 @@ def rounded(state: State) -> State:
 def tensors(state: State, alpha: float) -> dict[str, torch.Tensor]:
     """peft's parameters under the names of kohya's scripts, with ``alpha`` written beside each pair.
 
-    ``down_blocks.0.[...].to_q.lora_A.default.weight`` becomes ``lora_unet_down_blocks_0_[...]_to_q.lora_down.weight``.
+    ``unet.down_blocks.0.[...].to_q.lora_A.default.weight`` becomes
+    ``lora_unet_down_blocks_0_[...]_to_q.lora_down.weight``.
     """
     named: dict[str, torch.Tensor] = {}
     for name, value in state.items():
         path, _, kind = name.partition(".lora_")
-        module = "lora_unet_" + path.replace(".", "_")
+        module = "lora_" + path.replace(".", "_")
         side = {"A": "lora_down", "B": "lora_up"}[kind[0]]
         named[f"{module}.{side}.weight"] = value.to(DTYPE).contiguous()
         named[f"{module}.alpha"] = torch.tensor(alpha, dtype=DTYPE)

@@ -69,8 +69,9 @@ def run(job: TrainingJob, models: Models, config: TrainerConfig, control: Contro
         captions = saved.captions if saved else _captions(job, models, control, recipe.caption.method)
 
     hardware = models.hardware()
+    modules = {"unet": base.unet}
     with (
-        adapter.attached(base.unet, recipe.rank, recipe.alpha, job.seed, recipe.layers),
+        adapter.attached(modules, recipe, job.seed),
         denoiser(base.unet, hardware.precision) as denoise,
     ):
         control.check()
@@ -81,7 +82,7 @@ def run(job: TrainingJob, models: Models, config: TrainerConfig, control: Contro
                 chosen_plan = moved(saved.plan, hardware, measure)
             else:
                 chosen_plan = plan(recipe, len(job.images), job.seed, hardware, config, measure)
-            _check_disk(base, job.folder)
+            _check_disk(modules, job.folder)
 
         teller.stage("training", "training-note-encoding")
         with clock.running("encoding"):
@@ -89,13 +90,13 @@ def run(job: TrainingJob, models: Models, config: TrainerConfig, control: Contro
             encoded = encode(base, job.images, texts, recipe.resolution, recipe.flip, control)
             wanted = settings(base, recipe, job.trigger, job.seed)
 
-        setup = Setup(base, denoise, encoded, chosen_plan, recipe, job.seed)
+        setup = Setup(base, modules, denoise, encoded, chosen_plan, recipe, job.seed)
         course = saved.course if saved else Course()
         if saved:
-            adapter.write(base.unet, saved.adapter)
+            adapter.write(modules, saved.adapter)
             for step, pictures in sorted(course.pictures.items()):
                 _show(job, step, pictures, wanted, emit)
-        saver = _Saver(job, base, captions, chosen_plan, config.checkpoint_s, clock, emit)
+        saver = _Saver(job, base, modules, captions, chosen_plan, config.checkpoint_s, clock, emit)
 
         def pictures_of(step: int) -> tuple[bytes, ...]:
             teller.stage("training", "training-note-sampling")
@@ -116,7 +117,7 @@ def run(job: TrainingJob, models: Models, config: TrainerConfig, control: Contro
         teller.stage("evaluating", "evaluating-note-sampling")
         best = choose(course)
         best_state = rounded(best.state)
-        adapter.write(base.unet, best_state)
+        adapter.write(modules, best_state)
         with clock.running("sampling"):
             last = _pictures(job, setup, wanted, chosen_plan.steps, control, emit)
 
@@ -166,9 +167,9 @@ def _captions(
     return caption(job.images, job.trigger, vocabulary, models.clip() if wanted else None, control)
 
 
-def _check_disk(base: BaseModel, folder: Path) -> None:
+def _check_disk(modules: adapter.Modules, folder: Path) -> None:
     """Raise ``DiskFull`` where saved states and results would not find room."""
-    weights = sum(parameter.numel() for _, parameter in adapter.parameters(base.unet)) * 4
+    weights = sum(parameter.numel() for _, parameter in adapter.parameters(modules)) * 4
     # A saved state holds the adapter, two moments and the candidates; two of them may lie there at once.
     needed = 2 * weights * (1 + 2 + KEPT) + _SPARE
     folder.mkdir(parents=True, exist_ok=True)
@@ -181,7 +182,7 @@ def _pictures(
     job: TrainingJob, setup: Setup, wanted: Settings, step: int, control: Control, emit: Emit
 ) -> tuple[bytes, ...]:
     """Draw the sample pictures after ``step`` and show them; before the first step, those of the base model alone."""
-    with adapter.switched_off(setup.base.unet) if step == 0 else nullcontext():
+    with adapter.switched_off(setup.modules) if step == 0 else nullcontext():
         drawn = sample(setup.base, setup.denoise, wanted, control.check)
     files = tuple(_png(picture) for picture in drawn)
     _show(job, step, files, wanted, emit)
@@ -210,13 +211,15 @@ class _Saver:
         self,
         job: TrainingJob,
         base: BaseModel,
+        modules: adapter.Modules,
         captions: tuple[Caption, ...],
         chosen_plan: Plan,
         interval_s: float,
         clock: Stopwatch,
         emit: Emit,
     ) -> None:
-        self._job, self._base, self._captions, self._plan = job, base, captions, chosen_plan
+        self._job, self._base, self._modules = job, base, modules
+        self._captions, self._plan = captions, chosen_plan
         self._interval_s, self._clock, self._emit = interval_s, clock, emit
         self._next = time.monotonic() + interval_s
 
@@ -232,7 +235,7 @@ class _Saver:
                 plan=self._plan,
                 captions=self._captions,
                 course=course,
-                adapter=adapter.read(self._base.unet),
+                adapter=adapter.read(self._modules),
                 moments=moments,
                 seconds=self._clock.seconds,
             )

@@ -18,7 +18,7 @@ from lorabot.trainer.errors import BadResumeState
 from lorabot.trainer.planning import Plan
 from lorabot.trainer.training import Moments
 
-VERSION = 1
+VERSION = 2
 _KEY = "lorabot"
 
 
@@ -44,7 +44,7 @@ class _Header(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    version: Literal[1]
+    version: Literal[2]
     job: str
     base: str
     plan: Plan

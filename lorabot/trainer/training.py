@@ -37,9 +37,10 @@ Moments = dict[str, dict[str, torch.Tensor]]
 
 @dataclass(frozen=True, slots=True)
 class Setup:
-    """What a training consists of; none of it changes while it runs."""
+    """What a training consists of; none of it changes while it runs. ``modules`` carry the adapter."""
 
     base: "BaseModel"
+    modules: adapter.Modules
     denoise: Denoiser
     encoded: Encoded
     plan: Plan
@@ -67,12 +68,12 @@ def train(setup: Setup, course: Course, moments: Moments | None, watch: Watch) -
 
     Raises ``Diverged``, ``NotFinite`` and what ``watch.check`` raises; before ``Suspended`` leaves, the state is saved.
     """
-    plan, unet = setup.plan, setup.base.unet
-    trained = adapter.parameters(unet)
+    plan = setup.plan
+    trained = adapter.parameters(setup.modules)
     optimiser = torch.optim.AdamW([parameter for _, parameter in trained], lr=plan.learning_rate, fused=True)
     if moments is not None:
         _restore(optimiser, trained, moments)
-    process = schedule(setup.base.scheduler, setup.recipe.min_snr_gamma, setup.recipe.p2_gamma, unet.device)
+    process = schedule(setup.base.scheduler, setup.recipe.min_snr_gamma, setup.recipe.p2_gamma, setup.base.unet.device)
     durations: deque[float] = deque(maxlen=_RATE_OVER)
     begun_at = course.step
     try:
@@ -166,7 +167,7 @@ def _measure(setup: Setup, course: Course, process: Schedule, watch: Watch) -> N
     if value > _RUNAWAY * first:
         raise Diverged(course.step, first, value)
     if course.step >= candidate_from(setup.plan.steps):
-        course.propose(Candidate(course.step, value, adapter.read(setup.base.unet)))
+        course.propose(Candidate(course.step, value, adapter.read(setup.modules)))
 
 
 @torch.no_grad()

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from PIL import Image, ImageDraw
 
-from lorabot.presets import Preset, Vocabulary, load_presets
+from lorabot.presets import Preset, Recipe, Vocabulary, load_presets
 from lorabot.trainer import wire
 from lorabot.trainer.config import TrainerConfig
 from lorabot.trainer.control import Control
@@ -25,10 +25,16 @@ QUICK = TrainerConfig(
 
 
 def tiny_preset(**changes: object) -> Preset:
-    """The anime preset for 64 pixels, 6 steps of 2 images, alpha other than rank."""
-    preset = load_presets().get("anime")
-    recipe = preset.recipes["demo"].model_copy(
-        update={
+    """The anime preset with ``tiny_recipe`` for the demo base."""
+    return load_presets().get("anime").model_copy(update={"recipes": {"demo": tiny_recipe(**changes)}})
+
+
+def tiny_recipe(**changes: object) -> Recipe:
+    """The anime recipe of the demo base for 64 pixels, 6 steps of 2 images, alpha other than rank."""
+    recipe = load_presets().get("anime").recipes["demo"]
+    return Recipe.model_validate(
+        recipe.model_dump()
+        | {
             "resolution": 64,
             "views": 12,
             "batch": 2,
@@ -41,7 +47,6 @@ def tiny_preset(**changes: object) -> Preset:
             **changes,
         }
     )
-    return preset.model_copy(update={"recipes": {"demo": recipe}})
 
 
 def vocabulary() -> Vocabulary:

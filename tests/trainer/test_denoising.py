@@ -10,6 +10,7 @@ from lorabot.trainer.bases import BaseModel
 from lorabot.trainer.conditions import Conditions
 from lorabot.trainer.denoising import denoiser, plain
 from lorabot.trainer.models import Models
+from tests.trainer.conftest import tiny_recipe
 
 Inputs = tuple[torch.Tensor, torch.Tensor, Conditions]
 
@@ -18,9 +19,9 @@ Inputs = tuple[torch.Tensor, torch.Tensor, Conditions]
 def base(models: Models, request: pytest.FixtureRequest) -> Iterator[BaseModel]:
     """The demo base with an adapter that does something."""
     base = models.base("demo")
-    with adapter.attached(base.unet, 4, 6.0, 1, request.param):
+    with adapter.attached({"unet": base.unet}, tiny_recipe(layers=request.param), 1):
         chance = torch.Generator().manual_seed(2)
-        for _, parameter in adapter.parameters(base.unet):
+        for _, parameter in adapter.parameters({"unet": base.unet}):
             parameter.data.normal_(std=0.05, generator=chance)
         yield base
 
@@ -39,7 +40,7 @@ def test_the_fast_way_predicts_and_learns_what_the_plain_one_does(
     base: BaseModel, batch: int, side: int, texts_learn: bool
 ) -> None:
     given = inputs(batch, side)
-    parameters = [parameter for _, parameter in adapter.parameters(base.unet)]
+    parameters = [parameter for _, parameter in adapter.parameters({"unet": base.unet})]
     learning = [*parameters, given[2].states.requires_grad_(texts_learn)] if texts_learn else parameters
     expected = plain(base.unet, "fp32")(*given)
     wanted = torch.autograd.grad(expected.square().mean(), learning)
@@ -55,10 +56,11 @@ def test_the_adapter_counts_as_it_is_at_the_moment_and_not_at_all_when_switched_
     given = inputs(2, 8)
     with denoiser(base.unet, "fp32") as denoise, torch.no_grad():
         first = denoise(*given)
-        with adapter.switched_off(base.unet):
+        with adapter.switched_off({"unet": base.unet}):
             without = denoise(*given)
             torch.testing.assert_close(without, plain(base.unet, "fp32")(*given), rtol=1e-4, atol=1e-5)
-        adapter.write(base.unet, {name: value / 2 for name, value in adapter.read(base.unet).items()})
+        modules = {"unet": base.unet}
+        adapter.write(modules, {name: value / 2 for name, value in adapter.read(modules).items()})
         half = denoise(*given)
         torch.testing.assert_close(half, plain(base.unet, "fp32")(*given), rtol=1e-4, atol=1e-5)
     assert not torch.allclose(first, without, atol=1e-3)
@@ -67,7 +69,7 @@ def test_the_adapter_counts_as_it_is_at_the_moment_and_not_at_all_when_switched_
 
 def test_the_same_inputs_give_the_same_digits_every_time(base: BaseModel) -> None:
     given = inputs(4, 8)
-    parameters = [parameter for _, parameter in adapter.parameters(base.unet)]
+    parameters = [parameter for _, parameter in adapter.parameters({"unet": base.unet})]
     with denoiser(base.unet, "fp32") as denoise:
         found = [torch.autograd.grad(denoise(*given).square().mean(), parameters) for _ in range(5)]
     for again in found[1:]:

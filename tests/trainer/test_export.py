@@ -21,7 +21,7 @@ from lorabot.trainer.captioning import Caption
 from lorabot.trainer.export import hashes, rounded, tag_frequency, tensors
 from lorabot.trainer.finishing import file_name
 from lorabot.trainer.models import Models
-from tests.trainer.conftest import Trained
+from tests.trainer.conftest import Trained, tiny_recipe
 
 
 def header(path: Path) -> dict[str, str]:
@@ -46,11 +46,12 @@ def test_every_module_has_down_up_and_alpha_under_the_names_that_loaders_know(tr
 @pytest.mark.parametrize("layers", get_args(Layers))
 def test_the_files_merged_deltas_equal_pefts_own_with_alpha_other_than_rank(models: Models, layers: Layers) -> None:
     unet = models.base("demo").unet
-    with adapter.attached(unet, 4, 10.0, seed=3, layers=layers):
+    modules = {"unet": unet}
+    with adapter.attached(modules, tiny_recipe(alpha=10.0, layers=layers), seed=3):
         chance = torch.Generator().manual_seed(0)
-        state = {name: torch.randn(value.shape, generator=chance) for name, value in adapter.read(unet).items()}
+        state = {name: torch.randn(value.shape, generator=chance) for name, value in adapter.read(modules).items()}
         state = rounded(state)
-        adapter.write(unet, state)
+        adapter.write(modules, state)
         file = tensors(state, 10.0)
         compared = 0
         for name, module in unet.named_modules():

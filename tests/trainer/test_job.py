@@ -74,7 +74,7 @@ def test_the_rate_leaves_out_saving_and_sampling(trained: Trained) -> None:
 
 def test_training_changes_the_adapter_and_leaves_the_base_untouched(trained: Trained, models: Models) -> None:
     unet = models.base("demo").unet
-    assert not adapter.parameters(unet)
+    assert not adapter.parameters({"unet": unet})
     assert not any(parameter.requires_grad for parameter in unet.parameters())
     state = resume.read(_states(trained)[-1])
     assert all(float(value.abs().max()) > 0 for name, value in state.adapter.items() if ".lora_B." in name)
@@ -207,7 +207,7 @@ def test_a_broken_image_is_named(models: Models, tmp_path: Path) -> None:
     with pytest.raises(BrokenImage) as caught:
         run(job, models, QUICK, Control(), lambda _: None)
     assert caught.value.message.params == {"image": "photo 4.png"}
-    assert not adapter.parameters(models.base("demo").unet)
+    assert not adapter.parameters({"unet": models.base("demo").unet})
 
 
 def test_no_images_and_unknown_bases_are_refused(models: Models, tmp_path: Path) -> None:
