@@ -27,7 +27,7 @@ from lorabot.trainer.bases import load_base
 from lorabot.trainer.denoising import denoiser, plain
 from lorabot.trainer.draws import draw
 from lorabot.trainer.encoding import Encoded, encode_texts
-from lorabot.trainer.loss import losses, schedule
+from lorabot.trainer.loss import losses, rows, schedule
 from lorabot.trainer.models import cores, cpu_name
 from lorabot.trainer.shapes import Shapes
 from lorabot.trainer.training import GRADIENT_NORM
@@ -51,8 +51,9 @@ def training(stack: contextlib.ExitStack, ours: bool) -> Callable[[int], float]:
     optimiser = torch.optim.AdamW(parameters, lr=recipe.unet_lr, fused=True)
 
     def step(number: int) -> float:
-        drawn = draw(SEED, number, recipe.batch, IMAGES, shape, process.timesteps, recipe.flip, recipe.noise_offset)
-        loss = losses(denoise, encoded, members, drawn, slice(None), process).mean()
+        offset, dropout = recipe.noise_offset, recipe.caption_dropout
+        drawn = draw(SEED, number, recipe.batch, IMAGES, shape, process.timesteps, recipe.flip, offset, dropout)
+        loss = losses(denoise, rows(encoded, members, drawn, slice(None), process)).mean()
         loss.backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(parameters, GRADIENT_NORM)
         optimiser.step()

@@ -7,7 +7,7 @@ from pathlib import Path
 from pydantic import BaseModel
 
 from lorabot.locale import translator
-from lorabot.presets import Bilingual, Caption, Group, Preset, Recipe, Send, Vocabulary, load_presets
+from lorabot.presets import Bilingual, Caption, Group, Preserve, Preset, Recipe, Send, Vocabulary, load_presets
 from lorabot.settings import Setting, settings_tree
 
 DOCS = Path(__file__).parents[1] / "docs"
@@ -83,6 +83,7 @@ def fields_table() -> str:
         ("send.", Send),
         ("recipes.FAMILY.", Recipe),
         ("recipes.FAMILY.caption.", Caption),
+        ("recipes.FAMILY.preserve.", Preserve),
     ):
         rows += _fields(prefix, model)
     return "\n".join(rows)

@@ -1,5 +1,6 @@
 """What a preset and a captioning vocabulary consist of, strictly: an unknown or mistyped field is an error."""
 
+import re
 from collections import Counter
 from collections.abc import Mapping
 from types import MappingProxyType
@@ -24,6 +25,8 @@ AVAILABLE_BASES = (DEFAULT_BASE,)
 Id = Annotated[str, Field(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$", max_length=40)]
 Line = Annotated[str, Field(min_length=1, max_length=500, pattern=r"^\S(.*\S)?$")]
 """A text of one line without blanks around it."""
+Choices = Annotated[str, Field(min_length=1, max_length=2000, pattern=r"^\S(.*\S)?$")]
+"""One line that holds choices between braces, ``a {red|blue} {cat|dog}``."""
 
 
 class NoRecipe(UserError):
@@ -77,6 +80,30 @@ class Caption(_Strict):
         return self
 
 
+class Preserve(_Strict):
+    """What the base draws by itself and shall go on drawing: pictures that it makes at the start, to be held on to."""
+
+    prompts: tuple[Choices, ...] = Field(
+        strict=False,  # YAML and JSON know lists only
+        min_length=1,
+        max_length=50,
+        description="What the pictures show, in turn, without the trigger word; of `{a|b|c}` one is taken by chance.",
+    )
+    pictures: int = Field(ge=1, le=256, description="How many pictures the base draws at the start.")
+    steps: int = Field(ge=1, le=100, description="Denoising steps of such a picture; each is a state to hold on to.")
+    rows: int = Field(ge=1, le=64, description="How many of those states are learnt in each step, beside the images.")
+    weight: float = Field(gt=0, le=1000, description="Weight of their loss; 1 counts a state as much as an image.")
+
+    @field_validator("prompts")
+    @classmethod
+    def _choices_are_closed(cls, prompts: tuple[str, ...]) -> tuple[str, ...]:
+        for prompt in prompts:
+            rest = re.sub(r"\{[^{}]*\|[^{}]*\}", "", prompt)
+            if "{" in rest or "}" in rest:
+                raise ValueError(f"braces hold a choice such as {{a|b}} and nothing else: {prompt!r}")
+        return prompts
+
+
 class Recipe(_Strict):
     """How to train on one family of base models."""
 
@@ -110,6 +137,17 @@ class Recipe(_Strict):
     noise_offset: float = Field(ge=0, le=0.2, description="Strength of the per-channel offset added to the noise.")
     flip: bool = Field(description="Whether every image is also shown mirrored.")
     caption: Caption = Field(description="How the images get their captions.")
+    caption_dropout: float = Field(
+        0.1,
+        ge=0,
+        le=1,
+        description="Share of views without caption, which keeps guidance working (arXiv 2207.12598); 0 where "
+        "`preserve` holds what is drawn without a prompt.",
+    )
+    preserve: Preserve | None = Field(
+        None,
+        description="Prior preservation: what of the base is held on to while it learns; null lets go of everything.",
+    )
     sample_prompts: tuple[Line, ...] = Field(
         strict=False,  # YAML and JSON know lists only
         min_length=1,

@@ -118,7 +118,8 @@ class _Lanes:
         return self._recorded[key]
 
     def _forward(self, noisy: torch.Tensor, timesteps: torch.Tensor, *others: torch.Tensor) -> torch.Tensor:
-        conditions, weights = others[: -len(self._layers)], others[-len(self._layers) :]
+        weights_from = len(others) - len(self._layers)
+        conditions, weights = others[:weights_from], others[weights_from:]
         with ExitStack() as stack:
             for layer, weight in zip(self._layers, weights, strict=True):
                 layer.forward = _with_weight(layer.base_layer, weight)

@@ -9,9 +9,6 @@ from dataclasses import dataclass
 
 import torch
 
-CAPTION_DROPOUT = 0.1
-"""Share of views trained without caption, so that classifier-free guidance keeps working (arXiv 2207.12598)."""
-
 
 @dataclass(frozen=True, slots=True)
 class Draw:
@@ -37,12 +34,13 @@ def draw(
     timesteps: int,
     flip: bool,
     offset: float,
+    dropout: float,
 ) -> Draw:
     """What step number ``step`` (from 0) trains on, out of ``images`` images with latents of ``shape`` (C, H, W).
 
     Every image is seen once before any is seen again. Timesteps are stratified: each of B equal ranges holds one, which
     keeps the expectation and lowers the variance of the loss. ``offset`` adds a constant per image and channel to the
-    noise (noise offset).
+    noise (noise offset). ``dropout`` is the share of views without caption.
     """
     chance = generator(seed, "step", step)
     ranges = (torch.randperm(batch, generator=chance) + torch.rand(batch, generator=chance)) / batch
@@ -51,7 +49,7 @@ def draw(
     return Draw(
         images=torch.tensor([_image(seed, step * batch + place, images) for place in range(batch)]),
         mirrored=(torch.rand(batch, generator=chance) < 0.5) & flip,
-        uncaptioned=torch.rand(batch, generator=chance) < CAPTION_DROPOUT,
+        uncaptioned=torch.rand(batch, generator=chance) < dropout,
         timesteps=(ranges * timesteps).long().clamp_(max=timesteps - 1),
         noise=noise,
     )

@@ -27,6 +27,7 @@ from lorabot.trainer.export import rounded
 from lorabot.trainer.finishing import Finished, write_files
 from lorabot.trainer.models import Models
 from lorabot.trainer.planning import Plan, moved, plan
+from lorabot.trainer.preserving import preserve
 from lorabot.trainer.probing import probe
 from lorabot.trainer.resume import ResumeState
 from lorabot.trainer.sampling import Settings, sample, settings
@@ -90,7 +91,13 @@ def run(job: TrainingJob, models: Models, config: TrainerConfig, control: Contro
             encoded = encode(base, job.images, texts, recipe.resolution, recipe.flip, control)
             wanted = settings(base, recipe, job.trigger, job.seed)
 
-        setup = Setup(base, modules, denoise, encoded, chosen_plan, recipe, job.seed)
+        preserved = None
+        if recipe.preserve:
+            teller.stage("training", "training-note-preserving")
+            with clock.running("preserving"):
+                preserved = preserve(base, modules, denoise, recipe, job.seed, control.check)
+
+        setup = Setup(base, modules, denoise, encoded, chosen_plan, recipe, job.seed, preserved)
         course = saved.course if saved else Course()
         if saved:
             adapter.write(modules, saved.adapter)

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import torch
 
+from lorabot.trainer.conditions import Conditions, cat
 from lorabot.trainer.denoising import Denoiser
 from lorabot.trainer.draws import Draw
 from lorabot.trainer.encoding import Encoded
@@ -46,18 +47,50 @@ def schedule(config: dict[str, object], min_snr: float | None, p2: float, device
     return Schedule(signal=kept.sqrt(), noise=(1 - kept).sqrt(), weight=weight)
 
 
-def losses(
-    denoise: Denoiser,
-    encoded: Encoded,
-    members: torch.Tensor,
-    drawn: Draw,
-    part: slice,
-    process: Schedule,
-) -> torch.Tensor:
-    """The weighted squared error of each image in ``part`` of the draw, float32 (B).
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """What the UNet is asked and what it should answer, row by row, on the training device.
 
-    ``members`` (int64, CPU) are the images that the draw's indices count in.
+    ``noisy`` and ``target``: float32 (B, C, H, W). ``timesteps``: int64 (B). ``weight``: the loss's, float32 (B).
     """
+
+    noisy: torch.Tensor
+    timesteps: torch.Tensor
+    conditions: Conditions
+    target: torch.Tensor
+    weight: torch.Tensor
+
+    def __len__(self) -> int:
+        return len(self.noisy)
+
+    def part(self, part: slice) -> "Rows":
+        """Some of them."""
+        return Rows(
+            self.noisy[part],
+            self.timesteps[part],
+            self.conditions.take(part),
+            self.target[part],
+            self.weight[part],
+        )
+
+    def joins(self, others: "Rows") -> bool:
+        """Whether ``others`` can go through the model at once with these: pictures of one size, texts of one length."""
+        pairs = ((self.noisy, others.noisy), (self.conditions.states, others.conditions.states))
+        return all(mine.shape[1:] == theirs.shape[1:] for mine, theirs in pairs)
+
+    def joined(self, others: "Rows") -> "Rows":
+        """These and then ``others``."""
+        return Rows(
+            torch.cat([self.noisy, others.noisy]),
+            torch.cat([self.timesteps, others.timesteps]),
+            cat([self.conditions, others.conditions]),
+            torch.cat([self.target, others.target]),
+            torch.cat([self.weight, others.weight]),
+        )
+
+
+def rows(encoded: Encoded, members: torch.Tensor, drawn: Draw, part: slice, process: Schedule) -> Rows:
+    """The images in ``part`` of the draw, noised; ``members`` (int64, CPU) are the images its indices count in."""
     device = encoded.latents.device
     images = members[drawn.images[part]]
     texts = torch.where(drawn.uncaptioned[part], len(encoded.texts) - 1, encoded.text_of[images])
@@ -65,8 +98,18 @@ def losses(
     timesteps = drawn.timesteps[part].to(device)
     noise = drawn.noise[part].to(device)
     at = timesteps[:, None, None, None]
-    noisy = process.signal[at] * clean + process.noise[at] * noise
-    predicted = denoise(noisy, timesteps, encoded.texts.take(texts.to(device)))
-    error = (predicted - noise).square().mean(dim=(1, 2, 3))
-    weighted: torch.Tensor = error * process.weight[timesteps]
+    return Rows(
+        noisy=process.signal[at] * clean + process.noise[at] * noise,
+        timesteps=timesteps,
+        conditions=encoded.texts.take(texts.to(device)),
+        target=noise,
+        weight=process.weight[timesteps],
+    )
+
+
+def losses(denoise: Denoiser, asked: Rows) -> torch.Tensor:
+    """The weighted squared error of each row, float32 (B)."""
+    predicted = denoise(asked.noisy, asked.timesteps, asked.conditions)
+    error = (predicted - asked.target).square().mean(dim=(1, 2, 3))
+    weighted: torch.Tensor = error * asked.weight
     return weighted

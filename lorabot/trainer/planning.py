@@ -48,8 +48,9 @@ class Hardware:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What was decided. ``batch`` images go through the model at once, ``batch * accumulation`` make a step.
+    """What was decided. ``batch`` rows go through the model at once, ``batch * accumulation`` make a step.
 
+    ``preserved`` of a step's rows hold on to what the base draws by itself; the others are images.
     ``estimate_s`` is the time of the training steps alone, ``step_s`` what the probe measured for one of them.
     ``sample_at`` and ``validate_at`` are steps done; ``reasons`` says why, in the order to be read.
     """
@@ -71,16 +72,25 @@ class Plan:
     step_s: float
     estimate_s: float
     reasons: tuple[Message, ...]
+    preserved: int = 0
+
+    @property
+    def rows(self) -> int:
+        """All that a step learns from."""
+        return self.batch * self.accumulation
 
     @property
     def effective_batch(self) -> int:
-        return self.batch * self.accumulation
+        """Images a step."""
+        return self.rows - self.preserved
 
 
 def plan(recipe: Recipe, images: int, seed: int, hardware: Hardware, config: TrainerConfig, probe: Probe) -> Plan:
     """The plan for ``images`` images on ``hardware``. Raises ``OutOfMemory`` when not even one image fits."""
-    batch, step_s = _fit(recipe.batch, hardware, probe)
-    accumulation = recipe.batch // batch
+    preserved = recipe.preserve.rows if recipe.preserve else 0
+    rows = recipe.batch + preserved
+    batch, step_s = _fit(rows, hardware, probe)
+    accumulation = rows // batch
     step_s *= accumulation
     steps = math.ceil(recipe.views / recipe.batch)
     warmup = min(math.ceil(recipe.warmup * steps), steps - 1)
@@ -99,7 +109,7 @@ def plan(recipe: Recipe, images: int, seed: int, hardware: Hardware, config: Tra
         ),
         Message("plan-batch-whole", {"batch": batch})
         if accumulation == 1
-        else Message("plan-batch-split", {"batch": batch, "accumulation": accumulation, "effective": recipe.batch}),
+        else Message("plan-batch-split", {"batch": batch, "accumulation": accumulation, "effective": rows}),
         Message(f"plan-precision-{hardware.precision}", {"device": hardware.name}),
         Message(
             "plan-rate",
@@ -116,6 +126,8 @@ def plan(recipe: Recipe, images: int, seed: int, hardware: Hardware, config: Tra
         else Message("plan-none-held-out", {"images": images, "least": HOLD_OUT_FROM}),
         Message("plan-estimate", {"seconds": round(estimate), "step_ms": round(1000 * step_s)}),
     ]
+    if recipe.preserve:
+        reasons.append(Message("plan-preserved", {"rows": preserved, "pictures": recipe.preserve.pictures}))
     if recipe.text_encoder_lr > 0:
         reasons.append(Message("plan-text-encoder-kept"))
     if hardware.card is not None:
@@ -145,6 +157,7 @@ def plan(recipe: Recipe, images: int, seed: int, hardware: Hardware, config: Tra
         step_s=step_s,
         estimate_s=estimate,
         reasons=tuple(reasons),
+        preserved=preserved,
     )
 
 
@@ -155,8 +168,8 @@ def moved(made: Plan, hardware: Hardware, probe: Probe) -> Plan:
     """
     if (made.device_name, made.precision) == (hardware.name, hardware.precision):
         return replace(made, device=hardware.device)
-    batch, step_s = _fit(made.effective_batch, hardware, probe)
-    accumulation = made.effective_batch // batch
+    batch, step_s = _fit(made.rows, hardware, probe)
+    accumulation = made.rows // batch
     return replace(
         made,
         device=hardware.device,

@@ -96,6 +96,7 @@ def as_json(report: Report) -> dict[str, object]:
             "resolution": plan.resolution,
             "batch": plan.batch,
             "accumulation": plan.accumulation,
+            "preserved": plan.preserved,
             "steps": plan.steps,
             "warmup_steps": plan.warmup_steps,
             "learning_rate": plan.learning_rate,

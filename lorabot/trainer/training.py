@@ -3,7 +3,7 @@
 import math
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -17,8 +17,9 @@ from lorabot.trainer.denoising import Denoiser
 from lorabot.trainer.draws import Draw, draw, measure
 from lorabot.trainer.encoding import Encoded
 from lorabot.trainer.errors import Diverged, NotFinite, Suspended
-from lorabot.trainer.loss import Schedule, losses, schedule
+from lorabot.trainer.loss import Rows, Schedule, losses, rows, schedule
 from lorabot.trainer.planning import Plan
+from lorabot.trainer.preserving import Preserved
 
 if TYPE_CHECKING:
     from lorabot.trainer.bases import BaseModel
@@ -37,7 +38,10 @@ Moments = dict[str, dict[str, torch.Tensor]]
 
 @dataclass(frozen=True, slots=True)
 class Setup:
-    """What a training consists of; none of it changes while it runs. ``modules`` carry the adapter."""
+    """What a training consists of; none of it changes while it runs.
+
+    ``modules`` carry the adapter; ``preserved`` is there where the recipe asks for it.
+    """
 
     base: "BaseModel"
     modules: adapter.Modules
@@ -46,6 +50,7 @@ class Setup:
     plan: Plan
     recipe: Recipe
     seed: int
+    preserved: Preserved | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,22 +123,38 @@ def _rate(durations: Sequence[float]) -> float | None:
 def _step(setup: Setup, step: int, optimiser: torch.optim.AdamW, process: Schedule) -> float | None:
     """One optimiser step; its mean loss, or None when it was skipped for not being finite."""
     plan = setup.plan
-    drawn = _draw(setup, step, process)
-    members = torch.tensor(plan.split.training)
     for group in optimiser.param_groups:
         group["lr"] = learning_rate(plan, step)
     total = 0.0
-    for start in range(0, plan.effective_batch, plan.batch):
-        part = slice(start, start + plan.batch)
-        each = losses(setup.denoise, setup.encoded, members, drawn, part, process)
+    for part, images in _parts(setup, step, process):
+        each = losses(setup.denoise, part)
         (each.sum() / plan.effective_batch).backward()  # type: ignore[no-untyped-call]
-        total += float(each.detach().sum())
+        total += float(each.detach()[:images].sum())
     norm = torch.nn.utils.clip_grad_norm_(optimiser.param_groups[0]["params"], GRADIENT_NORM)
     good = math.isfinite(total) and math.isfinite(float(norm))
     if good:
         optimiser.step()
     optimiser.zero_grad(set_to_none=True)
     return total / plan.effective_batch if good else None
+
+
+def _parts(setup: Setup, step: int, process: Schedule) -> Iterator[tuple[Rows, int]]:
+    """What a step learns, in parts that go through the model at once; each with how many of its rows are images."""
+    plan = setup.plan
+    drawn = _draw(setup, step, process)
+    members = torch.tensor(plan.split.training)
+    held: Rows | None = None
+    if setup.preserved and setup.recipe.preserve:
+        held = setup.preserved.rows(setup.seed, step, plan.preserved, setup.recipe.preserve.weight, process)
+    for start in range(0, plan.effective_batch, plan.batch):
+        part = rows(setup.encoded, members, drawn, slice(start, start + plan.batch), process)
+        images, room = len(part), plan.batch - len(part)
+        if held and room and part.joins(held):
+            part, held = part.joined(held.part(slice(room))), held.part(slice(room, None))
+        yield part, images
+    if held:
+        for start in range(0, len(held), plan.batch):
+            yield held.part(slice(start, start + plan.batch)), 0
 
 
 def _draw(setup: Setup, step: int, process: Schedule) -> Draw:
@@ -147,6 +168,7 @@ def _draw(setup: Setup, step: int, process: Schedule) -> Draw:
         process.timesteps,
         setup.encoded.latents.shape[1] > 1,
         setup.recipe.noise_offset,
+        setup.recipe.caption_dropout,
     )
 
 
@@ -180,7 +202,7 @@ def fixed_loss(setup: Setup, members: tuple[int, ...], process: Schedule) -> flo
     at_once = 2 * setup.plan.batch  # without gradients, twice as many need less memory than a training step
     for start in range(0, MEASURED_PAIRS, at_once):
         part = slice(start, start + at_once)
-        each = losses(setup.denoise, setup.encoded, chosen, drawn, part, process)
+        each = losses(setup.denoise, rows(setup.encoded, chosen, drawn, part, process))
         total += float(each.sum())
     return total / MEASURED_PAIRS
 

@@ -17,6 +17,10 @@ import torch
 from PIL import Image
 
 from lorabot.trainer.bases import BaseModel, load_base, load_clip
+from lorabot.trainer.denoising import Denoiser, denoiser
+from lorabot.trainer.encoding import encode_texts
+from lorabot.trainer.sampling import Prompt, Settings
+from lorabot.trainer.sampling import sample as draw_samples
 from tools.demo_models import lora
 from tools.demo_models.captions import LIGHT_WORDS, PLACE_WORDS, STYLE_WORDS, canonical
 from tools.demo_models.judge import Judge, load_judge, read
@@ -39,6 +43,8 @@ from tools.demo_models.world import (
 log = logging.getLogger("demo_models")
 FRESH = 987_654  # no training scene comes from this row
 GUIDANCE, STEPS = 4.0, 25
+LORA_STEPS = 14
+"""Of lorabot's own sampler (DPM++ 2M Karras) for each of the 200 pictures that one LoRA is judged by."""
 HELD_OUT = (*HELD_OUT_CHARACTERS, *HELD_OUT_STYLE_NAMES, *HELD_OUT_OBJECTS)
 MEASURED = ("kind", "colour", "setting", "style")
 ALSO = ("light", "pose", "feature", "accessory")
@@ -162,36 +168,36 @@ def prompt_of(scene: Scene) -> str:
     return text
 
 
-def measure_lora(
-    judge: Judge, name: str, out: Path | None, guidance: float = GUIDANCE, count: int = 40, kept: int = 60
-) -> dict[str, Any]:
+def measure_lora(judge: Judge, name: str, out: Path | None, count: int = 40, kept: int = 60) -> dict[str, Any]:
     """Before and after a LoRA: how often the judge says `name`, and adherence of prompts that do not name it.
 
     A character or an object is taught by the preset `anime` or `product`, which make their own captions; a style by
-    `style`, with captions sent along.
+    `style`, with captions sent along. The pictures are drawn as lorabot draws its samples.
     """
     base, style = load_base(), name in HELD_OUT_STYLE_NAMES
     attribute = "style" if style else "kind"
     asked, plain = exam(name, count), [scene_at(FRESH + 4, i) for i in range(kept)]
-    prompts, plain_prompts = [prompt_of(scene) for scene in asked], [canonical(scene) for scene in plain]
+    prompts = [*(prompt_of(scene) for scene in asked), *(canonical(scene) for scene in plain)]
 
     def share(images: Sequence[Image.Image]) -> float:
         return round(100 * float(np.mean([answer[attribute] == name for answer in read(judge, images)])), 1)
 
-    def draw() -> tuple[list[Image.Image], list[Image.Image]]:
-        return generate(base, prompts, 1, 20, guidance), generate(base, plain_prompts, 2, 20, guidance)
-
     started = time.monotonic()
-    before, plain_before = draw()
     scenes = lesson(name)
     preset = "style" if style else "product" if name in HELD_OUT_OBJECTS else "anime"
-    captions = [own_words(scene) for scene in scenes]
-    teaching = time.monotonic()
     with tempfile.TemporaryDirectory() as folder:
-        file = lora.teach([render(scene) for scene in scenes], captions, name, preset, Path(folder))
-        taught = time.monotonic()
+        file = lora.teach(
+            [render(scene) for scene in scenes], [own_words(scene) for scene in scenes], name, preset, Path(folder)
+        )
         lora.wear(base, file)
-    after, plain_after = draw()
+    taught = time.monotonic()
+    with denoiser(base.unet, "fp32") as denoise:
+        base.unet.disable_adapters()
+        pictures = drawn(base, denoise, prompts)
+        before, plain_before = pictures[:count], pictures[count:]
+        base.unet.enable_adapters()
+        pictures = drawn(base, denoise, prompts)
+        after, plain_after = pictures[:count], pictures[count:]
     old, new = adherence(judge, plain, plain_before), adherence(judge, plain, plain_after)
     result = {
         "before": share(before),
@@ -199,14 +205,28 @@ def measure_lora(
         "kept before": {k: old[k] for k in MEASURED},
         "kept after": {k: new[k] for k in MEASURED},
         "largest fall": round(max(old[k] - new[k] for k in MEASURED), 1),
+        "shown without being asked for": share(plain_after),
         "setting followed": adherence(judge, asked, after)["setting"],
-        "seconds": {"training": round(taught - teaching), "all": round(time.monotonic() - started)},
+        "seconds": {"training": round(taught - started), "all": round(time.monotonic() - started)},
     }
     if out:
-        _compare(
-            [render(s) for s in scenes[:10]], before[:10], after[:10], after[10:20], plain_before[:10], plain_after[:10]
-        ).save(out / f"{name}.png")
+        lessons = [render(scene) for scene in scenes[:10]]
+        rows = (lessons, before[:10], after[:10], after[10:20], plain_before[:10], plain_after[:10])
+        _compare(*rows).save(out / f"{name}.png")
     return result
+
+
+def drawn(base: BaseModel, denoise: Denoiser, prompts: Sequence[str]) -> list[Image.Image]:
+    """Pictures by lorabot's own sampler."""
+    wanted = Settings(
+        prompts=tuple(Prompt(text, FRESH + number) for number, text in enumerate(prompts)),
+        texts=encode_texts(base, prompts),
+        negative=encode_texts(base, [""]),
+        steps=LORA_STEPS,
+        guidance=GUIDANCE,
+        resolution=base.resolution,
+    )
+    return list(draw_samples(base, denoise, wanted, check=lambda: None))
 
 
 def _compare(*rows: Sequence[Image.Image]) -> Image.Image:
@@ -245,7 +265,7 @@ def main() -> None:
                 results[what] = measure_base(base, judge, arguments.prompts, arguments.guidance)
             case name:
                 folder = arguments.out.parent if arguments.out else None
-                results[name] = measure_lora(judge, name, folder, arguments.guidance)
+                results[name] = measure_lora(judge, name, folder)
         print(what, json.dumps(results[what]))
         if arguments.out:
             arguments.out.write_text(json.dumps(results, indent=2) + "\n")

@@ -15,6 +15,7 @@ trainer-dataset-lost = One of the images of this job is not stored any more. Ple
 
 ## Notes and notices while it works
 training-note-encoding = Looking at the images
+training-note-preserving = Looking at what the base model draws by itself
 training-note-sampling = Drawing sample pictures
 evaluating-note-sampling = Drawing the final pictures
 training-notice-begun-anew = What was saved of this training can't be used, so it begins anew.
@@ -38,6 +39,10 @@ plan-none-held-out = With { $images } { $images ->
    *[other] images
   } none is held out, that needs { $least }: the validation loss is measured on training images, with the same noise every time.
 plan-estimate = A test step took { $step_ms } ms, so the steps should take about { $seconds } s, not counting samples.
+plan-preserved = { $rows } more rows a step hold on to what the base model draws by itself: it made { $pictures } { $pictures ->
+    [one] picture
+   *[other] pictures
+  } without the trigger word first.
 plan-text-encoder-kept = The text encoder stays as it is; only the image model learns.
 plan-moved = Gone on with on { $device }, { $batch } at a time.
 
@@ -91,6 +96,7 @@ report-seconds-preparing = Loading the base model
 report-seconds-captioning = Captions
 report-seconds-planning = Planning
 report-seconds-encoding = Encoding images and captions
+report-seconds-preserving = What the base model draws by itself
 report-seconds-training = Training steps
 report-seconds-validation = Validation
 report-seconds-sampling = Sample pictures

@@ -15,6 +15,7 @@ trainer-dataset-lost = 这个任务有一张图片已经不在存储中了。请
 
 ## 进行中的提示
 training-note-encoding = 正在读取图片
+training-note-preserving = 正在记录底模自己会画什么
 training-note-sampling = 正在绘制样张
 evaluating-note-sampling = 正在绘制最终样张
 training-notice-begun-anew = 之前保存的训练进度无法使用，训练将从头开始。
@@ -32,6 +33,7 @@ plan-rate = 学习率 { $rate }，先在 { $warmup } 步内升高，再按半个
 plan-held-out = 留出 { $count } 张图片不参与训练，用来判断模型是学会了还是只是背下来了。
 plan-none-held-out = 只有 { $images } 张图片，不留出验证图片（至少需要 { $least } 张）：验证损失在训练图片上测量，每次使用相同的噪声。
 plan-estimate = 试跑一步用了 { $step_ms } 毫秒，全部步骤预计约 { $seconds } 秒，不含绘制样张。
+plan-preserved = 每步另有 { $rows } 行用来保住底模原有的画法：训练前它先不带触发词画了 { $pictures } 张图。
 plan-text-encoder-kept = 文本编码器保持不变，只训练图像模型。
 plan-moved = 改在 { $device } 上继续，每次处理 { $batch } 张。
 
@@ -82,6 +84,7 @@ report-seconds-preparing = 加载底模
 report-seconds-captioning = 生成标注
 report-seconds-planning = 制定计划
 report-seconds-encoding = 编码图片和标注
+report-seconds-preserving = 记录底模原有的画法
 report-seconds-training = 训练步骤
 report-seconds-validation = 验证
 report-seconds-sampling = 绘制样张

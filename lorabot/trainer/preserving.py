@@ -1,0 +1,132 @@
+"""Stage: lets the base draw pictures of its own, and keeps what it predicts on the way, for the training to hold on to.
+
+A LoRA that is taught one thing moves all others: other subjects take on its face, every picture its style. So beside
+the images a step learns some rows whose target is what the base predicts there without the adapter. That is the prior
+preservation of DreamBooth (arXiv 2208.12242) with the base's own answer as the target in place of the noise: it holds
+no chance, so that a few rows do, and it is met exactly as long as nothing has changed. The rows lie where a sampler
+will ask again, on the base's way from noise to picture. Guidance compares each answer with the one to no prompt at all:
+a LoRA that moves the latter moves every picture, so it is held too.
+"""
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from lorabot.presets import Preserve, Recipe
+from lorabot.trainer import adapter
+from lorabot.trainer.conditions import Conditions, cat
+from lorabot.trainer.denoising import Denoiser
+from lorabot.trainer.draws import generator
+from lorabot.trainer.encoding import encode_texts
+from lorabot.trainer.loss import Rows, Schedule
+from lorabot.trainer.shapes import Shapes
+
+if TYPE_CHECKING:
+    from lorabot.trainer.bases import BaseModel
+
+UNPROMPTED = 0.3
+"""Share of the rows that hold what the base predicts without a prompt."""
+_AT_ONCE = 4
+_CHOICE = re.compile(r"\{([^{}]*)\}")
+
+
+@dataclass(frozen=True, slots=True)
+class Preserved:
+    """S states on the base's way to pictures, from noise to picture, and what it predicts there; on the CPU, float32.
+
+    ``noisy``, ``prompted`` and ``unprompted``: (S, C, H, W), the last two predicted with the picture's prompt and with
+    none. ``timesteps``: int64 (S). ``prompts``: int64 (S), which of ``texts`` it is; the last of these is no prompt.
+    """
+
+    noisy: torch.Tensor
+    timesteps: torch.Tensor
+    prompted: torch.Tensor
+    unprompted: torch.Tensor
+    prompts: torch.Tensor
+    texts: Conditions
+
+    def rows(self, seed: int, step: int, count: int, weight: float, process: Schedule) -> Rows:
+        """What step number ``step`` (from 0) holds on to: ``count`` of the states, spread over the way."""
+        chance = generator(seed, "preserved", step)
+        places = (torch.randperm(count, generator=chance) + torch.rand(count, generator=chance)) / count
+        states = (places * len(self.noisy)).long().clamp_(max=len(self.noisy) - 1)
+        alone = torch.rand(count, generator=chance) < UNPROMPTED
+        device = process.weight.device
+        timesteps = self.timesteps[states].to(device)
+        texts = torch.where(alone, len(self.texts) - 1, self.prompts[states])
+        target = torch.where(alone[:, None, None, None], self.unprompted[states], self.prompted[states])
+        return Rows(
+            noisy=self.noisy[states].to(device),
+            timesteps=timesteps,
+            conditions=self.texts.take(texts.to(device)),
+            target=target.to(device),
+            weight=weight * process.weight[timesteps],
+        )
+
+
+def prompts(recipe: Preserve, seed: int) -> tuple[str, ...]:
+    """The prompts of the pictures: the recipe's in turn, with one of each choice ``{a|b|c}`` taken by chance."""
+    filled = []
+    for number in range(recipe.pictures):
+        chance = generator(seed, "preserved prompt", number)
+
+        def choose(found: re.Match[str], chance: torch.Generator = chance) -> str:
+            options = found[1].split("|")
+            return options[int(torch.randint(len(options), (), generator=chance))]
+
+        text = _CHOICE.sub(choose, recipe.prompts[number % len(recipe.prompts)])
+        filled.append(" ".join(text.split()).replace(" ,", ","))
+    return tuple(filled)
+
+
+@torch.no_grad()
+def preserve(
+    base: "BaseModel",
+    modules: adapter.Modules,
+    denoise: Denoiser,
+    recipe: Recipe,
+    seed: int,
+    check: Callable[[], None],
+) -> Preserved:
+    """Let ``base`` draw what ``recipe.preserve`` asks for by DDIM, without an adapter, and keep every state on the way.
+
+    ``modules`` carry the adapter. ``check`` is called before every step, and may raise to stop. All chance comes from
+    ``seed``: after an interruption the same states are made again. Raises ``ValueError`` where nothing is asked for.
+    """
+    from diffusers.schedulers.scheduling_ddim import DDIMScheduler
+
+    wanted = recipe.preserve
+    if wanted is None:
+        raise ValueError("the recipe preserves nothing")
+    scheduler: Any = DDIMScheduler.from_config(base.scheduler)
+    scheduler.set_timesteps(wanted.steps)
+    apart = scheduler.config.num_train_timesteps // wanted.steps
+    texts = encode_texts(base, [*prompts(wanted, seed), ""])
+    shapes, device = Shapes.of(base), base.unet.device
+    side = recipe.resolution // shapes.factor
+    shape = (shapes.channels, side, side)
+    last = len(texts) - 1
+    found: list[tuple[torch.Tensor, ...]] = []
+    with adapter.switched_off(modules):
+        for start in range(0, wanted.pictures, _AT_ONCE):
+            numbers = torch.arange(start, min(start + _AT_ONCE, wanted.pictures))
+            chance = generator(seed, "preserved picture", start)
+            latents = torch.randn(len(numbers), *shape, generator=chance).to(device)
+            # Every batch of pictures goes its own way through the timesteps, so that all of them are among the states.
+            first = scheduler.config.num_train_timesteps - 1 - int(torch.randint(apart, (), generator=chance))
+            asked = cat([texts.take(numbers.to(device)), texts.take(torch.full_like(numbers, last).to(device))])
+            for step in range(wanted.steps):
+                check()
+                timestep = first - step * apart
+                timesteps = torch.full_like(numbers, timestep)
+                predicted = denoise(torch.cat([latents, latents]), timesteps.repeat(2).to(device), asked)
+                prompted, unprompted = predicted.chunk(2)
+                found.append(tuple(each.cpu() for each in (latents, timesteps, prompted, unprompted, numbers)))
+                guided = unprompted + recipe.guidance * (prompted - unprompted)
+                latents = scheduler.step(guided, timestep, latents, return_dict=False)[0]
+    noisy, timesteps, prompted, unprompted, numbers = (torch.cat(each) for each in zip(*found, strict=True))
+    order = timesteps.argsort(descending=True, stable=True)
+    return Preserved(noisy[order], timesteps[order], prompted[order], unprompted[order], numbers[order], texts)
