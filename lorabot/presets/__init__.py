@@ -14,6 +14,7 @@ from lorabot.presets.schema import (
     Preserve,
     Preset,
     Recipe,
+    SavePrecision,
     Send,
     Vocabulary,
 )
@@ -35,6 +36,7 @@ __all__ = [
     "Preserve",
     "Preset",
     "Recipe",
+    "SavePrecision",
     "Send",
     "UnknownPreset",
     "Vocabulary",

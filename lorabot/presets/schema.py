@@ -12,6 +12,7 @@ from lorabot.locale import UserError
 
 Family = Literal["demo", "sd15", "sd21", "sdxl"]
 Layers = Literal["attention", "linear", "all"]
+SavePrecision = Literal["fp16", "bf16", "fp32"]
 
 BASES: Mapping[str, Family] = MappingProxyType({"demo": "demo", "sd15": "sd15", "sdxl": "sdxl"})
 """Base models by the name people use, and the family whose recipe fits."""
@@ -136,6 +137,11 @@ class Recipe(_Strict):
     )
     noise_offset: float = Field(ge=0, le=0.2, description="Strength of the per-channel offset added to the noise.")
     flip: bool = Field(description="Whether every image is also shown mirrored.")
+    save_precision: SavePrecision = Field(
+        "fp16",
+        description="Numbers in the LoRA file: `fp16` is read everywhere; `bf16` is as small, coarser and of wider "
+        "range; `fp32` is exact and twice as large. The last samples are drawn with the numbers of the file.",
+    )
     caption: Caption = Field(description="How the images get their captions.")
     caption_dropout: float = Field(
         0.1,

@@ -42,6 +42,11 @@ class TextTower:
     pooled: bool = False
     cut: int = 0
 
+    @property
+    def clip_skip(self) -> int:
+        """Where the UNet listens, as people count: 1 is the published encoder's last layer."""
+        return self.layer + self.cut
+
     def skipping(self, clip_skip: int) -> "TextTower":
         """The same tower, listened to where people who say clip-skip `clip_skip` mean: 1 is the published last layer.
 

@@ -39,7 +39,7 @@ class Finished:
 
 def write_files(finished: Finished) -> Done:
     """Write everything into the job's folder and say what there is."""
-    job, plan, course, clock = finished.job, finished.plan, finished.course, finished.clock
+    job, base, plan, course, clock = finished.job, finished.base, finished.plan, finished.course, finished.clock
     folder = job.folder
     recipe = job.preset.recipe(BASES[job.base])
     name = file_name(job.name)
@@ -49,17 +49,18 @@ def write_files(finished: Finished) -> Done:
             name=name,
             trigger=job.trigger,
             base=job.base,
-            family=finished.base.family,
+            family=base.family,
+            v_prediction=base.scheduler.get("prediction_type") == "v_prediction",
+            clip_skip=base.towers[0].clip_skip,
+            recipe=recipe,
             plan=plan,
             captions=finished.captions,
             seed=job.seed,
             step=finished.chosen,
-            min_snr_gamma=recipe.min_snr_gamma,
-            noise_offset=recipe.noise_offset,
             started=finished.started,
             finished=datetime.now(UTC),
         )
-        size = export(lora, finished.state, about)
+        size = export(lora, finished.state, base.unet, plan.alpha, about)
         digest = hashlib.sha256(lora.read_bytes()).hexdigest()
         plot_losses(
             LossPlot(
@@ -78,7 +79,7 @@ def write_files(finished: Finished) -> Done:
         draw_grid(finished.prompts, {**columns, final: finished.last_pictures}, grid, chosen=final)
     report = Report(
         job=job,
-        base_identity=finished.base.identity,
+        base_identity=base.identity,
         plan=plan,
         captions=finished.captions,
         course=course,

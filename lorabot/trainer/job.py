@@ -23,10 +23,10 @@ from lorabot.trainer.denoising import denoiser
 from lorabot.trainer.devices import MIB
 from lorabot.trainer.encoding import encode
 from lorabot.trainer.errors import BadResumeState, DiskFull, NoImages, UnknownBase
-from lorabot.trainer.export import rounded
+from lorabot.trainer.export import file_bytes, rounded
 from lorabot.trainer.finishing import Finished, write_files
 from lorabot.trainer.models import Models
-from lorabot.trainer.planning import Plan, moved, plan
+from lorabot.trainer.planning import Plan, megabytes, moved, plan
 from lorabot.trainer.preserving import preserve
 from lorabot.trainer.probing import probe
 from lorabot.trainer.resume import ResumeState
@@ -77,15 +77,16 @@ def run(job: TrainingJob, models: Models, config: TrainerConfig, control: Contro
     ):
         control.check()
         teller.stage("planning")
+        size = file_bytes(adapter.read(modules), base.family, base.unet, recipe.save_precision)
         with clock.running("planning"):
             measure = probe(base, denoise, recipe.resolution)
             if saved:
                 chosen_plan = moved(saved.plan, hardware, measure)
             else:
-                chosen_plan = plan(recipe, len(job.images), job.seed, hardware, config, measure)
+                chosen_plan = plan(recipe, len(job.images), job.seed, hardware, config, measure, size)
             _check_disk(modules, job.folder)
 
-        teller.stage("training", "training-note-encoding")
+        teller.stage("training", "training-note-encoding", megabytes=megabytes(size))
         with clock.running("encoding"):
             texts = [each.text for each in captions]
             encoded = encode(base, job.images, texts, recipe.resolution, recipe.flip, control)
@@ -123,7 +124,7 @@ def run(job: TrainingJob, models: Models, config: TrainerConfig, control: Contro
 
         teller.stage("evaluating", "evaluating-note-sampling")
         best = choose(course)
-        best_state = rounded(best.state)
+        best_state = rounded(best.state, recipe.save_precision)
         adapter.write(modules, best_state)
         with clock.running("sampling"):
             last = _pictures(job, setup, wanted, chosen_plan.steps, control, emit)

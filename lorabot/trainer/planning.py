@@ -85,8 +85,13 @@ class Plan:
         return self.rows - self.preserved
 
 
-def plan(recipe: Recipe, images: int, seed: int, hardware: Hardware, config: TrainerConfig, probe: Probe) -> Plan:
-    """The plan for ``images`` images on ``hardware``. Raises ``OutOfMemory`` when not even one image fits."""
+def plan(
+    recipe: Recipe, images: int, seed: int, hardware: Hardware, config: TrainerConfig, probe: Probe, file_bytes: int
+) -> Plan:
+    """The plan for ``images`` images on ``hardware``, for a file of ``file_bytes``.
+
+    Raises ``OutOfMemory`` when not even one image fits.
+    """
     preserved = recipe.preserve.rows if recipe.preserve else 0
     rows = recipe.batch + preserved
     batch, step_s = _fit(rows, hardware, probe)
@@ -121,6 +126,7 @@ def plan(recipe: Recipe, images: int, seed: int, hardware: Hardware, config: Tra
                 "scale": f"{recipe.alpha / recipe.rank:g}",
             },
         ),
+        Message("plan-file", {"megabytes": megabytes(file_bytes), "precision": recipe.save_precision}),
         Message("plan-held-out", {"count": len(split.held_out)})
         if split.held_out
         else Message("plan-none-held-out", {"images": images, "least": HOLD_OUT_FROM}),
@@ -180,6 +186,11 @@ def moved(made: Plan, hardware: Hardware, probe: Probe) -> Plan:
         step_s=step_s * accumulation,
         reasons=(*made.reasons, Message("plan-moved", {"device": hardware.name, "batch": batch})),
     )
+
+
+def megabytes(size: int) -> str:
+    """``size`` bytes for people to read: ``9.4``."""
+    return f"{size / 1e6:.1f}"
 
 
 def hold_out(images: int, seed: int) -> Split:

@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from lorabot.locale import Message
+from lorabot.locale import Message, Param
 from lorabot.trainer.course import Course
 from lorabot.trainer.curves import for_people, thin
 from lorabot.trainer.wire import Event, Progress, StageName
@@ -41,9 +41,9 @@ class Teller:
         self._next = 0.0
         self._last = Progress(job=job, stage="preparing")
 
-    def stage(self, stage: StageName, note: str | None = None) -> None:
+    def stage(self, stage: StageName, note: str | None = None, **params: Param) -> None:
         """A stage begins, or goes on with something worth a ``note``; what is known of the training stays shown."""
-        message = Message(note) if note else None
+        message = Message(note, params) if note else None
         self._send(self._last.model_copy(update={"stage": stage, "note": message}))
 
     def known(self, course: Course, total: int) -> None:

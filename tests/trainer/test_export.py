@@ -3,6 +3,7 @@
 import hashlib
 import json
 import logging
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, get_args
 
@@ -14,14 +15,37 @@ from PIL import Image
 from safetensors import safe_open
 from safetensors.torch import load_file
 
-from lorabot.presets import Layers
+from lorabot.presets import Family, Layers, SavePrecision
 from lorabot.trainer import adapter, wire
 from lorabot.trainer.bases import load_base, pipeline
 from lorabot.trainer.captioning import Caption
-from lorabot.trainer.export import hashes, rounded, tag_frequency, tensors
+from lorabot.trainer.export import Description, export, file_bytes, rounded
+from lorabot.trainer.export.file import hashes, tensors
+from lorabot.trainer.export.header import metadata, tag_frequency
+from lorabot.trainer.export.names import layer_namer
 from lorabot.trainer.finishing import file_name
 from lorabot.trainer.models import Models
-from tests.trainer.conftest import Trained, tiny_recipe
+from lorabot.trainer.planning import Hardware, plan
+from tests.trainer.conftest import QUICK, Trained, tiny_recipe
+
+
+def describe(family: Family = "demo", v_prediction: bool = False, **changes: object) -> Description:
+    recipe = tiny_recipe(**changes)
+    return Description(
+        name="My-Zuri",
+        trigger="zuri",
+        base="a-base",
+        family=family,
+        v_prediction=v_prediction,
+        clip_skip=2,
+        recipe=recipe,
+        plan=plan(recipe, 10, 7, Hardware("cpu", "a processor", "fp32"), QUICK, lambda batch: 0.1 * batch, 1000),
+        captions=(Caption("zuri", "trigger"),),
+        seed=7,
+        step=4,
+        started=datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC),
+        finished=datetime(2026, 1, 2, 3, 9, 5, tzinfo=UTC),
+    )
 
 
 def header(path: Path) -> dict[str, str]:
@@ -50,9 +74,9 @@ def test_the_files_merged_deltas_equal_pefts_own_with_alpha_other_than_rank(mode
     with adapter.attached(modules, tiny_recipe(alpha=10.0, layers=layers), seed=3):
         chance = torch.Generator().manual_seed(0)
         state = {name: torch.randn(value.shape, generator=chance) for name, value in adapter.read(modules).items()}
-        state = rounded(state)
+        state = rounded(state, "fp16")
         adapter.write(modules, state)
-        file = tensors(state, 10.0)
+        file = tensors(state, layer_namer("demo", unet), 10.0, torch.float16)
         compared = 0
         for name, module in unet.named_modules():
             if hasattr(module, "lora_A"):
@@ -63,6 +87,40 @@ def test_the_files_merged_deltas_equal_pefts_own_with_alpha_other_than_rank(mode
                 torch.testing.assert_close(delta, module.get_delta_weight("default"), rtol=1e-5, atol=1e-5)
                 compared += 1
     assert compared == len(file) / 3 > 0
+
+
+@pytest.mark.parametrize(("precision", "dtype"), [("fp16", "F16"), ("bf16", "BF16"), ("fp32", "F32")])
+def test_the_file_holds_the_numbers_that_were_asked_for_and_has_the_size_that_was_said(
+    models: Models, tmp_path: Path, precision: SavePrecision, dtype: str
+) -> None:
+    unet, path = models.base("demo").unet, tmp_path / "lora.safetensors"
+    alpha = 6 * 3**0.5  # which no 16 bits can hold
+    state = {
+        "unet.mid_block.attentions.0.proj_in.lora_A.default.weight": torch.randn(3, 256, 1, 1),
+        "unet.mid_block.attentions.0.proj_in.lora_B.default.weight": torch.randn(256, 3, 1, 1),
+        "unet.mid_block.resnets.1.conv2.lora_A.default.weight": torch.randn(3, 256, 3, 3),
+        "unet.mid_block.resnets.1.conv2.lora_B.default.weight": torch.randn(256, 3, 1, 1),
+    }
+    size = export(path, state, unet, alpha, describe(save_precision=precision))
+    with safe_open(path, framework="pt") as file:
+        weights = [name for name in file.keys() if name.endswith(".weight")]  # noqa: SIM118
+        assert {file.get_slice(name).get_dtype() for name in weights} == {dtype}
+    read = load_file(path)
+    name = "unet.mid_block.resnets.1.conv2.lora_A.default.weight"
+    stored = read["lora_unet_mid_block_resnets_1_conv2.lora_down.weight"]
+    assert torch.equal(stored.float(), rounded(state, precision)[name])
+    assert torch.equal(stored, state[name]) == (precision == "fp32")
+    assert float(read["lora_unet_mid_block_resnets_1_conv2.alpha"]) == pytest.approx(alpha, rel=1e-7)
+    words = len(json.dumps(header(path), ensure_ascii=False, separators=(",", ":")).encode())
+    assert size - words - 64 < file_bytes(state, "demo", unet, precision) <= size - words + 64
+
+
+def test_the_size_is_said_before_the_first_step(trained: Trained) -> None:
+    path = trained.file("lora")
+    progress = [event for event in trained.events if isinstance(event, wire.Progress)]
+    before = progress[: next(index for index, event in enumerate(progress) if event.step)]
+    said = [event.note.params["megabytes"] for event in before if event.note and "megabytes" in event.note.params]
+    assert [float(str(size)) for size in said] == [pytest.approx(path.stat().st_size / 1e6, abs=0.1)]
 
 
 def test_diffusers_loads_the_file_without_a_key_left_over_and_draws_the_engines_own_picture(
@@ -110,6 +168,34 @@ def test_the_metadata_is_what_loaders_and_sites_read(trained: Trained) -> None:
     frequency = json.loads(meta["ss_tag_frequency"])
     assert frequency["1_zuri"]["zuri"] == 10
     assert json.loads(meta["ss_dataset_dirs"]) == {"1_zuri": {"n_repeats": 1, "img_count": 10}}
+
+
+@pytest.mark.parametrize(
+    ("family", "v_prediction", "architecture", "version", "second"),
+    [
+        ("sd15", False, "stable-diffusion-v1/lora", "sd_v1", "False"),
+        ("sd15", True, "stable-diffusion-v1/lora", "sd_v1_v", "False"),
+        ("sd21", False, "stable-diffusion-v2-512/lora", "sd_v2", "True"),
+        ("sd21", True, "stable-diffusion-v2-768-v/lora", "sd_v2_v", "True"),
+        ("sdxl", False, "stable-diffusion-xl-v1-base/lora", "sdxl_base_v1-0", "False"),
+        ("sdxl", True, "stable-diffusion-xl-v1-base/lora", "sdxl_base_v1-0", "False"),
+    ],
+)
+def test_a_file_says_its_family_as_kohyas_scripts_do(
+    family: Family, v_prediction: bool, architecture: str, version: str, second: str
+) -> None:
+    meta = metadata(describe(family, v_prediction))
+    assert meta["modelspec.architecture"] == architecture
+    assert meta["modelspec.prediction_type"] == ("v" if v_prediction else "epsilon")
+    assert (meta["ss_base_model_version"], meta["ss_v2"]) == (version, second)
+    assert meta["modelspec.encoder_layer"] == meta["ss_clip_skip"] == "2"
+
+
+def test_what_a_recipe_asks_for_is_written_down() -> None:
+    meta = metadata(describe(layers="all", min_snr_gamma=None, flip=False))
+    assert json.loads(meta["ss_network_args"]) == {"conv_dim": "4", "conv_alpha": "6"}
+    assert (meta["ss_min_snr_gamma"], meta["ss_flip_aug"], meta["ss_noise_offset"]) == ("None", "False", "0.05")
+    assert (meta["ss_steps"], meta["ss_max_train_steps"]) == ("4", "6")
 
 
 def test_no_name_or_path_or_caption_of_a_person_is_in_the_file(trained: Trained) -> None:

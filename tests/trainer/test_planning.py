@@ -21,7 +21,7 @@ def make(
             raise DoesNotFit
         return 0.1 * batch
 
-    return plan(tiny_preset(**recipe).recipes["demo"], images, 7, hardware, config or TrainerConfig(), probe)
+    return plan(tiny_preset(**recipe).recipes["demo"], images, 7, hardware, config or TrainerConfig(), probe, 9_440_000)
 
 
 def codes(made: Plan) -> list[str]:

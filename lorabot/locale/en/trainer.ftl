@@ -14,7 +14,7 @@ trainer-crashed = The training broke down unexpectedly ({ $signature }). The ope
 trainer-dataset-lost = One of the images of this job is not stored any more. Please send them again.
 
 ## Notes and notices while it works
-training-note-encoding = Looking at the images
+training-note-encoding = Looking at the images. The LoRA will be a file of about { $megabytes } MB.
 training-note-preserving = Looking at what the base model draws by itself
 training-note-sampling = Drawing sample pictures
 evaluating-note-sampling = Drawing the final pictures
@@ -33,6 +33,7 @@ plan-batch-split = { $batch } at a time, { $accumulation } times a step: more do
 plan-precision-fp32 = Numbers of 32 bits, which { $device } calculates best with.
 plan-precision-bf16 = Numbers of 16 bits (bfloat16), which { $device } is fast with; the LoRA itself keeps 32.
 plan-rate = Learning rate { $rate }, rising over { $warmup } steps and then falling in half a cosine. Rank { $rank } and alpha { $alpha }: scale { $scale }.
+plan-file = The LoRA file will have about { $megabytes } MB, in { $precision } numbers.
 plan-held-out = { $count } images are not trained on: they show whether the model learns or only memorises.
 plan-none-held-out = With { $images } { $images ->
     [one] image

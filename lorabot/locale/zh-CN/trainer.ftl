@@ -14,7 +14,7 @@ trainer-crashed = 训练意外中断（{ $signature }）。管理员可以在日
 trainer-dataset-lost = 这个任务有一张图片已经不在存储中了。请重新发送图片。
 
 ## 进行中的提示
-training-note-encoding = 正在读取图片
+training-note-encoding = 正在读取图片。LoRA 文件约为 { $megabytes } MB。
 training-note-preserving = 正在记录底模自己会画什么
 training-note-sampling = 正在绘制样张
 evaluating-note-sampling = 正在绘制最终样张
@@ -30,6 +30,7 @@ plan-batch-split = 每次处理 { $batch } 张，每步累积 { $accumulation } 
 plan-precision-fp32 = 使用 32 位数值，{ $device } 这样计算效果最好。
 plan-precision-bf16 = 使用 16 位数值（bfloat16），{ $device } 这样算得快；LoRA 本身仍保留 32 位。
 plan-rate = 学习率 { $rate }，先在 { $warmup } 步内升高，再按半个余弦下降。秩 { $rank }，alpha { $alpha }：缩放为 { $scale }。
+plan-file = LoRA 文件约为 { $megabytes } MB，数值精度为 { $precision }。
 plan-held-out = 留出 { $count } 张图片不参与训练，用来判断模型是学会了还是只是背下来了。
 plan-none-held-out = 只有 { $images } 张图片，不留出验证图片（至少需要 { $least } 张）：验证损失在训练图片上测量，每次使用相同的噪声。
 plan-estimate = 试跑一步用了 { $step_ms } 毫秒，全部步骤预计约 { $seconds } 秒，不含绘制样张。
