@@ -5,12 +5,14 @@ import asyncio
 import pytest
 import pytest_asyncio
 
-from lorabot.queue.model import JobState
+from lorabot.queue.model import Address, JobState
 from tests.bot.house import claimed, finish, show
 from tests.bot.pictures import photo, zip_of_photos
 from tests.telegram.flow import a_job, comes_to_confirm, has_action, sends_photos
 from tests.telegram.house import House
 from tests.telegram.server import Group, Item, Person
+from tests.telegram.server.people import AS_CHANNEL
+from tests.telegram.server.world import Chat
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -136,6 +138,29 @@ async def test_an_anonymous_admin_moderates_but_owns_nothing(house: House, anna:
     await anna.sees(lambda message: has_action("queue:resume", message), group=group)
     anna.says("/train anime zuri", group=group, anonymously=True)
     await anna.sees("while you stay anonymous", group=group)
+
+
+async def test_who_writes_as_a_channel_owns_nothing_and_moderates_nothing(
+    house: House, anna: Person, boris: Person, group: Group
+) -> None:
+    """Telegram names the same user for everybody who does, so what is one's would be everybody's."""
+    group.takes_in(boris, "administrator")
+    hers, his = Chat(-1009990001, "channel", "Anna paints"), Chat(-1009990002, "channel", "Boris draws")
+    (greeting,) = anna.received(group)
+    zip_of_hers = anna.sends_file("zuri.zip", zip_of_photos(12), group=group, reply_to=greeting, channel=hers)
+    for said in (
+        zip_of_hers,
+        anna.says("/train anime zuri", group=group, channel=hers),
+        boris.says("/train anime zuri", group=group, channel=his, reply_to=zip_of_hers),
+        boris.says("/clear", group=group, channel=his),
+        boris.says("/queue pause", group=group, channel=his),
+    ):
+        answer = await anna.sees(lambda message, of=said: message.reply_to == of.id, group=group)  # type: ignore[misc]
+        assert "write as a channel" in answer.text
+    assert await house.queue.drafts.get(f"telegram:{AS_CHANNEL.id}", Address("telegram", str(group.chat.id))) is None
+    assert not await house.queue.jobs.paused(f"telegram:{group.chat.id}")
+    anna.says("/presets", group=group, channel=hers)
+    await anna.sees("Anime character", group=group)
 
 
 async def test_a_topic_of_a_forum_is_answered_in_the_topic(house: House, anna: Person) -> None:

@@ -1,6 +1,7 @@
 """Who speaks, in which language, and whether they may moderate here."""
 
 import logging
+from typing import Literal
 
 from telegram import Message, User
 from telegram.constants import ChatMemberStatus
@@ -15,6 +16,8 @@ from lorabot.locale import negotiate
 _ADMINS = (ChatMemberStatus.OWNER, ChatMemberStatus.ADMINISTRATOR)
 # What a moderator's standing makes a difference to: Telegram is asked for it only then, and each time.
 _MODERATED = (QueueCommand, Cancel, Details, Status, Help)
+Speaker = Literal["person", "group", "channel"]
+"""In whose name a message is written. Who a person is can be told only of those who write in their own."""
 _log = logging.getLogger(__name__)
 
 
@@ -30,10 +33,10 @@ class People:
         """The app's language where we speak it, else the installation's."""
         return negotiate(user.language_code, self._language)
 
-    async def actor(self, user: User, place: Place, request: Request, anonymous: bool = False) -> Actor:
-        """Who asks for ``request``; ``anonymous``: in the name of the group, which only its admins can."""
-        moderator = anonymous
-        if place.group and not anonymous and isinstance(request, _MODERATED):
+    async def actor(self, user: User, place: Place, request: Request, speaker: Speaker = "person") -> Actor:
+        """Who asks for ``request``. In the name of the group only its admins can write, of a channel anybody."""
+        moderator = speaker == "group"
+        if place.group and speaker == "person" and isinstance(request, _MODERATED):
             moderator = await self._is_admin(user, place)
         return Actor(owner_of(user.id), self.language(user), moderator, user.id in self._operators)
 
@@ -46,6 +49,8 @@ class People:
         return member.status in _ADMINS
 
 
-def speaks_for_group(message: Message) -> bool:
-    """An admin who stays anonymous."""
-    return message.sender_chat is not None and message.sender_chat.id == message.chat.id
+def speaker_of(message: Message) -> Speaker:
+    """In whose name ``message`` is written. All who write as some channel or other come as one and the same user."""
+    if message.sender_chat is None:
+        return "person"
+    return "group" if message.sender_chat.id == message.chat.id else "channel"

@@ -38,7 +38,7 @@ from lorabot.bot.telegram.counting import Counting, asked
 from lorabot.bot.telegram.expecting import Expecting, asks_for_trigger
 from lorabot.bot.telegram.failing import understood
 from lorabot.bot.telegram.formatting import MOST_ALERT, length, plain
-from lorabot.bot.telegram.people import People, speaks_for_group
+from lorabot.bot.telegram.people import People, Speaker, speaker_of
 from lorabot.bot.telegram.places import Place, owner_of
 from lorabot.bot.telegram.timing import Timing
 from lorabot.bot.telegram.voice import Shown, Voice
@@ -53,7 +53,9 @@ _IN_PLACE = (Pick, Agree, Start, Drop, ForgetMe, QueueCommand, Clear)
 # They act on what the presser has; in a group only the one they were shown to may press them.
 _OWN = ("pick", "train", "clear", "forgetme")
 _ABOUT_PHOTOS = (Propose, Pick, Agree, Start, Clear)
-_FOR_ANYBODY = (QueueCommand, Help, Presets, Privacy)
+# What needs no owner, by who speaks: the admins of a group may moderate it without a name.
+_FOR_ANYBODY = (Help, Presets, Privacy)
+_NAMELESS = {"group": (QueueCommand, *_FOR_ANYBODY), "channel": _FOR_ANYBODY}
 _OWNER = re.compile(r"telegram:(\d+)")
 _log = logging.getLogger(__name__)
 
@@ -66,7 +68,7 @@ class Spoken:
     place: Place
     language: str
     message: int
-    anonymous: bool = False
+    speaker: Speaker = "person"
 
     @property
     def owner(self) -> str:
@@ -100,7 +102,7 @@ class Talking:
     async def said(self, message: Message, user: User, text: str) -> None:
         """Answer the words of ``message``, if they are meant for us."""
         place = Place.of(message)
-        spoken = Spoken(user, place, self._people.language(user), message.message_id, speaks_for_group(message))
+        spoken = Spoken(user, place, self._people.language(user), message.message_id, speaker_of(message))
         command = _COMMAND.match(text)
         if command is not None and command[1] == "start" and self._mine(command[2]):
             await self._tell(spoken, self.welcome(spoken.language, place))
@@ -204,9 +206,9 @@ class Talking:
             request = await read()
             if request is None:
                 return None
-            if spoken.anonymous and not isinstance(request, _FOR_ANYBODY):
+            if spoken.speaker != "person" and not isinstance(request, _NAMELESS[spoken.speaker]):
                 raise CommandError("telegram-anonymous")
-            actor = await self._people.actor(spoken.user, spoken.place, request, spoken.anonymous)
+            actor = await self._people.actor(spoken.user, spoken.place, request, spoken.speaker)
             if isinstance(request, _ABOUT_PHOTOS):
                 await self._counting.idle(spoken.owner, spoken.place)
                 await self._refuse_wrong_count(spoken, request)
@@ -308,7 +310,7 @@ class Talking:
         """What our message asks, and whom."""
         if asks_for_trigger(reply.buttons):
             await self._expecting.note(spoken.owner, spoken.place, reply.buttons, message)
-        if spoken.place.group and reply.buttons:
+        if spoken.place.group and spoken.speaker == "person" and reply.buttons:
             await self._queue.refs.put(spoken.place.address, asked(message), spoken.owner, spoken.owner)
 
     async def _acknowledge(self, query: CallbackQuery, text: str = "", *, alert: bool = False) -> None:

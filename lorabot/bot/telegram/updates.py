@@ -13,7 +13,7 @@ from lorabot.bot.commands.errors import CommandError
 from lorabot.bot.commands.grammar import command_name
 from lorabot.bot.front_end import TryLater, Unreachable
 from lorabot.bot.telegram.arriving import Arriving, Attachment, Sender, attachment_of
-from lorabot.bot.telegram.people import People, speaks_for_group
+from lorabot.bot.telegram.people import People, speaker_of
 from lorabot.bot.telegram.places import Place, owner_of
 from lorabot.bot.telegram.talking import Talking
 from lorabot.bot.telegram.timing import Timing
@@ -91,7 +91,9 @@ class Updates:
             await self._talking.pressed(update.callback_query)
         elif update.my_chat_member is not None:
             await self._moved(update.my_chat_member)
-        elif update.message is not None and update.message.from_user is not None:
+        elif update.message is None or update.message.is_automatic_forward:
+            return  # what a channel posts for all lands in its group by itself, and asks us nothing
+        elif update.message.from_user is not None:
             await self._message(update.message, update.message.from_user)
 
     async def _message(self, message: Message, user: User) -> None:
@@ -116,7 +118,7 @@ class Updates:
             await self._talking.said(message, user, text)
 
     async def _take(self, message: Message, user: User, attachment: Attachment) -> None:
-        if speaks_for_group(message):
+        if speaker_of(message) != "person":
             await self._talking.refuse(message, user, CommandError("telegram-anonymous"))
             return
         sender = Sender(owner_of(user.id), Place.of(message), self._people.language(user))
@@ -130,6 +132,9 @@ class Updates:
             return True
         if replied.from_user is not None and replied.from_user.id == self._voice.client.id:
             return True  # a picture of ours
+        if speaker_of(message) != "person":
+            await self._talking.refuse(message, user, CommandError("telegram-anonymous"))
+            return False
         if replied.from_user is None or replied.from_user.id != user.id:
             await self._talking.refuse(message, user, CommandError("telegram-not-your-file"))
             return False

@@ -35,7 +35,7 @@ telegram-link-here = (This address opens only on the machine that lorabot runs o
 
 telegram-not-your-file = That file is somebody else's. Please send the photos yourself.
 telegram-not-your-button = That button is somebody else's. Send your own photos and you get your own.
-telegram-anonymous = I can't tell who you are while you stay anonymous. Please write under your own name, or to me in private.
+telegram-anonymous = I can't tell who you are while you stay anonymous or write as a channel. Please write under your own name, or to me in private.
 telegram-cannot-write = I may not write in that group. An admin can let me send messages there.
 telegram-instead-of-group = (The group doesn't let me write any more, so here it is.)
 

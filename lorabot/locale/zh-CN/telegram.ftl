@@ -31,7 +31,7 @@ telegram-link-here = （这个地址只能在运行 lorabot 的机器上打开�
 
 telegram-not-your-file = 那是别人的文件，请自己发送照片。
 telegram-not-your-button = 那是别人的按钮。发送你自己的照片，就会有你的按钮。
-telegram-anonymous = 你以匿名身份发言，我无法知道你是谁。请用自己的名字发言，或者私聊我。
+telegram-anonymous = 你以匿名或频道身份发言，我无法知道你是谁。请用自己的名字发言，或者私聊我。
 telegram-cannot-write = 我不能在那个群里发言，请管理员允许我发送消息。
 telegram-instead-of-group = （群里不再允许我发言，所以发到这里。）
 

@@ -10,6 +10,8 @@ from tests.telegram.server.world import Chat, FileKind, Member, Message, Press, 
 
 _COMMAND = re.compile(r"/[A-Za-z0-9_]{1,32}(@\w+)?")
 ANONYMOUS = Member(1087968824, "Group", is_bot=True, username="GroupAnonymousBot")
+AS_CHANNEL = Member(136817688, "Channel", is_bot=True, username="Channel_Bot")
+"""The user that Telegram names for everybody who writes in the name of a channel, whichever it is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,13 +83,11 @@ class Person:
         thread: int | None = None,
         reply_to: Message | None = None,
         anonymously: bool = False,
+        channel: Chat | None = None,
     ) -> Message:
-        """Type ``text`` and send it."""
+        """Type ``text`` and send it; in the name of a ``channel`` where one is given."""
         chat = group.chat if group else self.chat
-        sender = ANONYMOUS if anonymously else self.member
-        message = self._post(chat, thread, reply_to, text=text, entities=_commands(text), sender=sender)
-        if anonymously:
-            message.sender_chat = chat
+        message = self._post(chat, thread, reply_to, channel or (chat if anonymously else None), text=text)
         self._deliver(message)
         return message
 
@@ -105,9 +105,10 @@ class Person:
         group: Group | None = None,
         thread: int | None = None,
         reply_to: Message | None = None,
+        channel: Chat | None = None,
     ) -> Message:
-        """Send one thing, with a caption where there is one."""
-        return self._send([item], caption, group, thread, reply_to, None)[0]
+        """Send one thing, with a caption where there is one; in the name of a ``channel`` where one is given."""
+        return self._send([item], caption, group, thread, reply_to, None, channel)[0]
 
     def sends_album(
         self,
@@ -183,23 +184,38 @@ class Person:
         thread: int | None,
         reply_to: Message | None,
         album: str | None,
+        channel: Chat | None = None,
     ) -> list[Message]:
         chat = group.chat if group else self.chat
         sent = []
         for number, item in enumerate(items):
             file: StoredFile = self.state.store(item.kind, item.name, item.mime, item.data, item.size)
             words = caption if number == 0 else ""
-            message = self._post(chat, thread, reply_to, text=words, entities=_commands(words), file=file, album=album)
+            message = self._post(chat, thread, reply_to, channel, text=words, file=file, album=album)
             sent.append(message)
         for message in sent:
             self._deliver(message)
         return sent
 
     def _post(
-        self, chat: Chat, thread: int | None, reply_to: Message | None, sender: Member | None = None, **shown: object
+        self,
+        chat: Chat,
+        thread: int | None,
+        reply_to: Message | None,
+        sender_chat: Chat | None,
+        *,
+        text: str,
+        **shown: object,
     ) -> Message:
+        """A message of this person, or in the name of ``sender_chat``: then nobody can tell whose it is."""
         reply = reply_to.id if reply_to else None
-        return self.state.add_message(chat, sender or self.member, thread=thread, reply_to=reply, **shown)
+        sender = self.member
+        if sender_chat is not None:
+            sender = ANONYMOUS if sender_chat is chat else AS_CHANNEL
+        entities = _commands(text)
+        return self.state.add_message(
+            chat, sender, thread=thread, reply_to=reply, sender_chat=sender_chat, text=text, entities=entities, **shown
+        )
 
     def _deliver(self, message: Message) -> None:
         """Give it to the bot, where Telegram does: not everything that is said in a group."""

@@ -67,7 +67,7 @@ class Chat:
     """A conversation. ``closed`` is why the bot can't write there; ``denied`` are media it may not send there."""
 
     id: int
-    kind: Literal["private", "group", "supergroup"]
+    kind: Literal["private", "group", "supergroup", "channel"]
     title: str
     forum: bool = False
     privacy: bool = True
