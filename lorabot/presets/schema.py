@@ -88,7 +88,8 @@ class Preserve(_Strict):
         strict=False,  # YAML and JSON know lists only
         min_length=1,
         max_length=50,
-        description="What the pictures show, in turn, without the trigger word; of `{a|b|c}` one is taken by chance.",
+        description="What the pictures show, in turn. Of `{a|b|c}` one is taken by chance; `{caption}` is an image's "
+        "caption without the trigger word.",
     )
     pictures: int = Field(ge=1, le=256, description="How many pictures the base draws at the start.")
     steps: int = Field(ge=1, le=100, description="Denoising steps of such a picture; each is a state to hold on to.")
@@ -99,9 +100,9 @@ class Preserve(_Strict):
     @classmethod
     def _choices_are_closed(cls, prompts: tuple[str, ...]) -> tuple[str, ...]:
         for prompt in prompts:
-            rest = re.sub(r"\{[^{}]*\|[^{}]*\}", "", prompt)
+            rest = re.sub(r"\{[^{}]*\|[^{}]*\}|\{caption\}", "", prompt)
             if "{" in rest or "}" in rest:
-                raise ValueError(f"braces hold a choice such as {{a|b}} and nothing else: {prompt!r}")
+                raise ValueError(f"braces hold a choice such as {{a|b}} or the word caption: {prompt!r}")
         return prompts
 
 

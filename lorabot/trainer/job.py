@@ -27,7 +27,7 @@ from lorabot.trainer.export import file_bytes, rounded
 from lorabot.trainer.finishing import Finished, write_files
 from lorabot.trainer.models import Models
 from lorabot.trainer.planning import Plan, megabytes, moved, plan
-from lorabot.trainer.preserving import preserve
+from lorabot.trainer.preserving import preserve, prompts
 from lorabot.trainer.probing import probe
 from lorabot.trainer.resume import ResumeState
 from lorabot.trainer.sampling import Settings, sample, settings
@@ -96,7 +96,9 @@ def run(job: TrainingJob, models: Models, config: TrainerConfig, control: Contro
         if recipe.preserve:
             teller.stage("training", "training-note-preserving")
             with clock.running("preserving"):
-                preserved = preserve(base, modules, denoise, recipe, job.seed, control.check)
+                drawn = prompts(recipe.preserve, texts, job.trigger, job.seed)
+                steps = recipe.preserve.steps
+                preserved = preserve(base, modules, denoise, recipe, drawn, steps, job.seed, control.check)
 
         setup = Setup(base, modules, denoise, encoded, chosen_plan, recipe, job.seed, preserved)
         course = saved.course if saved else Course()

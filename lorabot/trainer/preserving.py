@@ -8,8 +8,9 @@ will ask again, on the base's way from noise to picture. Guidance compares each 
 a LoRA that moves the latter moves every picture, so it is held too.
 """
 
+import itertools
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 UNPROMPTED = 0.3
 """Share of the rows that hold what the base predicts without a prompt."""
 _AT_ONCE = 4
-_CHOICE = re.compile(r"\{([^{}]*)\}")
+_BRACES = re.compile(r"\{([^{}]*)\}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,19 +68,33 @@ class Preserved:
         )
 
 
-def prompts(recipe: Preserve, seed: int) -> tuple[str, ...]:
-    """The prompts of the pictures: the recipe's in turn, with one of each choice ``{a|b|c}`` taken by chance."""
-    filled = []
-    for number in range(recipe.pictures):
-        chance = generator(seed, "preserved prompt", number)
+def prompts(recipe: Preserve, captions: Sequence[str], trigger: str, seed: int) -> tuple[str, ...]:
+    """The prompts of the pictures: the recipe's in turn, filled with choices by chance and ``captions`` in turn."""
+    bare = itertools.cycle([without_trigger(caption, trigger) for caption in captions])
+    return tuple(
+        _filled(recipe.prompts[number % len(recipe.prompts)], bare, generator(seed, "preserved prompt", number))
+        for number in range(recipe.pictures)
+    )
 
-        def choose(found: re.Match[str], chance: torch.Generator = chance) -> str:
-            options = found[1].split("|")
-            return options[int(torch.randint(len(options), (), generator=chance))]
 
-        text = _CHOICE.sub(choose, recipe.prompts[number % len(recipe.prompts)])
-        filled.append(" ".join(text.split()).replace(" ,", ","))
-    return tuple(filled)
+def without_trigger(caption: str, trigger: str) -> str:
+    """``caption`` with every ``trigger`` taken out."""
+    return _tidy(re.sub(rf"(?<!\w){re.escape(trigger)}(?!\w)", "", caption, flags=re.IGNORECASE))
+
+
+def _filled(prompt: str, captions: Iterator[str], chance: torch.Generator) -> str:
+    def fill(found: re.Match[str]) -> str:
+        if found[1] == "caption":
+            return next(captions)
+        options = found[1].split("|")
+        return options[int(torch.randint(len(options), (), generator=chance))]
+
+    return _tidy(_BRACES.sub(fill, prompt))
+
+
+def _tidy(text: str) -> str:
+    """Without the gaps and commas around what was left out."""
+    return ", ".join(part for part in (" ".join(part.split()) for part in text.split(",")) if part)
 
 
 @torch.no_grad()
@@ -88,39 +103,38 @@ def preserve(
     modules: adapter.Modules,
     denoise: Denoiser,
     recipe: Recipe,
+    wanted: Sequence[str],
+    steps: int,
     seed: int,
     check: Callable[[], None],
 ) -> Preserved:
-    """Let ``base`` draw what ``recipe.preserve`` asks for by DDIM, without an adapter, and keep every state on the way.
+    """Let ``base`` draw one picture a prompt ``wanted`` by ``steps`` steps of DDIM, and keep its states on the way.
 
-    ``modules`` carry the adapter. ``check`` is called before every step, and may raise to stop. All chance comes from
-    ``seed``: after an interruption the same states are made again. Raises ``ValueError`` where nothing is asked for.
+    ``modules`` carry the adapter, which is switched off for it. ``check`` is called before every step, and may raise to
+    stop. All chance comes from ``seed``: after an interruption the same states are made again.
     """
     from diffusers.schedulers.scheduling_ddim import DDIMScheduler
 
-    wanted = recipe.preserve
-    if wanted is None:
-        raise ValueError("the recipe preserves nothing")
     scheduler: Any = DDIMScheduler.from_config(base.scheduler)
-    scheduler.set_timesteps(wanted.steps)
-    apart = scheduler.config.num_train_timesteps // wanted.steps
-    texts = encode_texts(base, [*prompts(wanted, seed), ""])
+    scheduler.set_timesteps(steps)
+    apart = scheduler.config.num_train_timesteps // steps
+    texts = encode_texts(base, [*wanted, ""])
     shapes, device = Shapes.of(base), base.unet.device
     side = recipe.resolution // shapes.factor
     shape = (shapes.channels, side, side)
     last = len(texts) - 1
     found: list[tuple[torch.Tensor, ...]] = []
     with adapter.switched_off(modules):
-        for start in range(0, wanted.pictures, _AT_ONCE):
-            numbers = torch.arange(start, min(start + _AT_ONCE, wanted.pictures))
+        for start in range(0, len(wanted), _AT_ONCE):
+            numbers = torch.arange(start, min(start + _AT_ONCE, len(wanted)))
             chance = generator(seed, "preserved picture", start)
             latents = torch.randn(len(numbers), *shape, generator=chance).to(device)
             # Every batch of pictures goes its own way through the timesteps, so that all of them are among the states.
             first = scheduler.config.num_train_timesteps - 1 - int(torch.randint(apart, (), generator=chance))
             asked = cat([texts.take(numbers.to(device)), texts.take(torch.full_like(numbers, last).to(device))])
-            for step in range(wanted.steps):
+            for number in range(steps):
                 check()
-                timestep = first - step * apart
+                timestep = first - number * apart
                 timesteps = torch.full_like(numbers, timestep)
                 predicted = denoise(torch.cat([latents, latents]), timesteps.repeat(2).to(device), asked)
                 prompted, unprompted = predicted.chunk(2)

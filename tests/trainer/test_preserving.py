@@ -47,6 +47,13 @@ def worn(models: Models, recipe: Recipe) -> Iterator[Denoiser]:
         yield plain(models.base("demo").unet, "fp32")
 
 
+def drawn(models: Models, denoise: Denoiser, seed: int) -> Preserved:
+    wanted = prompts(WORLD, (), "zuri", seed)
+    return preserve(
+        models.base("demo"), modules_of(models), denoise, recipe_of(), wanted, WORLD.steps, seed, lambda: None
+    )
+
+
 def modules_of(models: Models) -> adapter.Modules:
     return {"unet": models.base("demo").unet}
 
@@ -100,22 +107,22 @@ def encoded(models: Models, tmp_path_factory: pytest.TempPathFactory) -> Encoded
 def fresh(models: Models) -> Preserved:
     """Other pictures than those that are held on to."""
     with worn(models, recipe_of()) as denoise:
-        return preserve(models.base("demo"), modules_of(models), denoise, recipe_of(preserve=WORLD), 2, lambda: None)
+        return drawn(models, denoise, 2)
 
 
 @pytest.fixture(scope="module")
 def preserved(models: Models) -> Preserved:
     with worn(models, recipe_of()) as denoise:
-        return preserve(models.base("demo"), modules_of(models), denoise, recipe_of(preserve=WORLD), 1, lambda: None)
+        return drawn(models, denoise, 1)
 
 
 def test_prompts_take_turns_and_one_of_each_choice_by_the_seed() -> None:
-    found = prompts(WORLD.model_copy(update={"pictures": 40}), 3)
+    found = prompts(WORLD.model_copy(update={"pictures": 40}), (), "zuri", 3)
     assert set(found[1::2]) == {"a house", "a car"}
     assert {text.split()[1] for text in found[::2]} == {"red", "green", "blue"}
     assert not any(sign in text for text in found for sign in "{}|")
-    assert found[:8] == prompts(WORLD, 3), "more pictures leave the first ones as they were"
-    assert found != prompts(WORLD.model_copy(update={"pictures": 40}), 4)
+    assert found[:8] == prompts(WORLD, (), "zuri", 3), "more pictures leave the first ones as they were"
+    assert found != prompts(WORLD.model_copy(update={"pictures": 40}), (), "zuri", 4)
 
 
 @pytest.mark.parametrize("broken", ["a {red}", "a {red|{dark|light} blue}", "a {red|blue", "a red} cat", "{trigger}"])
@@ -124,9 +131,18 @@ def test_braces_that_hold_no_choice_are_refused(broken: str) -> None:
         Preserve(prompts=(broken,), pictures=1, steps=1, rows=1, weight=1.0)
 
 
+def test_a_prompt_takes_the_captions_in_turn_without_their_trigger() -> None:
+    recipe = Preserve(prompts=("{caption}, {pixel art|ink}", "a dog"), pictures=5, steps=1, rows=1, weight=1.0)
+    captions = ("Zuri, in a forest", "a zuri with a zuriline hat")
+    found = prompts(recipe, captions, "zuri", 0)
+    assert [text.rpartition(", ")[0] for text in found[::2]] == ["in a forest", "a with a zuriline hat", "in a forest"]
+    assert found[1::2] == ("a dog", "a dog")
+    assert prompts(recipe, ("zuri",), "zuri", 0)[0] in {"pixel art", "ink"}
+
+
 def test_an_empty_choice_leaves_no_gap() -> None:
     recipe = Preserve(prompts=("a cat {|} sleeping {|}, ink drawing",), pictures=1, steps=1, rows=1, weight=1.0)
-    assert prompts(recipe, 0) == ("a cat sleeping, ink drawing",)
+    assert prompts(recipe, (), "zuri", 0) == ("a cat sleeping, ink drawing",)
 
 
 def test_the_states_lie_on_the_bases_own_way_whatever_the_adapter_does(models: Models, preserved: Preserved) -> None:
@@ -137,7 +153,7 @@ def test_the_states_lie_on_the_bases_own_way_whatever_the_adapter_does(models: M
     with worn(models, recipe_of()) as denoise:
         for _, parameter in adapter.parameters(modules_of(models)):
             parameter.data.normal_(std=0.1)
-        again = preserve(base, modules_of(models), denoise, recipe_of(preserve=WORLD), 1, lambda: None)
+        again = drawn(models, denoise, 1)
         conditions = preserved.texts.take(preserved.prompts)
         moved = denoise(preserved.noisy, preserved.timesteps, conditions).detach()
     assert torch.equal(again.noisy, preserved.noisy)
@@ -221,9 +237,8 @@ def test_a_cancel_is_heard_while_the_base_draws(models: Models) -> None:
             control.cancel()
         control.check()
 
-    recipe = recipe_of(preserve=WORLD.model_copy(update={"pictures": 64}))
-    with worn(models, recipe) as denoise, pytest.raises(Cancelled):
-        preserve(models.base("demo"), modules_of(models), denoise, recipe, 1, check)
+    with worn(models, recipe_of()) as denoise, pytest.raises(Cancelled):
+        preserve(models.base("demo"), modules_of(models), denoise, recipe_of(), ["a cat"] * 9, 5, 1, check)
     assert len(heard) == 3
     assert adapter.parameters(modules_of(models)) == []
 
