@@ -78,7 +78,7 @@ def taught(
 ) -> Learnt:
     """Train ``steps`` steps on ``encoded`` with ``batch`` rows at once."""
     base = models.base("demo")
-    made = plan(recipe, len(encoded.text_of), 1, HARDWARE, QUICK, lambda _: 0.1)
+    made = plan(recipe, len(encoded.text_of), 1, HARDWARE, QUICK, lambda _: 0.1, 0)
     made = replace(made, batch=batch, accumulation=made.rows // batch, steps=steps, sample_at=(), validate_at=(steps,))
     watch = Watch(
         check=lambda: None,
