@@ -18,14 +18,19 @@ class UploadLinks:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def add(self, owner: str, address: Address, language: str) -> UploadLink:
+    async def open(self, owner: str, address: Address, language: str) -> UploadLink:
+        """The owner's open link to this address, a new one where there is none: there is never a second to lose."""
+        query = select(upload_links).where(
+            upload_links.c.owner == owner, upload_links.c.address == str(address), upload_links.c.closed_at.is_(None)
+        )
         statement = (
             insert(upload_links)
             .values(id=new_id(_ID_LENGTH), owner=owner, address=str(address), language=language, created_at=now())
             .returning(*upload_links.c)
         )
         async with self._database.write() as connection:
-            return rows.upload_link((await connection.execute(statement)).mappings().one())
+            known = (await connection.execute(query)).mappings().first()
+            return rows.upload_link(known or (await connection.execute(statement)).mappings().one())
 
     async def get(self, link_id: str) -> UploadLink | None:
         """None for one that is gone."""

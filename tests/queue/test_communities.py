@@ -120,10 +120,13 @@ async def test_people_are_remembered_by_what_they_said_last(queue: Queue) -> Non
 
 
 async def test_an_upload_link_is_open_until_it_is_closed(queue: Queue) -> None:
-    link = await queue.upload_links.add("discord:ann", TOWN, "zh-CN")
+    link = await queue.upload_links.open("discord:ann", TOWN, "zh-CN")
     assert await queue.upload_links.get(link.id) == link
+    assert (await queue.upload_links.open("discord:ann", TOWN, "en")).id == link.id, "one link to lose is enough"
+    assert (await queue.upload_links.open("discord:bob", TOWN, "en")).id != link.id
     await queue.upload_links.close(link.id)
     closed = await queue.upload_links.get(link.id)
     assert closed is not None
     assert closed.closed
     assert await queue.upload_links.get("nothing") is None
+    assert (await queue.upload_links.open("discord:ann", TOWN, "en")).id != link.id

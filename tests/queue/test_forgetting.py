@@ -19,7 +19,7 @@ async def leave_traces(queue: Queue, owner: str) -> str:
     name = owner.partition(":")[2]
     await queue.people.note_met(owner, "en")
     await queue.proposals.add(owner, ADDRESS, {"train": {}}, "digest")
-    await queue.upload_links.add(owner, ADDRESS, "en")
+    await queue.upload_links.open(owner, ADDRESS, "en")
     await queue.refs.put(ADDRESS, f"trigger for {name}", "anime", owner)
     await queue.refs.put(Address("web", name), "card", "message 7")
     job = await submit(queue, owner)

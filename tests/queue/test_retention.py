@@ -130,7 +130,7 @@ async def test_conversations_links_references_and_proposals_go_in_their_time(que
     for name in ("ann", "bob"):
         await queue.transcript.append(name, "you", {"text": "hello"})
         await queue.refs.put(Address("web", name), "card", "1")
-        await queue.upload_links.add(f"web:{name}", ADDRESS, "en")
+        await queue.upload_links.open(f"web:{name}", ADDRESS, "en")
         await queue.proposals.add(f"web:{name}", ADDRESS, {}, "digest", dataset)
     await queue.blobs.put(f"{conversation_prefix('ann')}small.webp", b"small")
     await older(queue, transcript, 31, conversation="ann")

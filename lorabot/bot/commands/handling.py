@@ -66,7 +66,7 @@ class Commands:
             case Propose():
                 return await self._training.propose(actor, address, request.train, say)
             case Pick():
-                train = Train(request.preset, request.trigger, request.base, request.name)
+                train = Train(request.preset, request.trigger, request.base, request.name, request.seed)
                 return await self._training.propose(actor, address, train, say)
             case Agree():
                 return await self._training.agree(actor, request.proposal, say)

@@ -42,6 +42,7 @@ class Pick:
     trigger: str | None = None
     base: str | None = None
     name: str | None = None
+    seed: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

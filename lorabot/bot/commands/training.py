@@ -308,7 +308,7 @@ def preset_buttons(
 
 def _action(verb: str, request: Train) -> str:
     """The button that goes on with ``request``: its words in order, as many of the later ones as find room."""
-    words = [verb, *(word or "" for word in (request.preset, request.trigger, request.base, request.name))]
+    words = [verb, *(word or "" for word in asdict(request).values())]
     while len(":".join(words).encode()) > _MOST_ACTION_BYTES or not words[-1]:
         words.pop()
     return ":".join(words)

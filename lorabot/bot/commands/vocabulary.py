@@ -55,7 +55,7 @@ MODERATING = ("queue",)
 BUTTONS: dict[str, Command] = {
     command.name: command
     for command in (
-        Command("pick", Pick, ("preset", "trigger", "base", "name")),
+        Command("pick", Pick, ("preset", "trigger", "base", "name", "seed")),
         Command("start", Start, ("proposal",)),
         Command("drop", Drop, ("proposal",)),
         Command("agree", Agree, ("proposal",)),

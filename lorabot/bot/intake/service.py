@@ -106,10 +106,10 @@ class Intake:
     def begin(self, upload: Upload) -> None:
         """Look through ``upload`` in the background; its clean images go to the owner's draft.
 
-        Where nobody can tell of it yet it waits on the disk.
+        Where nobody can tell of it yet it waits on the disk. Nothing happens where its owner had it deleted meanwhile.
         """
         announce = self._announce.get(Address.parse(upload.address).platform)
-        if announce is None or upload.id in self._begun:
+        if announce is None or upload.id in self._begun or not self._spool.holds(upload):
             return
         self._begun.add(upload.id)
         task = asyncio.create_task(self._look(upload), name=f"intake of {upload.id}")
@@ -133,15 +133,13 @@ class Intake:
             yield
 
     async def forget(self, owner: str) -> None:
-        """Throw away what ``owner`` has sent and what is not looked through yet."""
+        """Throw away what ``owner`` has sent and what is not looked through yet, or still on its way."""
         tasks = set(self._tasks.get(owner, ()))
         for task in tasks:
             task.cancel()
         if tasks:
             await asyncio.wait(tasks)
-        for upload in self._spool.waiting():
-            if upload.owner == owner:
-                self._spool.discard(upload)
+        self._spool.forget(owner)
 
     async def close(self) -> None:
         """Stop looking; what is not done goes on after the next start."""

@@ -1,7 +1,6 @@
 """Uploads on their way: streamed to disk under limits, and there after a restart until they are looked through."""
 
 import asyncio
-import contextlib
 import json
 import logging
 import secrets
@@ -36,6 +35,10 @@ class UploadBroken(UserError):
     """The file ended before it was all there."""
 
 
+class UploadUnwanted(UserError):
+    """The owner had everything of theirs deleted while the file was on its way."""
+
+
 @dataclass(frozen=True, slots=True)
 class Upload:
     """A file somebody sent, on disk. ``batch`` is the front end's word for what belongs together: ``of`` files."""
@@ -57,7 +60,9 @@ class Spool:
     def __init__(self, folder: Path, config: IntakeConfig) -> None:
         self._folder = folder
         self._config = config
-        self._arriving: dict[str, int] = {}
+        self._waiting = {upload.id: upload for upload in _noted(folder)}
+        self._arriving: dict[str, Upload] = {}
+        self._unwanted: set[str] = set()
 
     async def receive(
         self,
@@ -73,19 +78,19 @@ class Spool:
     ) -> Upload:
         """Write ``chunks`` to disk. ``declared`` bytes are checked before any is read, and counted while reading.
 
-        Raises ``FileTooLarge``, ``NoRoom``, ``TooManyWaiting``, ``UploadBroken``; nothing is kept then.
+        Raises ``FileTooLarge``, ``NoRoom``, ``TooManyWaiting``, ``UploadBroken``, ``UploadUnwanted``; nothing is kept
+        then.
         """
         shown = last_part(name) or "upload"
         self._refuse_size(shown, declared or 0)
         self._folder.mkdir(parents=True, exist_ok=True)
         if shutil.disk_usage(self._folder).free < (declared or 0) + _SPARE_BYTES:
             raise NoRoom("intake-no-room", name=shown)
-        if self._arriving.get(owner, 0) + sum(waiting.owner == owner for waiting in self.waiting()) >= (
-            self._config.max_files
-        ):
+        known = (*self._arriving.values(), *self._waiting.values())
+        if sum(upload.owner == owner for upload in known) >= self._config.max_files:
             raise TooManyWaiting("intake-too-many-waiting", name=shown)
         upload = Upload(secrets.token_hex(12), owner, address, language, batch, shown, 0, time.time(), of)
-        self._arriving[owner] = self._arriving.get(owner, 0) + 1
+        self._arriving[upload.id] = upload
         part = self._folder / f"{upload.id}.part"
         try:
             size = await self._write(part, shown, chunks)
@@ -93,15 +98,18 @@ class Spool:
                 raise UploadBroken("intake-upload-broken", name=shown)
             upload = replace(upload, size=size)
             await asyncio.to_thread(self._keep, part, upload)
+            self._waiting[upload.id] = upload
+            if upload.id in self._unwanted:
+                self.discard(upload)
+                raise UploadUnwanted("intake-upload-unwanted", name=shown)
         except ConnectionError as error:
             raise UploadBroken("intake-upload-broken", name=shown) from error
         except OSError as error:
             _log.error("upload %s could not be written: %s", upload.id, error)
             raise NoRoom("intake-no-room", name=shown) from error
         finally:
-            self._arriving[owner] -= 1
-            if not self._arriving[owner]:
-                del self._arriving[owner]
+            del self._arriving[upload.id]
+            self._unwanted.discard(upload.id)
             part.unlink(missing_ok=True)
         return upload
 
@@ -111,14 +119,22 @@ class Spool:
 
     def waiting(self) -> list[Upload]:
         """Uploads that were received and not yet discarded, in the order they came."""
-        found = []
-        for note in self._folder.glob("*.json"):
-            with contextlib.suppress(OSError, ValueError, TypeError):  # discarded just now
-                found.append(Upload(**json.loads(note.read_text(encoding="utf-8"))))
-        return sorted(found, key=lambda upload: upload.sent_at)
+        return sorted(self._waiting.values(), key=lambda upload: upload.sent_at)
+
+    def holds(self, upload: Upload) -> bool:
+        """Was ``upload`` received and not yet discarded?"""
+        return upload.id in self._waiting
+
+    def forget(self, owner: str) -> None:
+        """Discard all of ``owner``, what is just arriving as soon as it is there."""
+        self._unwanted |= {upload.id for upload in self._arriving.values() if upload.owner == owner}
+        for upload in self.waiting():
+            if upload.owner == owner:
+                self.discard(upload)
 
     def discard(self, upload: Upload) -> None:
         """The upload was looked through: its bytes are not needed any more."""
+        self._waiting.pop(upload.id, None)
         (self._folder / f"{upload.id}.json").unlink(missing_ok=True)
         self.path(upload).unlink(missing_ok=True)
 
@@ -126,11 +142,10 @@ class Spool:
         """At the start: throw away what was cut off when the process last ended."""
         if not self._folder.is_dir():
             return
-        kept = {upload.id for upload in self.waiting()}
         for path in self._folder.iterdir():
             if path.is_dir():
                 shutil.rmtree(path, ignore_errors=True)
-            elif path.stem not in kept:
+            elif path.stem not in self._waiting:
                 path.unlink(missing_ok=True)
 
     def _refuse_size(self, name: str, size: int) -> None:
@@ -157,3 +172,14 @@ class Spool:
         note = self._folder / f"{upload.id}.note"
         note.write_text(json.dumps(asdict(upload)), encoding="utf-8")
         note.replace(self._folder / f"{upload.id}.json")
+
+
+def _noted(folder: Path) -> list[Upload]:
+    """The uploads whose notes lie in ``folder``, from before the process last ended."""
+    found = []
+    for note in folder.glob("*.json"):
+        try:
+            found.append(Upload(**json.loads(note.read_text(encoding="utf-8"))))
+        except (OSError, ValueError, TypeError) as error:
+            _log.error("the upload %s can't be read and is left out: %s", note.stem, error)
+    return found

@@ -28,7 +28,7 @@ class Expecting:
             return None
         pick = parse_action(noted.partition(" ")[2])
         assert isinstance(pick, Pick)
-        return Pick(pick.preset, typed.strip()[:_MOST_WORD], pick.base, pick.name)
+        return Pick(pick.preset, typed.strip()[:_MOST_WORD], pick.base, pick.name, pick.seed)
 
     async def drop(self, owner: str, place: Place) -> int | None:
         """Nothing is asked any more. Returns the message that the question stood in, if there was one."""

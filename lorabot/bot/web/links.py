@@ -54,7 +54,7 @@ class Links:
     async def upload_page(self, owner: str, address: Address, language: str) -> str:
         """An absolute link to a page on which ``owner`` can send files to ``address``; good for a day, or until they
         say there that they are done."""
-        link = await self._queue.upload_links.add(owner, address, language)
+        link = await self._queue.upload_links.open(owner, address, language)
         token = self._signer.sign(UPLOAD_PURPOSE, {"i": link.id}, time.time() + UPLOAD_LIFE_S)
         return f"{self.base}/send/{token}"
 

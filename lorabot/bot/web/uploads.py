@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from aiohttp import ClientPayloadError, web
 
 from lorabot.bot.intake.service import Intake, Intaken
-from lorabot.bot.intake.spool import FileTooLarge, NoRoom, TooManyWaiting, Upload, UploadBroken
+from lorabot.bot.intake.spool import FileTooLarge, NoRoom, TooManyWaiting, Upload, UploadBroken, UploadUnwanted
 from lorabot.bot.intake.tally import Tally
 from lorabot.bot.reply import Picture
 from lorabot.bot.web.conversation import Conversations
@@ -175,8 +175,8 @@ async def receive(
             declared=request.content_length,
             of=min(int(together), _MOST_TOGETHER) if together.isascii() and together.isdigit() else 1,
         )
-    except (FileTooLarge, NoRoom, TooManyWaiting, UploadBroken) as error:
-        status = {FileTooLarge: 413, NoRoom: 507, TooManyWaiting: 429}.get(type(error), 400)
+    except (FileTooLarge, NoRoom, TooManyWaiting, UploadBroken, UploadUnwanted) as error:
+        status = {FileTooLarge: 413, NoRoom: 507, TooManyWaiting: 429, UploadUnwanted: 410}.get(type(error), 400)
         raise HttpError(status, error.message.code, **error.message.params) from error
 
 

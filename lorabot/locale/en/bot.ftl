@@ -187,7 +187,7 @@ command-forgotten =
         [0] It's done: I have deleted everything of yours ({ $files } files).
         [one] It's done: I have deleted everything of yours (1 job, { $files } files).
        *[other] It's done: I have deleted everything of yours ({ $jobs } jobs, { $files } files).
-    } Messages that this chat has already are yours to delete.
+    } What stands in a chat stays there: delete your own messages as you like, and mine where the chat lets you; elsewhere ask a moderator.
 command-presets = What I can train (`/presets NAME` says more):
 command-presets-line = `{ $preset }` { $title }: { $description }
 command-preset =
@@ -253,6 +253,7 @@ intake-crashed = It can't be read; the file is damaged or not what it says. Plea
 intake-file-too-large = { $name } is too large. { $limit } MB is the most.
 intake-no-room = There is no room for { $name } on my disk right now. Please try again later.
 intake-too-many-waiting = You have sent very many files at once. Please wait until I have looked through them, then send { $name } again.
+intake-upload-unwanted = You had everything of yours deleted while { $name } was on its way, so it was deleted too. Send it again if you want it trained on.
 intake-upload-broken = { $name } was cut off on its way. Please send it again.
 
 ## The card of a job

@@ -65,7 +65,7 @@ discord-photos-here =
         [one] I have 1 photo of yours now. What shall I learn from it?
        *[other] I have { $count } photos of yours now. What shall I learn from them?
     }
-discord-upload-page = Here is [your own upload page]({ $url }) for zips of any size and as many photos as you like. It's good for a day, and for you only.
+discord-upload-page = Here is [your own upload page]({ $url }) for zips of any size and as many photos as you like. It's good for a day. Keep it to yourself: who has it sends photos in your name.
 discord-open-upload-page = Upload many photos
 discord-link-local = That link works only on the computer I run on: I have no public address (LORABOT_WEB__PUBLIC_URL).
 

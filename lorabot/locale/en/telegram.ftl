@@ -24,7 +24,7 @@ telegram-which-trigger = Which word shall call it up? It should be short and mad
 telegram-which-trigger-group = Which word shall call it up? It should be short and made up, so that it means nothing yet. Pick one, or reply to this message with your own.
 
 telegram-too-large = { $name } is larger than the { $limit } MB that Telegram lets me fetch. There is another way:
-telegram-upload-page = Send it here (the link is yours alone)
+telegram-upload-page = Send it here (keep the link to yourself: who has it sends in your name)
 telegram-link-in-private = { $name } is too large for Telegram. I've sent you a link in private.
 telegram-open-private = That file is too large for Telegram. Please open t.me/{ $bot }, press Start, and send it to me there.
 telegram-file-too-large = The LoRA is too large to be sent here. You can fetch it for some time:

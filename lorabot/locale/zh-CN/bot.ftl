@@ -176,7 +176,7 @@ command-forgotten =
     { $jobs ->
         [0] 好了：你的一切都已删除（{ $files } 个文件）。
        *[other] 好了：你的一切都已删除（{ $jobs } 个任务，{ $files } 个文件）。
-    } 聊天里已有的消息需要你自己删除。
+    } 聊天里已有的消息会留在那里：你自己的消息可以自己删除，我的消息在允许的地方也可以删除，否则请联系管理员。
 command-presets = 我能训练这些（`/presets 名称` 查看详情）：
 command-presets-line = `{ $preset }` { $title }：{ $description }
 command-preset =
@@ -230,6 +230,7 @@ intake-crashed = 读不出来，文件已损坏或名不副实。请存成 JPEG 
 intake-file-too-large = { $name } 太大了，最大 { $limit } MB。
 intake-no-room = 磁盘空间不够，暂时放不下 { $name }，请稍后再试。
 intake-too-many-waiting = 一次发来的文件太多了。请等我看完，再发一次 { $name }。
+intake-upload-unwanted = { $name } 还在传输时，你删除了自己的一切，所以它也一并删除了。如果还想用它训练，请重新发送。
 intake-upload-broken = { $name } 在传输途中断了，请重新发送。
 
 ## 任务卡片

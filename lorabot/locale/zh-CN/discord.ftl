@@ -64,7 +64,7 @@ discord-photos-here =
         [0] 我看完了你发送的文件，没有可以训练的图片。
        *[other] 我现在有你的 { $count } 张照片。要学什么？
     }
-discord-upload-page = 这是[你专用的上传页面]({ $url })，zip 多大、照片多少都可以。一天内有效，只供你使用。
+discord-upload-page = 这是[你专用的上传页面]({ $url })，zip 多大、照片多少都可以。一天内有效。请不要转发：拿到它的人能以你的名义发送照片。
 discord-open-upload-page = 上传很多照片
 discord-link-local = 这个链接只能在我所在的电脑上打开：我没有公开地址（LORABOT_WEB__PUBLIC_URL）。
 

@@ -20,7 +20,7 @@ telegram-which-trigger = 用哪个词来唤出它？最好是短的自造词，�
 telegram-which-trigger-group = 用哪个词来唤出它？最好是短的自造词，本身没有含义。请选一个，或者用你自己的词回复这条消息。
 
 telegram-too-large = { $name } 超过了 Telegram 允许我下载的 { $limit } MB。还有另一个办法：
-telegram-upload-page = 在这里发送（链接只属于你）
+telegram-upload-page = 在这里发送（请不要转发：拿到链接的人能以你的名义发送）
 telegram-link-in-private = { $name } 对 Telegram 来说太大了，我已私聊发给你一个链接。
 telegram-open-private = 这个文件对 Telegram 来说太大了。请打开 t.me/{ $bot }，点“开始”，在那里发给我。
 telegram-file-too-large = LoRA 太大，无法发到这里。请在有效期内下载：

@@ -1,19 +1,23 @@
 """What is kept is told with the true numbers, and is gone when somebody says so."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+import pytest
 from sqlalchemy import select
 
+from lorabot.bot.commands import Commands
 from lorabot.bot.commands.requests import ForgetMe
 from lorabot.bot.intake.service import Intake
+from lorabot.bot.intake.spool import UploadUnwanted
 from lorabot.queue import Queue, QueueConfig, open_queue
 from lorabot.queue.embedded import EmbeddedValkey
 from lorabot.queue.model import Address
 from lorabot.queue.tables import metadata
 from tests.bot.client import ChatClient
-from tests.bot.commands.people import person
-from tests.bot.house import INTAKE, House
+from tests.bot.commands.people import Person, person
+from tests.bot.house import INTAKE, PRESETS, House
 from tests.bot.pictures import photo, zip_of_photos
 
 
@@ -67,6 +71,30 @@ async def test_a_file_that_waits_to_be_looked_through_is_forgotten_too(queue: Qu
     left = [path.read_text() for path in (tmp_path / "bot" / "uploads").glob("*.json")]
     assert len(left) == 1
     assert "fake:bob" in left[0]
+
+
+async def test_a_file_that_is_just_arriving_is_forgotten_as_soon_as_it_is_there(queue: Queue, tmp_path: Path) -> None:
+    intake = Intake(queue, INTAKE, tmp_path / "bot")
+    ann = Person(Commands(queue, PRESETS, intake), queue)
+    begun, forgotten = asyncio.Event(), asyncio.Event()
+
+    async def chunks() -> AsyncIterator[bytes]:
+        yield photo(1)[:100]
+        begun.set()
+        await forgotten.wait()
+        yield photo(1)[100:]
+
+    sending = asyncio.create_task(
+        intake.receive(
+            chunks(), owner=ann.owner, address=ann.place, language="en", batch="b", name="a.jpg", declared=None
+        )
+    )
+    await begun.wait()
+    await ann.ask(ForgetMe("yes"))
+    forgotten.set()
+    with pytest.raises(UploadUnwanted):
+        await sending
+    assert list((tmp_path / "bot" / "uploads").iterdir()) == []
 
 
 async def test_on_the_web_the_conversation_itself_is_gone_from_every_tab(chat: ChatClient, house: House) -> None:

@@ -64,13 +64,15 @@ async def test_a_confirmation_says_what_will_happen_and_starts_nothing(ann: Pers
 async def test_what_is_missing_is_asked_for_with_buttons_that_keep_the_rest(ann: Person) -> None:
     await consented(ann)
     await ann.send(12)
-    which = await ann.say("/train base:demo name:kavo-1")
+    which = await ann.say("/train base:demo name:kavo-1 seed:42")
     anime = await ann.press(which, "pick:anime")
     assert "Which word shall call it up" in anime.text
     word = anime.buttons[0].label
-    assert anime.buttons[0].action == f"pick:anime:{word}:demo:kavo-1"
-    confirm = await ann.ask(Pick("anime", word, "demo", "kavo-1"))
+    assert anime.buttons[0].action == f"pick:anime:{word}:demo:kavo-1:42"
+    confirm = await ann.ask(Pick("anime", word, "demo", "kavo-1", "42"))
     assert f"`kavo-1`, Anime character on 12 photos, base model `demo`, called up by `{word}`" in confirm.text
+    await ann.press(confirm, "start:")
+    assert (await ann.queue.jobs.of(ann.owner, 1))[0].seed == 42
 
 
 async def test_too_few_photos_are_said_before_anything_is_asked(ann: Person) -> None:

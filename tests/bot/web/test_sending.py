@@ -87,7 +87,7 @@ async def test_files_of_the_page_reach_the_conversation_it_was_made_for(queue: Q
 async def test_a_link_is_over_once_its_owner_is_done(queue: Queue, tmp_path: Path) -> None:
     async with running(queue, tmp_path) as (_, told), aiohttp.ClientSession() as http:
         link = await told.parts.links.upload_page(ANN, THERE, "zh-CN")
-        other = await told.parts.links.upload_page(ANN, THERE, "en")
+        other = await told.parts.links.upload_page(ANN, Address("fake", "town/hill"), "en")
         async with http.post(f"{api(link)}/done") as answer:
             assert answer.status == 200
         async with http.post(api(link), params={"name": "a.jpg"}, data=photo(1)) as answer:
