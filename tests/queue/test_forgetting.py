@@ -87,8 +87,8 @@ async def test_a_running_job_is_cancelled_first(queue: Queue) -> None:
     job = await submit(queue)
     lease = await queue.jobs.claim("w")
     assert lease is not None
-    forgetting = asyncio.create_task(queue.forget("web:ann", patience_s=10))
     async with queue.changes(f"job:{job.id}") as changes:
+        forgetting = asyncio.create_task(queue.forget("web:ann", patience_s=10))
         await changes.wait(10)
     await lease.cancelled()
     assert (await forgetting).jobs == 1
