@@ -85,6 +85,30 @@ async def test_a_role_of_the_settings_moderates_too(discord: DiscordServer, bot:
         discord.rest.commands["1:queue"]["default_member_permissions"] = str(int(Permission.MANAGE_MESSAGES))
 
 
+async def test_who_moderates_one_channel_only_has_no_power_over_the_servers_queue(
+    discord: DiscordServer, bot: House, anna: Person, channel: Channel
+) -> None:
+    assert channel.guild is not None
+    own = discord.channel(channel.guild, "eves-room")
+    eve = Person.at(discord, own, "eve")
+    own.overwrites[eve.user.id] = (Permission.MANAGE_MESSAGES | Permission.MANAGE_CHANNELS, Permission(0))
+    await discord.tell(channel.guild)
+    await a_job(anna, bot.queue)
+    job = (await bot.queue.jobs.of(f"discord:{anna.user.id}", 1))[0]
+    assert "moderators" in await says(eve, "queue pause")
+    assert "moderators" in await says(eve, "queue cancel", job=job.id)
+    assert "belongs to somebody else" in await says(eve, "cancel", job=job.id)
+    assert (await bot.queue.jobs.get(job.id)).state is JobState.QUEUED
+    assert not await bot.queue.jobs.paused(job.scope)
+
+
+async def test_the_owner_of_a_server_moderates_without_any_role(
+    discord: DiscordServer, bot: House, channel: Channel
+) -> None:
+    assert channel.guild is not None
+    assert "moderators" not in await says(Person(discord, channel.guild.owner, channel), "queue show")
+
+
 async def test_moderators_of_one_server_have_no_power_over_another(
     discord: DiscordServer, bot: House, anna: Person, channel: Channel
 ) -> None:

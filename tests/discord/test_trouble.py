@@ -7,8 +7,8 @@ import pytest
 from lorabot.locale import Message
 from lorabot.queue.model import JobState
 from tests.bot.house import House, finish, show, store_away
-from tests.bot.pictures import photo, zip_of_photos, zipped
-from tests.discord.flow import START, a_job, a_running_job, confirmation, jpegs, last, looked_through, photos
+from tests.bot.pictures import broken, photo, zip_of_photos, zipped
+from tests.discord.flow import AGREE, START, a_job, a_running_job, confirmation, jpegs, last, looked_through, photos
 from tests.discord.server import Attachment, Channel, DiscordServer, Permission, Person, Refused
 
 GOOD = zip_of_photos(12)
@@ -44,6 +44,21 @@ async def test_the_good_ones_among_bad_files_are_kept(discord: DiscordServer, bo
     files = [photos(12), Attachment("gone.jpg", photo(90), stale=True), Attachment("x.txt", b"no picture"), film]
     reply = await confirmation(anna, await anna.submit(opened, *files, preset="anime", trigger="zuri"))
     assert "12 photos" in reply.text
+
+
+async def test_long_names_of_bad_files_leave_the_question_whole(
+    discord: DiscordServer, bot: House, anna: Person
+) -> None:
+    film, pdf, rar = b"\0\0\0\x18ftypisom" + bytes(60), b"%PDF-1.4 " + bytes(60), b"Rar!\x1a\x07" + bytes(60)
+    kinds = (b"", film, pdf, rar, broken(photo(50)), photo(51, (20, 20)), photo(0))
+    bad = {f"{'照片' * 59}{number:02}.jpg": kinds[number % len(kinds)] for number in range(5 * len(kinds))}
+    files = zipped({f"good{number}.jpg": photo(number) for number in range(12)} | bad)
+    asked = await anna.slash("train", preset="anime", trigger="zuri", images=Attachment("x.zip", files))
+    reply = await looked_through(anna, asked)
+    assert "12 good pictures" in reply.text
+    assert reply.text.endswith("`/forgetme` deletes everything at once.")
+    assert len(reply.text) <= 4000
+    assert AGREE in reply.labels
 
 
 async def test_pictures_beside_a_video_are_taken_and_the_video_is_named(

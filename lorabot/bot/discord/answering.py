@@ -17,7 +17,7 @@ from lorabot.bot.discord import limits
 from lorabot.bot.discord.downloads import Downloads
 from lorabot.bot.discord.files import opened
 from lorabot.bot.discord.form import Filled, Sent, form_of, is_form, opened_by, opening_action
-from lorabot.bot.discord.message import RED, Link, Out, layout_of
+from lorabot.bot.discord.message import RED, Link, Out, cut, layout_of
 from lorabot.bot.discord.permissions import actor_of, language_of, missing_permissions, named
 from lorabot.bot.discord.place import Place, owner_of
 from lorabot.bot.discord.texts import reply_out
@@ -31,6 +31,7 @@ from lorabot.queue.model import Address
 
 _PROGRESS_S = 5.0
 _FINISH_S = 3.0
+_MOST_FOUND = 3000  # leaves room for the address of the upload page
 _MORE_PHOTOS = frozenset(("command-too-few", "queue-no-draft"))
 # Their answers take the place of the private message that they stand under.
 _IN_PLACE = frozenset(("pick", "agree", "start", "drop", "forgetme", "clear", "queue"))
@@ -273,11 +274,11 @@ class Answering:
         except UserError as error:
             nothing = not any(intaken.images for intaken in gathering.intaken.values())
             if error.message.code == "queue-no-draft" and nothing:
-                return await self._asking_for_more(Out(found, accent=RED), train, asked)
+                return await self._asking_for_more(Out(cut(found, _MOST_FOUND), accent=RED), train, asked)
             if error.message.code not in _MORE_PHOTOS:
                 raise
             out = await self._asking_for_more(Out(say.text(error.message)), train, asked)
-        return out.said_first(f"{found}\n") if found else out
+        return out.below(found) if found else out
 
     async def _asking_for_more(self, out: Out, train: Train, asked: Asked) -> Out:
         """With a button to send more photos, and the page for many."""

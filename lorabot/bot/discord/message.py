@@ -11,6 +11,7 @@ from lorabot.bot.reply import Button, ButtonStyle, File, Picture
 
 BLURPLE, GREY, GREEN, RED, YELLOW = 0x5865F2, 0x80848E, 0x23A55A, 0xF23F43, 0xF0B232
 
+_LEAST_CONTEXT = 100
 _STYLES: dict[ButtonStyle, discord.ButtonStyle] = {
     "primary": discord.ButtonStyle.primary,
     "danger": discord.ButtonStyle.danger,
@@ -59,6 +60,11 @@ class Out:
     def said_first(self, line: str) -> "Out":
         """With ``line`` above everything else."""
         return replace(self, text=f"{line}\n{self.text}")
+
+    def below(self, context: str) -> "Out":
+        """With ``context`` above, of which only the beginning is kept where there is no room for it and all of this."""
+        room = limits.MESSAGE_TEXT - len(self.text) - len("\n\n")
+        return replace(self, text=f"{cut(context, room)}\n\n{self.text}") if room > _LEAST_CONTEXT else self
 
     def notifying(self, user: int) -> "Out":
         """Beginning with the mention of ``user``, who is notified."""

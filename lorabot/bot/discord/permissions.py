@@ -48,15 +48,18 @@ def language_of(interaction: discord.Interaction[discord.Client], own: str | Non
 
 
 def actor_of(interaction: discord.Interaction[discord.Client], config: DiscordConfig, language: str) -> Actor:
-    """Who acts. What they may do here comes with every interaction, so it is never out of date."""
+    """Who acts, and whether they moderate: the roles that they have now come with every interaction."""
     user = interaction.user
-    given = interaction.permissions
-    roles = {role.id for role in user.roles} if isinstance(user, discord.Member) else set()
-    roles = {role.id for role in user.roles} if isinstance(user, discord.Member) else set()
-    moderator = interaction.guild_id is not None and (
-        given.administrator
-        or given.manage_guild
-        or given.manage_messages
-        or not roles.isdisjoint(config.moderator_roles)
-    )
+    moderator = isinstance(user, discord.Member) and _moderates(user, config)
     return Actor(owner_of(user), language, moderator=moderator, operator=user.id in config.operators)
+
+
+def _moderates(member: discord.Member, config: DiscordConfig) -> bool:
+    """By what ``member`` may do in the whole server: a moderator acts on all of its jobs.
+
+    What the interaction says of permissions is about its channel, where anybody may have been given more. Of a
+    server that Discord has not described yet, right after the start, no roles are known.
+    """
+    given = member.guild_permissions
+    roles = {role.id for role in member.roles}
+    return given.manage_guild or given.manage_messages or not roles.isdisjoint(config.moderator_roles)
