@@ -38,7 +38,7 @@ IMAGES, SEED, WARM_UP = 14, 7, 3
 def training(stack: contextlib.ExitStack, ours: bool) -> Callable[[int], float]:
     """A fresh training as the anime preset has it, over random latents: does the step of a number, returns its loss."""
     recipe = load_presets().get("anime").recipes["demo"]
-    base = load_base("demo")
+    base = load_base()
     shapes, side = Shapes.of(base), recipe.resolution // Shapes.of(base).factor
     shape = (shapes.channels, side, side)
     latents = torch.randn(IMAGES, 2, *shape, generator=torch.Generator().manual_seed(0))

@@ -15,7 +15,7 @@ from types import MappingProxyType
 from typing import Literal
 
 from lorabot.locale import Message, Param, UserError
-from lorabot.presets import BASES, DEFAULT_BASE, load_presets
+from lorabot.presets import DEMO, load_presets
 from lorabot.queue.blobs import open_blobs
 from lorabot.queue.database import parse_database_url, sqlite_file, without_password
 from lorabot.queue.embedded import EmbeddedValkey, ValkeyFailed
@@ -247,18 +247,26 @@ async def _tokens(settings: Settings) -> list[Finding]:
 
 
 async def _bases(settings: Settings) -> list[Finding]:
-    from lorabot.trainer.bases import base_folder
+    """By their headers alone, so that the largest takes no longer than the smallest."""
+    from lorabot.trainer.bases import DEMO_FOLDER, BaseStore
 
-    found = []
-    for base in BASES:
+    store = BaseStore(settings.data_dir / "trainer" / "bases")
+    built_in = sum(path.stat().st_size for path in DEMO_FOLDER.rglob("*.safetensors"))
+    found = [_finding("base", "ok", "doctor-base", base=DEMO.id, family=DEMO.family, size=f"{built_in / 1e6:.0f}")]
+    for named in settings.bases:
         try:
-            folder = await asyncio.to_thread(base_folder, base)
-        except FileNotFoundError:
-            state: State = "broken" if base == DEFAULT_BASE else "missing"
-            found.append(_finding("base", state, "doctor-base-missing", "doctor-base-mend", base=base))
+            survey = await asyncio.to_thread(store.survey, named)
+        except UserError as error:
+            state: State = "missing" if error.message.code == "base-hub-not-yet" else "broken"
+            found.append(Finding("base", state, Message("doctor-base-bad", {"base": named.id}), error.message))
+            continue
+        params: dict[str, Param] = {"base": named.id, "family": survey.family, "size": f"{survey.size / 1e6:.0f}"}
+        if survey.sure:
+            found.append(_finding("base", "ok", "doctor-base", **params))
         else:
-            size = sum(path.stat().st_size for path in folder.rglob("*.safetensors"))
-            found.append(_finding("base", "ok", "doctor-base", base=base, size=f"{size / 1e6:.0f}"))
+            params["prediction"] = survey.prediction
+            mend = "doctor-base-guess-mend" if survey.family == "sd21" else None
+            found.append(_finding("base", "ok", "doctor-base-guess", mend, **params))
     return found
 
 

@@ -155,7 +155,7 @@ def test_an_unforeseen_error_is_one_line_and_its_traceback_is_in_a_file(tmp_path
         (("two.zip", "--preset", "anmie", "--trigger", "zuri"), "Did you mean anime?"),
         (("two.zip", "--preset", "anime", "--trigger", "cat"), "cat"),
         (("two.zip", "--preset", "anime", "--trigger", "zü ri!"), "zuri"),
-        (("two.zip", "--preset", "anime", "--trigger", "zuri", "--base", "sdxl"), "can't train on `sdxl`"),
+        (("two.zip", "--preset", "anime", "--trigger", "zuri", "--base", "sdxl"), "no base model `sdxl`"),
         (("two.zip", "--preset", "anime", "--trigger", "zuri"), "Please send 3 more."),
         (("text.txt", "--preset", "anime", "--trigger", "zuri"), "text.txt"),
     ],

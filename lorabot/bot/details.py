@@ -7,7 +7,7 @@ from pydantic import ValidationError
 from lorabot.bot.card import card_of, duration_text
 from lorabot.bot.reply import Reply
 from lorabot.locale import Translator
-from lorabot.presets import BASES, NoRecipe, Preset
+from lorabot.presets import Bases, NoRecipe, Preset
 from lorabot.queue import Queue
 from lorabot.queue.model import Dataset, Job
 
@@ -15,7 +15,7 @@ _CAPTIONS = 5
 _MOST_CAPTION = 160
 
 
-async def details_of(job: Job, queue: Queue, say: Translator) -> Reply:
+async def details_of(job: Job, queue: Queue, bases: Bases, say: Translator) -> Reply:
     """State, words, numbers and captions of ``job``."""
     card = card_of(job, await queue.jobs.position(job.id), say)
     dataset = await queue.drafts.dataset(job.dataset_id)
@@ -23,7 +23,7 @@ async def details_of(job: Job, queue: Queue, say: Translator) -> Reply:
         say("command-status", name=job.name, id=job.id, preset=card.title, state=card.state_text),
         say("details-words", trigger=job.trigger, base=job.base, seed=str(job.seed), images=len(dataset.images)),
     ]
-    lines += _recipe(job, say)
+    lines += _recipe(job, bases, say)
     if card.stage_text:
         lines.append(card.stage_text)
     if card.total_steps:
@@ -36,11 +36,11 @@ async def details_of(job: Job, queue: Queue, say: Translator) -> Reply:
     return Reply("\n".join(lines), buttons)
 
 
-def _recipe(job: Job, say: Translator) -> Iterator[str]:
+def _recipe(job: Job, bases: Bases, say: Translator) -> Iterator[str]:
     """The plan as the preset asks for it; the machine may have found a smaller batch to fit."""
     try:
-        recipe = Preset.model_validate(job.preset).recipe(BASES[job.base])
-    except (ValidationError, KeyError, NoRecipe):  # a preset of another version
+        recipe = Preset.model_validate(job.preset).recipe(bases[job.base].family)
+    except (ValidationError, KeyError, NoRecipe):  # a preset of another version, a base that is gone
         return
     yield say(
         "details-recipe",

@@ -17,7 +17,7 @@ from lorabot.bot.signing import Signer
 from lorabot.bot.web.links import Links
 from lorabot.bot.web.server import Started, WebServer
 from lorabot.locale import UserError, translator
-from lorabot.presets import DEFAULT_BASE, Catalogue
+from lorabot.presets import Catalogue
 from lorabot.queue import Queue, run_reconciler
 from lorabot.queue.retention import run_sweeper
 
@@ -44,7 +44,6 @@ async def run_bot(
     folder: Path,
     stop: asyncio.Event,
     language: str = "en",
-    base: str = DEFAULT_BASE,
     front_ends: Sequence[MakeFrontEnd] = (),
     started: Started = _silent,
 ) -> None:
@@ -55,7 +54,7 @@ async def run_bot(
     each time. Raises ``CannotStart`` where the web chat may not or cannot listen as it is set up.
     """
     taking_in = Intake(queue, intake, folder)
-    commands = Commands(queue, presets, taking_in, base)
+    commands = Commands(queue, presets, taking_in)
     signer = Signer(secret.get_secret_value().encode())
     links = Links(queue, signer, web)
     server = WebServer(queue, commands, taking_in, web, intake, signer, links, language, started)

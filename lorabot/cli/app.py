@@ -109,7 +109,9 @@ def _add_making(app: typer.Typer, terminal: Terminal) -> None:
         photos: Annotated[Path, typer.Argument(metavar="PHOTOS", help=text("cli-help-train-photos"))],
         preset: Annotated[str, typer.Option("--preset", "-p", metavar="ID", help=text("cli-help-train-preset"))],
         trigger: Annotated[str, typer.Option("--trigger", "-t", metavar="WORD", help=text("cli-help-train-trigger"))],
-        base: Annotated[str, typer.Option("--base", "-b", metavar="NAME", help=text("cli-help-train-base"))] = "demo",
+        base: Annotated[
+            str | None, typer.Option("--base", "-b", metavar="NAME", help=text("cli-help-train-base"))
+        ] = None,
         name: Annotated[
             str | None, typer.Option("--name", "-n", metavar="NAME", help=text("cli-help-train-name"))
         ] = None,
@@ -137,6 +139,14 @@ def _add_looking(app: typer.Typer, terminal: Terminal) -> None:
         from lorabot.cli.presets import show_presets
 
         raise typer.Exit(show_presets(terminal, preset))
+
+    @app.command(help=text("cli-help-bases"), rich_help_panel=panel)
+    def bases(
+        download: Annotated[bool, typer.Option("--download", help=text("cli-help-bases-download"))] = False,
+    ) -> None:
+        from lorabot.cli.bases import show_bases
+
+        raise typer.Exit(show_bases(terminal, download))
 
     @app.command(help=text("cli-help-doctor"), rich_help_panel=panel)
     def doctor() -> None:

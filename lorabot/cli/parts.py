@@ -5,6 +5,7 @@ import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import TYPE_CHECKING
 
+from lorabot.cli.bases import bases_of
 from lorabot.cli.logs import configure
 from lorabot.cli.stopping import on_signals
 from lorabot.cli.terminal import EXIT_INTERRUPTED, EXIT_SETTINGS, Terminal
@@ -30,13 +31,15 @@ def run_bot_part(terminal: Terminal) -> int:
 
     settings = terminal.settings()
 
+    bases = bases_of(settings)
+
     def started(url: str) -> None:
         terminal.print("cli-web-ready", url=url)
 
     async def serve(queue: Queue, stop: asyncio.Event) -> None:
         await run_bot(
             queue,
-            load_presets(settings.presets_dir),
+            load_presets(settings.presets_dir, bases),
             web=settings.web,
             intake=settings.intake,
             delivery=settings.delivery,
@@ -75,9 +78,10 @@ def run_trainer_part(terminal: Terminal) -> int:
     from lorabot.trainer.supervising import EngineRefused
 
     settings = terminal.settings()
+    bases = bases_of(settings)
 
     async def work(queue: Queue, stop: asyncio.Event) -> None:
-        await run_trainer(queue, settings.trainer, settings.data_dir / "trainer", stop)
+        await run_trainer(queue, settings.trainer, settings.data_dir / "trainer", stop, bases)
 
     try:
         return asyncio.run(_run(terminal, settings, work))

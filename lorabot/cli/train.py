@@ -14,12 +14,14 @@ from lorabot.bot.commands.trigger import check_trigger
 from lorabot.bot.config import IntakeConfig
 from lorabot.bot.intake.looking import CleanImage, LeftOut, Looker, Overview
 from lorabot.bot.intake.report import left_out_lines
+from lorabot.cli.bases import bases_of, store_of
 from lorabot.cli.logs import configure
 from lorabot.cli.meter import Meter
 from lorabot.cli.terminal import Terminal
 from lorabot.locale import Message, Translator, UserError
-from lorabot.presets import AVAILABLE_BASES, BASES, Preset, load_presets
+from lorabot.presets import Preset, load_presets
 from lorabot.trainer import wire
+from lorabot.trainer.bases.locating import locate
 from lorabot.trainer.local import LocalImage, LocalOutcome, train
 
 _MOST_SEED = 2**31 - 1
@@ -36,7 +38,7 @@ class Wish:
     photos: Path
     preset: str
     trigger: str
-    base: str
+    base: str | None
     name: str | None
     seed: int | None
     out: Path
@@ -52,12 +54,10 @@ def run_train(terminal: Terminal, wish: Wish) -> int:
     """Train and say where the files are; returns the exit code. Raises ``UserError`` where it can't be done."""
     settings = terminal.settings()
     configure("debug" if terminal.debug else "warning", settings.secrets())
-    catalogue = load_presets(settings.presets_dir)
+    catalogue = load_presets(settings.presets_dir, bases_of(settings))
     preset = catalogue.get(wish.preset)
-    if wish.base not in AVAILABLE_BASES:
-        code = "command-base-not-here" if wish.base in BASES else "command-base-unknown"
-        raise CommandError(code, base=wish.base[:40], bases=", ".join(AVAILABLE_BASES))
-    caption = preset.recipe(BASES[wish.base]).caption
+    base = catalogue.bases.usual if wish.base is None else catalogue.bases.wished(wish.base)
+    caption = preset.recipe(base.family).caption
     trigger = check_trigger(wish.trigger, catalogue)
     if not wish.photos.exists():
         raise NoPhotos("cli-train-no-photos", path=str(wish.photos))
@@ -73,7 +73,7 @@ def run_train(terminal: Terminal, wish: Wish) -> int:
             preset=preset,
             vocabulary=catalogue.vocabulary_for(caption),
             trigger=trigger,
-            base=wish.base,
+            base=await locate(store_of(settings), base),
             name=wish.name or trigger,
             seed=secrets.randbelow(_MOST_SEED) if wish.seed is None else wish.seed,
             language=terminal.translate.language,

@@ -1,10 +1,8 @@
 """The recipes a person can ask for: one YAML file each, their schema, and the catalogue that holds them."""
 
+from lorabot.presets.bases import DEMO, Base, Bases, NamedBase, Prediction, RealFamily, UnknownBase
 from lorabot.presets.catalogue import Catalogue, Override, UnknownPreset, load_presets
 from lorabot.presets.schema import (
-    AVAILABLE_BASES,
-    BASES,
-    DEFAULT_BASE,
     Bilingual,
     Caption,
     Family,
@@ -21,9 +19,9 @@ from lorabot.presets.schema import (
 from lorabot.presets.source import BrokenPreset
 
 __all__ = [
-    "AVAILABLE_BASES",
-    "BASES",
-    "DEFAULT_BASE",
+    "DEMO",
+    "Base",
+    "Bases",
     "Bilingual",
     "BrokenPreset",
     "Caption",
@@ -31,13 +29,17 @@ __all__ = [
     "Family",
     "Group",
     "Layers",
+    "NamedBase",
     "NoRecipe",
     "Override",
+    "Prediction",
     "Preserve",
     "Preset",
+    "RealFamily",
     "Recipe",
     "SavePrecision",
     "Send",
+    "UnknownBase",
     "UnknownPreset",
     "Vocabulary",
     "load_presets",

@@ -1,14 +1,15 @@
-"""All presets and vocabularies of an installation: those that come along, and the operator's own."""
+"""All that can be asked for: presets and vocabularies, built-in ones and the operator's, and base models."""
 
 import difflib
 import logging
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
 from typing import TypeVar
 
 from lorabot.locale import UserError
+from lorabot.presets.bases import Bases
 from lorabot.presets.schema import Caption, Preset, Vocabulary
 from lorabot.presets.source import Broken, BrokenPreset, Source, read
 
@@ -31,12 +32,13 @@ class Override:
 
 @dataclass(frozen=True, slots=True)
 class Catalogue:
-    """What can be asked for. ``broken`` and ``overrides`` are for the operator to read."""
+    """What can be asked for, and on which base models. ``broken`` and ``overrides`` are for the operator to read."""
 
     presets: Mapping[str, Preset]
     vocabularies: Mapping[str, Vocabulary]
     broken: tuple[BrokenPreset, ...] = ()
     overrides: tuple[Override, ...] = ()
+    bases: Bases = field(default_factory=Bases)
 
     def get(self, wish: str) -> Preset:
         """The preset a person means by ``wish``: its id in any case, blanks and underscores read as hyphens.
@@ -73,8 +75,10 @@ class Catalogue:
         return None if caption.vocabulary is None else self.vocabularies[caption.vocabulary]
 
 
-def load_presets(extra: Path | None = None) -> Catalogue:
+def load_presets(extra: Path | None = None, bases: Bases | None = None) -> Catalogue:
     """Read the built-in presets, then those in the folder ``extra`` (``*.yaml`` and ``vocabularies/*.yaml``).
+
+    ``bases`` are the base models they can be asked for on; the demo alone unless told.
 
     Never raises for a broken file: it is named in ``Catalogue.broken`` and all others count.
     """
@@ -99,6 +103,7 @@ def load_presets(extra: Path | None = None) -> Catalogue:
         vocabularies=MappingProxyType({name: source.model for name, source in vocabularies.items()}),
         broken=tuple(broken),
         overrides=tuple(overrides),
+        bases=bases or Bases(),
     )
 
 

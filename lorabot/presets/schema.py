@@ -2,8 +2,6 @@
 
 import re
 from collections import Counter
-from collections.abc import Mapping
-from types import MappingProxyType
 from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
@@ -13,15 +11,6 @@ from lorabot.locale import UserError
 Family = Literal["demo", "sd15", "sd21", "sdxl"]
 Layers = Literal["attention", "linear", "all"]
 SavePrecision = Literal["fp16", "bf16", "fp32"]
-
-BASES: Mapping[str, Family] = MappingProxyType({"demo": "demo", "sd15": "sd15", "sdxl": "sdxl"})
-"""Base models by the name people use, and the family whose recipe fits."""
-
-DEFAULT_BASE = "demo"
-"""The base that every installation has."""
-
-AVAILABLE_BASES = (DEFAULT_BASE,)
-"""The bases that the trainer can load; for the others there are recipes only."""
 
 Id = Annotated[str, Field(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$", max_length=40)]
 Line = Annotated[str, Field(min_length=1, max_length=500, pattern=r"^\S(.*\S)?$")]

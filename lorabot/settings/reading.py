@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from lorabot.locale import Message, Param, Translator
 from lorabot.settings.tree import (
@@ -195,10 +195,31 @@ def _explain(detail: Mapping[str, Any], settings: tuple[Setting, ...], origins: 
     place = tuple(str(part) for part in detail["loc"])
     for setting in settings:
         if place[: len(setting.path)] == setting.path:
+            if setting.listed is not None:
+                return _explain_listed(detail, setting, setting.listed, origins.name(setting))
             return Problem(_wrong(origins.name(setting), str(detail["input"]), setting), setting.allowed)
     # A rule between several settings of one section; its text names them.
     section = PREFIX + "__".join(place).upper()
     return Problem(Message("settings-wrong-section", {"name": section, "reason": _reason(detail)}))
+
+
+def _explain_listed(detail: Mapping[str, Any], setting: Setting, element: type[BaseModel], name: str) -> Problem:
+    """What is wrong with one element of a list: ``LORABOT_BASES[0].family``."""
+    index, field = "", [str(part) for part in detail["loc"][len(setting.path) :]]
+    if field:
+        index = field.pop(0)
+    where = ".".join([f"{name}[{index}]" if index else name, *field])
+    if detail["type"] == "value_error":
+        return Problem(Message("settings-wrong-section", {"name": where, "reason": _reason(detail)}))
+    known = element.model_fields
+    if field and field[0] not in known:
+        near = _nearest(field[0], known) or ""
+        params: dict[str, Param] = {"file": f"{name}[{index}]", "name": field[0], "nearest": near}
+        return Problem(Message("settings-unknown-key" if near else "settings-unknown-key-at-all", params))
+    part = Setting((*setting.path, index, *field), known[field[0]]) if field else setting
+    if detail["type"] == "missing":
+        return Problem(Message("settings-missing", {"name": where}), part.allowed)
+    return Problem(_wrong(where, str(detail["input"]), part), part.allowed)
 
 
 def _reason(detail: Mapping[str, Any]) -> str:

@@ -1,20 +1,29 @@
 """The tree of all settings, each with its type, default, limits and one line about it."""
 
+import json
 import os
 import secrets
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import UnionType
-from typing import Any, Literal, Union, get_args, get_origin
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
 from urllib.parse import urlsplit
 
 from pydantic import BaseModel, Field, SecretStr, field_validator
 from pydantic.fields import FieldInfo
-from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
+from pydantic_settings import (
+    BaseSettings,
+    EnvSettingsSource,
+    NoDecode,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+)
 
 from lorabot.bot.config import DeliveryConfig, DiscordConfig, IntakeConfig, TelegramConfig, WebConfig
 from lorabot.locale import Message, Param
+from lorabot.presets import NamedBase
 from lorabot.queue.config import QueueConfig
 from lorabot.trainer.config import TrainerConfig
 
@@ -56,6 +65,9 @@ class Settings(BaseSettings):
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         "info", description="How much the logs say; `debug` also shows tracebacks."
     )
+    bases: Annotated[tuple[NamedBase, ...], NoDecode] = Field(
+        (), description="Base models beside the demo, as JSON: docs/bases.md. The first is what `/train` uses."
+    )
     web: WebConfig = Field(default_factory=WebConfig)
     discord: DiscordConfig = Field(default_factory=DiscordConfig)
     telegram: TelegramConfig = Field(default_factory=TelegramConfig)
@@ -68,6 +80,25 @@ class Settings(BaseSettings):
     @classmethod
     def _from_here(cls, path: Path | None) -> Path | None:
         return None if path is None else path.expanduser().absolute()
+
+    @field_validator("bases", mode="before")
+    @classmethod
+    def _from_json(cls, given: object) -> object:
+        """A list in lorabot.toml, JSON in the environment."""
+        if not isinstance(given, str):
+            return given
+        try:
+            return json.loads(given)
+        except ValueError as error:
+            raise ValueError(f"not JSON: {error}") from None
+
+    @field_validator("bases")
+    @classmethod
+    def _each_id_once(cls, bases: tuple[NamedBase, ...]) -> tuple[NamedBase, ...]:
+        twice = [base for base, count in Counter(base.id for base in bases).items() if count > 1]
+        if twice:
+            raise ValueError(f"two base models have the id {twice[0]}; give one of them another")
+        return bases
 
     @property
     def database(self) -> str:
@@ -155,6 +186,12 @@ class Setting:
         return self.field.description or ""
 
     @property
+    def listed(self) -> type[BaseModel] | None:
+        """What each element of a list of sections is; None for any other setting."""
+        element = next(iter(get_args(self.field.annotation)), None)
+        return element if isinstance(element, type) and issubclass(element, BaseModel) else None
+
+    @property
     def is_secret(self) -> bool:
         return SecretStr in _types(self.field.annotation)
 
@@ -167,6 +204,8 @@ class Setting:
         pattern = str(bounds.get("pattern", ""))
         if choices:
             return Message("settings-allowed-choice", {"choices": ", ".join(choices)})
+        if self.listed is not None:
+            return Message("settings-allowed-bases")
         if tuple in kinds:
             return Message("settings-allowed-ids")
         if bool in kinds:

@@ -16,7 +16,7 @@ from lorabot.trainer.wire import TrainingImage
 if TYPE_CHECKING:
     import torch
 
-    from lorabot.trainer.bases import Clip
+    from lorabot.trainer.clip import Clip
 
 _BATCH = 16
 

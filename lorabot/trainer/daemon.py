@@ -14,13 +14,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lorabot.locale import Message
-from lorabot.presets import Preset, Vocabulary
+from lorabot.presets import Bases, Preset, Vocabulary
 from lorabot.queue import Lease, Queue, keys, run_worker
 from lorabot.queue.errors import BlobMissing, CancelRequested
 from lorabot.queue.model import Dataset, Progress, Stage
 from lorabot.trainer import wire
+from lorabot.trainer.bases import BaseStore
+from lorabot.trainer.bases.locating import locate
 from lorabot.trainer.config import TrainerConfig
 from lorabot.trainer.courier import Courier, attempt, insist
+from lorabot.trainer.errors import BaseNotHere, TrainerError
 from lorabot.trainer.supervising import Engine, EngineDied
 from lorabot.trainer.workspace import workspace
 
@@ -30,9 +33,11 @@ _log = logging.getLogger(__name__)
 
 
 async def run_trainer(
-    queue: Queue, config: TrainerConfig, data_dir: Path, stop: asyncio.Event, worker: str | None = None
+    queue: Queue, config: TrainerConfig, data_dir: Path, stop: asyncio.Event, bases: Bases, worker: str | None = None
 ) -> None:
     """Work off jobs one by one until ``stop`` is set; a job that runs then is saved and given back.
+
+    ``bases`` are the base models that can be trained on; what there is to keep of them lies in ``data_dir``, too.
 
     No job is claimed before the engine is up. Raises ``EngineRefused`` when it can't work with these settings.
     """
@@ -40,7 +45,7 @@ async def run_trainer(
     with workspace(data_dir / "work") as folder:
         async with Engine(config) as engine:
             if await _started(engine, stop):
-                trainer = _Trainer(queue, engine, folder, stop)
+                trainer = _Trainer(queue, engine, folder, stop, bases, BaseStore(data_dir / "bases"))
                 await run_worker(queue, trainer.handle, name, stop)
 
 
@@ -55,11 +60,15 @@ class _Ending:
 class _Trainer:
     """Handles one lease after the other."""
 
-    def __init__(self, queue: Queue, engine: Engine, folder: Path, stop: asyncio.Event) -> None:
+    def __init__(
+        self, queue: Queue, engine: Engine, folder: Path, stop: asyncio.Event, bases: Bases, store: BaseStore
+    ) -> None:
         self._queue = queue
         self._engine = engine
         self._folder = folder
         self._stop = stop
+        self._bases = bases
+        self._store = store
 
     async def handle(self, lease: Lease) -> None:
         """Do the attempt and end its lease; leaves what it was stopped by to the worker."""
@@ -87,6 +96,10 @@ class _Trainer:
             job = await self._prepare(lease, folder)
         except BlobMissing:
             return _Ending(lambda lease: lease.fail(Message("trainer-dataset-lost")), final=True)
+        except TrainerError as error:
+            refusal = error.message
+            _log.warning("job %s failed: %s", lease.job.id, error)
+            return _Ending(lambda lease: lease.fail(refusal), final=True)
         try:
             terminal = await self._engine.run(job, courier.take, keep=self._stop.is_set)
         except EngineDied as error:
@@ -109,15 +122,21 @@ class _Trainer:
                 return _Ending(lambda lease: lease.crashed(signature, told), final=False)
 
     async def _prepare(self, lease: Lease, folder: Path) -> wire.TrainingJob:
-        """Fetch the images and the state to go on from. Raises ``BlobMissing`` when an image is gone."""
+        """Find the base model, fetch the images and the state to go on from.
+
+        Raises ``TrainerError`` when the base can't be had, ``BlobMissing`` when an image is gone.
+        """
         job = lease.job
+        if job.base not in self._bases:
+            raise BaseNotHere(job.base)
+        base = await locate(self._store, self._bases[job.base])
         dataset = await insist(lambda: self._queue.drafts.dataset(job.dataset_id))
         images = await self._fetch(dataset, folder / "images")
         return wire.TrainingJob(
             id=job.id,
             name=job.name,
             trigger=job.trigger,
-            base=job.base,
+            base=base,
             language=job.language,
             seed=job.seed,
             preset=Preset.model_validate_json(json.dumps(job.preset)),

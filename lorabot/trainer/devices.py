@@ -7,6 +7,7 @@ from typing import Any
 import psutil
 
 MIB = 1024 * 1024
+GIB = 1024 * MIB
 
 
 @dataclass(frozen=True, slots=True)

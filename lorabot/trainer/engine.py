@@ -23,8 +23,8 @@ from types import FrameType
 from typing import TYPE_CHECKING, BinaryIO
 
 from lorabot.locale import UserError
-from lorabot.presets import DEFAULT_BASE
 from lorabot.trainer import wire
+from lorabot.trainer.bases import demo_base
 from lorabot.trainer.config import TrainerConfig
 from lorabot.trainer.control import Control
 from lorabot.trainer.devices import MIB
@@ -217,7 +217,7 @@ def _load(config: TrainerConfig) -> "Models":
     transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
     models = Models(config.device)
     models.hardware()
-    models.base(DEFAULT_BASE)
+    models.base(demo_base())
     models.clip()
     _log.debug("loaded %s, %s", job.__name__, backend_agg.__name__)
     gc.freeze()

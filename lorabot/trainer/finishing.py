@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from lorabot.presets import BASES
 from lorabot.trainer.adapter import State
 from lorabot.trainer.bases import BaseModel
 from lorabot.trainer.captioning import Caption
@@ -41,14 +40,14 @@ def write_files(finished: Finished) -> Done:
     """Write everything into the job's folder and say what there is."""
     job, base, plan, course, clock = finished.job, finished.base, finished.plan, finished.course, finished.clock
     folder = job.folder
-    recipe = job.preset.recipe(BASES[job.base])
+    recipe = job.recipe
     name = file_name(job.name)
     lora, loss, grid = folder / f"{name}.safetensors", folder / "loss.png", folder / "samples.png"
     with clock.running("exporting"):
         about = Description(
             name=name,
             trigger=job.trigger,
-            base=job.base,
+            base=job.base.id,
             family=base.family,
             v_prediction=base.scheduler.get("prediction_type") == "v_prediction",
             clip_skip=base.towers[0].clip_skip,
@@ -105,7 +104,7 @@ def write_files(finished: Finished) -> Done:
         summary={
             "preset": job.preset.id,
             "trigger": job.trigger,
-            "base": job.base,
+            "base": job.base.id,
             "images": len(job.images),
             "held_out": len(plan.split.held_out),
             "steps": plan.steps,

@@ -12,7 +12,6 @@ from typing import Literal
 from PIL import Image
 
 from lorabot.locale import Message
-from lorabot.presets import BASES
 from lorabot.trainer import adapter, resume
 from lorabot.trainer.bases import BaseModel
 from lorabot.trainer.captioning import Caption, caption
@@ -22,7 +21,7 @@ from lorabot.trainer.course import KEPT, Course, choose
 from lorabot.trainer.denoising import denoiser
 from lorabot.trainer.devices import MIB
 from lorabot.trainer.encoding import encode
-from lorabot.trainer.errors import BadResumeState, DiskFull, NoImages, UnknownBase
+from lorabot.trainer.errors import BadResumeState, DiskFull, NoImages
 from lorabot.trainer.export import file_bytes, rounded
 from lorabot.trainer.finishing import Finished, write_files
 from lorabot.trainer.models import Models
@@ -52,9 +51,7 @@ def run(job: TrainingJob, models: Models, config: TrainerConfig, control: Contro
     teller.stage("preparing")
     if not job.images:
         raise NoImages
-    if job.base not in BASES:
-        raise UnknownBase(job.base)
-    recipe = job.preset.recipe(BASES[job.base])
+    recipe = job.recipe
     began = time.perf_counter()
     base = models.base(job.base)
     if saved and saved.base != base.identity:

@@ -11,6 +11,7 @@ from pathlib import Path
 from lorabot.locale import UserError
 from lorabot.presets import Preset, Vocabulary
 from lorabot.trainer import wire
+from lorabot.trainer.bases import LocatedBase
 from lorabot.trainer.config import TrainerConfig
 from lorabot.trainer.supervising import Engine, EngineDied
 
@@ -45,7 +46,7 @@ async def train(
     preset: Preset,
     vocabulary: Vocabulary | None,
     trigger: str,
-    base: str,
+    base: LocatedBase,
     name: str,
     seed: int,
     language: str,

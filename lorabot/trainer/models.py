@@ -1,21 +1,20 @@
 """What stays loaded between jobs: the base model on its device, and the CLIP that labels pictures."""
 
+import gc
 import os
 import platform
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import torch
 
-from lorabot.trainer.bases import BaseModel, load_base, load_clip
-from lorabot.trainer.devices import Card, cards, holders_text
-from lorabot.trainer.errors import NoCard, UnknownBase
+from lorabot.trainer.bases import BaseModel, LocatedBase, demo_base, load_base
+from lorabot.trainer.clip import Clip, load_clip
+from lorabot.trainer.devices import GIB, Card, cards, holders_text
+from lorabot.trainer.errors import NoCard
 from lorabot.trainer.planning import Hardware, Precision
 
-if TYPE_CHECKING:
-    from lorabot.trainer.bases import Clip
-
-_BASES = frozenset({"demo"})
+_SMALL_CARD = 12 * GIB
+"""Of memory; below this, activations of the VAE in float32 take too much of it."""
 
 
 class Models:
@@ -23,7 +22,7 @@ class Models:
 
     def __init__(self, device: str) -> None:
         self._wanted = device
-        self._base: tuple[str, BaseModel] | None = None
+        self._base: tuple[LocatedBase, BaseModel] | None = None
         self._clip: Clip | None = None
 
     def hardware(self) -> Hardware:
@@ -38,18 +37,20 @@ class Models:
         precision: Precision = "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp32"
         return Hardware(str(device), properties.name, precision, card, holders_text(card, os.getpid()))
 
-    def base(self, name: str) -> BaseModel:
-        """The base model ``name``. Raises ``UnknownBase``."""
-        if name not in _BASES:
-            raise UnknownBase(name)
-        if self._base is None or self._base[0] != name:
+    def base(self, wanted: LocatedBase | None = None) -> BaseModel:
+        """The base model ``wanted``, the demo unless told; what was loaded before leaves the card first.
+
+        Raises ``BadBase``.
+        """
+        wanted = wanted or demo_base()
+        if self._base is None or self._base[0] != wanted:
             self._base = None
+            gc.collect()
             hardware = self.hardware()
-            half = hardware.precision == "bf16"
-            base = load_base(name, hardware.device, torch.bfloat16 if half else torch.float32)
-            if half:
-                torch.nn.Module.to(base.vae, torch.float32)  # half-precision VAEs overflow into black pictures
-            self._base = (name, base)
+            if hardware.card is not None:
+                torch.cuda.empty_cache()
+            dtype = torch.bfloat16 if hardware.precision == "bf16" else torch.float32
+            self._base = (wanted, load_base(wanted, hardware.device, dtype, _vae_dtype(hardware)))
         return self._base[1]
 
     def clip(self) -> "Clip":
@@ -57,6 +58,12 @@ class Models:
         if self._clip is None:
             self._clip = load_clip(pick_device(self._wanted))
         return self._clip
+
+
+def _vae_dtype(hardware: Hardware) -> torch.dtype:
+    """Never float16, in which VAEs overflow into black pictures; bfloat16 reaches as far as float32."""
+    small = hardware.card is not None and hardware.card.total < _SMALL_CARD
+    return torch.bfloat16 if small and hardware.precision == "bf16" else torch.float32
 
 
 def pick_device(wanted: str) -> torch.device:

@@ -10,7 +10,6 @@ from pathlib import Path
 
 from lorabot import __version__
 from lorabot.locale import Message, Translator, negotiate, translator
-from lorabot.presets import BASES
 from lorabot.trainer.captioning import Caption
 from lorabot.trainer.course import Course, candidate_from
 from lorabot.trainer.curves import smooth, window
@@ -74,7 +73,7 @@ def as_json(report: Report) -> dict[str, object]:
             "started": report.started.isoformat(timespec="seconds"),
             "finished": report.finished.isoformat(timespec="seconds"),
         },
-        "base": {"name": job.base, "identity": report.base_identity},
+        "base": {"name": job.base.id, "identity": report.base_identity},
         "dataset": {
             "images": len(job.images),
             "training": len(plan.split.training),
@@ -147,7 +146,7 @@ def _head(report: Report, say: Translator) -> str:
         "report-intro",
         trigger=job.trigger,
         preset=job.preset.title.get(say.language),
-        base=job.base,
+        base=job.base.id,
         images=len(job.images),
         steps=report.course.step,
     )
@@ -166,11 +165,11 @@ def _usage(report: Report, say: Translator) -> str:
     job, file = report.job, report.file.name
     stem = file.removesuffix(".safetensors")
     lines = [f"## {say('report-usage')}", ""]
-    if job.base == "demo":
+    if job.base.family == "demo":
         lines += [say("report-usage-demo"), ""]
         code = (
             "from lorabot.trainer.bases import load_base, pipeline\n\n"
-            'pipe = pipeline(load_base("demo"))\n'
+            "pipe = pipeline(load_base())\n"
             f'pipe.load_lora_weights("{file}")\n'
             f'pipe("{_first_prompt(report)}", height={report.plan.resolution}, width={report.plan.resolution})'
             '.images[0].save("picture.png")'
@@ -181,9 +180,11 @@ def _usage(report: Report, say: Translator) -> str:
             f"- {say('report-usage-comfyui', file=file, trigger=job.trigger)}",
             "",
         ]
+        kind = "StableDiffusionXLPipeline" if job.base.family == "sdxl" else "StableDiffusionPipeline"
+        load = "from_single_file" if job.base.known_as.endswith(".safetensors") else "from_pretrained"
         code = (
-            "import torch\nfrom diffusers import AutoPipelineForText2Image\n\n"
-            f'pipe = AutoPipelineForText2Image.from_pretrained("{job.base}", torch_dtype=torch.float16).to("cuda")\n'
+            f"import torch\nfrom diffusers import {kind}\n\n"
+            f'pipe = {kind}.{load}("{job.base.known_as}", torch_dtype=torch.float16).to("cuda")\n'
             f'pipe.load_lora_weights("{file}")\n'
             f'pipe("{_first_prompt(report)}").images[0].save("picture.png")'
         )
@@ -251,13 +252,13 @@ def _timings(report: Report, say: Translator) -> str:
 
 def _versions(report: Report, say: Translator) -> str:
     used = ", ".join(f"{name} {number}" for name, number in versions().items())
-    base = say("report-base", base=report.job.base, identity=report.base_identity, seed=report.job.seed)
+    base = say("report-base", base=report.job.base.id, identity=report.base_identity, seed=report.job.seed)
     return f"## {say('report-versions')}\n\n{used}\n\n{base}\n\nSHA-256: `{report.file.sha256}`"
 
 
 def _first_prompt(report: Report) -> str:
 
-    prompts = report.job.preset.recipe(BASES[report.job.base]).sample_prompts
+    prompts = report.job.recipe.sample_prompts
     text = next((prompt for prompt in prompts if "{trigger}" in prompt), "{trigger}")
     return text.replace("{trigger}", report.job.trigger).replace('"', "'")
 

@@ -6,7 +6,8 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from lorabot.locale import Message
-from lorabot.presets import Preset, Vocabulary
+from lorabot.presets import Preset, Recipe, Vocabulary
+from lorabot.trainer.bases.located import LocatedBase
 
 VERSION = 1
 """Grows when a message changes; the two ends refuse each other when theirs differ."""
@@ -40,7 +41,7 @@ class TrainingJob(_Message):
     id: str
     name: str
     trigger: str
-    base: str
+    base: LocatedBase
     language: str
     seed: int = Field(ge=0, lt=2**63)
     preset: Preset
@@ -48,6 +49,11 @@ class TrainingJob(_Message):
     images: tuple[TrainingImage, ...]
     folder: Path
     resume: Path | None = None
+
+    @property
+    def recipe(self) -> Recipe:
+        """The preset's recipe for the base; raises ``NoRecipe`` when it has none."""
+        return self.preset.recipe(self.base.family)
 
 
 class Train(_Message):

@@ -79,7 +79,7 @@ async def test_pictures_beside_a_video_are_taken_and_the_video_is_named(
         ({"preset": "anime", "trigger": "two words"}, "more than one word"),
         ({"preset": "anime", "trigger": "dog"}, "already means something"),
         ({"preset": "anime", "trigger": "zuri", "name": "../etc"}, "can't be a file's name"),
-        ({"preset": "anime", "trigger": "zuri", "base": "sdxxl"}, "sdxl"),
+        ({"preset": "anime", "trigger": "zuri", "base": "demmo"}, "Did you mean demo?"),
     ],
     ids=["preset", "trigger", "common", "name", "base"],
 )

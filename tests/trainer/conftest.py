@@ -13,6 +13,7 @@ from PIL import Image, ImageDraw
 
 from lorabot.presets import Preset, Recipe, Vocabulary, load_presets
 from lorabot.trainer import wire
+from lorabot.trainer.bases import demo_base
 from lorabot.trainer.config import TrainerConfig
 from lorabot.trainer.control import Control
 from lorabot.trainer.job import run
@@ -74,7 +75,7 @@ def make_job(folder: Path, count: int = 10, **changes: object) -> wire.TrainingJ
         "id": "job1",
         "name": "My Zuri",
         "trigger": "zuri",
-        "base": "demo",
+        "base": demo_base(),
         "language": "en",
         "seed": 7,
         "preset": tiny_preset(),

@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
@@ -17,11 +17,10 @@ from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
 from safetensors.torch import save_file
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection
 
-from lorabot.presets import Family
-from lorabot.trainer.bases import BaseModel, TextTower, open_clip_text_state
-from lorabot.trainer.tokenizer import BLANK, load_tokenizer
+from lorabot.presets import Family, Prediction
+from lorabot.trainer.bases import BaseModel, LocatedBase, Parts, assembled
+from lorabot.trainer.clip import open_clip_text_state
 
-Prediction = Literal["epsilon", "v_prediction"]
 State = dict[str, torch.Tensor]
 
 FAMILIES: tuple[Family, ...] = ("sd15", "sd21", "sdxl")
@@ -66,18 +65,16 @@ def make(family: Family, prediction: Prediction | None = None, seed: int = 0) ->
 def base_model(family: Family, prediction: Prediction | None = None, seed: int = 0) -> BaseModel:
     """``make``'s model as the trainer holds it, without a file in between."""
     small = make(family, prediction, seed)
-    end, blank = load_tokenizer(), load_tokenizer(BLANK)
-    first, *more = small.encoders
-    if family == "sdxl":
-        towers: tuple[TextTower, ...] = (
-            TextTower(end, first, layer=2, normed=False),
-            TextTower(blank, more[0], layer=2, normed=False, pooled=True),
-        )
-    else:
-        towers = (TextTower(blank, first, cut=1) if family == "sd21" else TextTower(end, first),)
-    resolution = {"sd15": 512, "sd21": 768, "sdxl": 1024}[family]
-    identity = f"small-{family}-{seed}"
-    return BaseModel(f"small-{family}", family, towers, small.vae, small.unet, small.scheduler, resolution, identity)
+    located = LocatedBase(
+        id=f"small-{family}",
+        title=f"Small {family}",
+        family=family,
+        prediction=small.scheduler["prediction_type"],
+        path=Path("in-memory"),
+        known_as=f"small-{family}.safetensors",
+        identity=f"small-{family}-{seed}",
+    )
+    return assembled(located, Parts(small.unet, small.vae, small.encoders, small.scheduler))
 
 
 def write_file(small: SmallBase, path: Path, dtype: torch.dtype = torch.float16, **metadata: str) -> Path:

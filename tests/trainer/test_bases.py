@@ -1,7 +1,6 @@
-"""The built-in base model and CLIP load from their files alone, and their parts fit together."""
+"""The built-in base model loads from its files alone, and its parts fit together."""
 
 import random
-from pathlib import Path
 from typing import Any
 
 import open_clip
@@ -10,8 +9,9 @@ import torch
 from open_clip.tokenizer import SimpleTokenizer
 from PIL import Image
 
-from lorabot.trainer.bases import BaseModel, base_identity, load_base, load_clip, pipeline
-from lorabot.trainer.tokenizer import load_tokenizer
+from lorabot.trainer.bases import BaseModel, demo_base, load_base, pipeline
+from lorabot.trainer.clip import load_clip
+from lorabot.trainer.tokenizer import BLANK, load_tokenizer
 
 
 @pytest.fixture(scope="module")
@@ -51,28 +51,25 @@ def test_a_prompt_is_padded_to_77_tokens_with_the_end_mark() -> None:
     assert set(ids[3:]) == {49407}
 
 
+def test_where_open_clip_trained_the_encoder_a_prompt_ends_once_and_is_filled_up_with_zeros() -> None:
+    ids = load_tokenizer(BLANK)("a fox", padding="max_length")["input_ids"]
+    assert len(ids) == 77
+    assert ids[3] == 49407
+    assert set(ids[4:]) == {0}
+
+
 def test_the_base_is_the_demo_family_and_frozen(base: BaseModel) -> None:
     assert (base.name, base.family, base.resolution) == ("demo", "demo", 128)
     for part in (base.unet, base.vae, base.towers[0].encoder):
         assert not any(parameter.requires_grad for parameter in part.parameters())
-    assert base.identity == base_identity("demo")
+    assert base.identity == demo_base().identity
 
 
 def test_half_precision_is_given_when_asked_for() -> None:
     half = load_base(dtype=torch.bfloat16)
-    for part in (half.unet, half.vae, half.towers[0].encoder):
+    for part in (half.unet, half.towers[0].encoder):
         assert {parameter.dtype for parameter in part.parameters()} == {torch.bfloat16}
-
-
-def test_a_folder_without_a_model_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(FileNotFoundError, match="model_index"):
-        load_base(tmp_path)
-
-
-def test_a_pipeline_of_another_kind_is_refused(tmp_path: Path) -> None:
-    (tmp_path / "model_index.json").write_text('{"_class_name": "StableDiffusionXLPipeline"}')
-    with pytest.raises(ValueError, match="StableDiffusionXLPipeline"):
-        load_base(tmp_path)
+    assert {parameter.dtype for parameter in half.vae.parameters()} == {torch.float32}
 
 
 def test_the_pipeline_draws_the_same_picture_for_the_same_seed(base: BaseModel) -> None:

@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 from PIL import Image as Pillow
 
+from lorabot.presets import Bases
 from lorabot.queue import Queue, QueueConfig, migrate, open_queue
 from lorabot.queue.embedded import EmbeddedValkey
 from lorabot.queue.keys import image_key, job_prefix
@@ -68,7 +69,7 @@ async def submit(queue: Queue, folder: Path, count: int = 10, **recipe: object) 
 @asynccontextmanager
 async def trainer(queue: Queue, data_dir: Path, config: TrainerConfig = SAVING) -> AsyncIterator[None]:
     stop = asyncio.Event()
-    task = asyncio.create_task(run_trainer(queue, config, data_dir, stop, worker="worker"))
+    task = asyncio.create_task(run_trainer(queue, config, data_dir, stop, Bases(), worker="worker"))
     try:
         yield
     finally:

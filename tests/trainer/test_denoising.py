@@ -18,7 +18,7 @@ Inputs = tuple[torch.Tensor, torch.Tensor, Conditions]
 @pytest.fixture(params=["attention", "all"])
 def base(models: Models, request: pytest.FixtureRequest) -> Iterator[BaseModel]:
     """The demo base with an adapter that does something."""
-    base = models.base("demo")
+    base = models.base()
     with adapter.attached({"unet": base.unet}, tiny_recipe(layers=request.param), 1):
         chance = torch.Generator().manual_seed(2)
         for _, parameter in adapter.parameters({"unet": base.unet}):

@@ -69,7 +69,7 @@ def test_every_module_has_down_up_and_alpha_under_the_names_that_loaders_know(tr
 
 @pytest.mark.parametrize("layers", get_args(Layers))
 def test_the_files_merged_deltas_equal_pefts_own_with_alpha_other_than_rank(models: Models, layers: Layers) -> None:
-    unet = models.base("demo").unet
+    unet = models.base().unet
     modules = {"unet": unet}
     with adapter.attached(modules, tiny_recipe(alpha=10.0, layers=layers), seed=3):
         chance = torch.Generator().manual_seed(0)
@@ -126,7 +126,7 @@ def test_the_size_is_said_before_the_first_step(trained: Trained) -> None:
 def test_diffusers_loads_the_file_without_a_key_left_over_and_draws_the_engines_own_picture(
     trained: Trained, caplog: pytest.LogCaptureFixture
 ) -> None:
-    base = load_base("demo")
+    base = load_base()
     pipe: Any = pipeline(base)
     with caplog.at_level(logging.WARNING):
         pipe.load_lora_weights(trained.file("lora"))

@@ -12,7 +12,6 @@ import pytest
 import torch
 from PIL import Image
 
-from lorabot.presets import Recipe
 from lorabot.trainer import adapter, draws, resume, training, wire
 from lorabot.trainer.control import Control
 from lorabot.trainer.errors import (
@@ -23,7 +22,6 @@ from lorabot.trainer.errors import (
     NoImages,
     NotFinite,
     Suspended,
-    UnknownBase,
 )
 from lorabot.trainer.job import run
 from lorabot.trainer.models import Models
@@ -73,7 +71,7 @@ def test_the_rate_leaves_out_saving_and_sampling(trained: Trained) -> None:
 
 
 def test_training_changes_the_adapter_and_leaves_the_base_untouched(trained: Trained, models: Models) -> None:
-    unet = models.base("demo").unet
+    unet = models.base().unet
     assert not adapter.parameters({"unet": unet})
     assert not any(parameter.requires_grad for parameter in unet.parameters())
     state = resume.read(_states(trained)[-1])
@@ -207,14 +205,12 @@ def test_a_broken_image_is_named(models: Models, tmp_path: Path) -> None:
     with pytest.raises(BrokenImage) as caught:
         run(job, models, QUICK, Control(), lambda _: None)
     assert caught.value.message.params == {"image": "photo 4.png"}
-    assert not adapter.parameters({"unet": models.base("demo").unet})
+    assert not adapter.parameters({"unet": models.base().unet})
 
 
-def test_no_images_and_unknown_bases_are_refused(models: Models, tmp_path: Path) -> None:
+def test_a_job_without_images_is_refused(models: Models, tmp_path: Path) -> None:
     with pytest.raises(NoImages):
         run(make_job(tmp_path, 0), models, QUICK, Control(), lambda _: None)
-    with pytest.raises(UnknownBase):
-        run(make_job(tmp_path, base="sdxl", preset=_for_sdxl()), models, QUICK, Control(), lambda _: None)
 
 
 def test_a_disk_without_room_is_said_before_training(
@@ -288,9 +284,3 @@ def _tensors(path: Path) -> dict[str, list[float]]:
     from safetensors.torch import load_file
 
     return {name: value.float().flatten().tolist() for name, value in load_file(path).items()}
-
-
-def _for_sdxl() -> object:
-    preset = tiny_preset()
-    recipe: Recipe = preset.recipes["demo"]
-    return preset.model_copy(update={"recipes": {"sdxl": recipe}})

@@ -11,7 +11,7 @@ CPU = torch.device("cpu")
 
 @pytest.fixture(scope="module")
 def config() -> dict[str, object]:
-    return load_base("demo").scheduler
+    return load_base().scheduler
 
 
 def ratio(process: Schedule) -> torch.Tensor:

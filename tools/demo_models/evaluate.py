@@ -16,7 +16,8 @@ import numpy as np
 import torch
 from PIL import Image
 
-from lorabot.trainer.bases import BaseModel, load_base, load_clip
+from lorabot.trainer.bases import BaseModel, load_base
+from lorabot.trainer.clip import load_clip
 from lorabot.trainer.denoising import Denoiser, denoiser
 from lorabot.trainer.encoding import encode_texts
 from lorabot.trainer.sampling import Prompt, Settings

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from transformers import CLIPTextModel
 
-from lorabot.trainer.bases import open_clip_text_state
+from lorabot.trainer.clip import open_clip_text_state
 from tools.demo_models import architecture, autoencoder
 from tools.demo_models.captions import FIELDS
 from tools.demo_models.stepping import Average, Optimiser, Rows, Span, Step, autocast, captured

@@ -9,7 +9,7 @@ from typing import Any
 from PIL import Image
 
 from lorabot.presets import Preset, load_presets
-from lorabot.trainer.bases import BaseModel, pipeline
+from lorabot.trainer.bases import BaseModel, demo_base, pipeline
 from lorabot.trainer.config import TrainerConfig
 from lorabot.trainer.local import LocalImage, train
 
@@ -33,7 +33,7 @@ def teach(images: Sequence[Image.Image], captions: Sequence[str | None], trigger
                 preset=chosen,
                 vocabulary=catalogue.vocabulary_for(chosen.recipe("demo").caption),
                 trigger=trigger,
-                base="demo",
+                base=demo_base(),
                 name=trigger,
                 seed=1,
                 language="en",

@@ -10,7 +10,7 @@ from lorabot.bot.commands.moderation import ACTION_ALIASES, ACTIONS
 from lorabot.bot.commands.trigger import made_up
 from lorabot.bot.commands.vocabulary import COMMAND_ALIASES, COMMANDS, MODERATING, OPTION_ALIASES, Command
 from lorabot.locale import Translator
-from lorabot.presets import AVAILABLE_BASES, BASES, Catalogue
+from lorabot.presets import Bases, Catalogue
 from lorabot.queue.model import Job
 
 MOST = 25  # Discord's limit, and enough for anyone
@@ -94,7 +94,7 @@ def _values(
         case "preset":
             yield from ((value, f"{title}: {hint}") for value, title, hint in preset_choices(typed, presets, say))
         case "base":
-            yield from ((value, hint) for value, _, hint in base_choices(typed, say))
+            yield from ((value, hint) for value, _, hint in base_choices(typed, presets.bases, say))
         case "job":
             yield from ((value, hint) for value, _, hint in job_choices(typed, jobs, say))
         case "action":
@@ -112,11 +112,10 @@ def preset_choices(typed: str, presets: Catalogue, say: Translator) -> list[Choi
     return [(each.id, each.title.get(say.language), each.description.get(say.language)) for each in found][:MOST]
 
 
-def base_choices(typed: str, say: Translator) -> list[Choice]:
+def base_choices(typed: str, bases: Bases, say: Translator) -> list[Choice]:
     """Base models, likewise."""
-    near = difflib.get_close_matches(typed, AVAILABLE_BASES, n=3)
-    found = _like(typed, AVAILABLE_BASES, near)
-    return [(base, base, say("command-base-hint", family=BASES[base])) for base in found][:MOST]
+    found = (bases[name] for name in _like(typed, bases, bases.nearest(typed) if typed else ()))
+    return [(base.id, base.title, say(f"command-base-hint-{base.family}")) for base in found][:MOST]
 
 
 def job_choices(typed: str, jobs: Sequence[Job], say: Translator) -> list[Choice]:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import median
 
-from lorabot.presets import BASES
+from lorabot.presets import Bases
 from lorabot.queue import Queue
 from lorabot.queue.model import Job, JobState, NewJob
 
@@ -30,15 +30,15 @@ class Estimate:
     scaled: bool
 
 
-def work_of(job: Job) -> Work:
+def work_of(job: NewJob, bases: Bases) -> Work:
     """What ``job`` asks for, by the snapshot of its preset."""
-    return Work(job.base, str(job.preset.get("id")), views_of(job))
+    return Work(job.base, str(job.preset.get("id")), views_of(job, bases))
 
 
-def views_of(job: NewJob) -> int:
-    """The image-views of the job's recipe; 0 where the snapshot has none for its base model."""
-    recipes = job.preset.get("recipes")
-    recipe = recipes.get(BASES.get(job.base)) if isinstance(recipes, dict) else None
+def views_of(job: NewJob, bases: Bases) -> int:
+    """The image-views of the job's recipe; 0 where the snapshot has none for its base model, or that is gone."""
+    base, recipes = bases.get(job.base), job.preset.get("recipes")
+    recipe = recipes.get(base.family) if base is not None and isinstance(recipes, dict) else None
     views = recipe.get("views") if isinstance(recipe, dict) else None
     return views if isinstance(views, int) else 0
 
@@ -46,8 +46,9 @@ def views_of(job: NewJob) -> int:
 class Estimates:
     """Estimates from the last successes in this installation. Each object looks at a base model's jobs once."""
 
-    def __init__(self, queue: Queue) -> None:
+    def __init__(self, queue: Queue, bases: Bases) -> None:
         self._queue = queue
+        self._bases = bases
         self._known: dict[str, Sequence[tuple[Work, float]]] = {}
 
     async def duration(self, work: Work) -> Estimate | None:
@@ -72,7 +73,7 @@ class Estimates:
             return None
         total = 0.0
         for job in (*running, *waiting):
-            estimate = await self.duration(work_of(job))
+            estimate = await self.duration(work_of(job, self._bases))
             if job.state is JobState.RUNNING and job.progress is not None and job.progress.eta_s is not None:
                 total += job.progress.eta_s
             elif estimate is None:
@@ -84,7 +85,7 @@ class Estimates:
     async def _ran(self, base: str) -> Sequence[tuple[Work, float]]:
         if base not in self._known:
             jobs = await self._queue.jobs.succeeded(base, _LOOKED_AT)
-            measured = ((work_of(job), _seconds(job)) for job in jobs)
+            measured = ((work_of(job, self._bases), _seconds(job)) for job in jobs)
             self._known[base] = [(work, seconds) for work, seconds in measured if seconds is not None]
         return self._known[base]
 

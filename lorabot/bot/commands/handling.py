@@ -34,7 +34,7 @@ from lorabot.bot.details import details_of
 from lorabot.bot.intake.service import Intake
 from lorabot.bot.reply import Button, Reply
 from lorabot.locale import Translator, translator
-from lorabot.presets import AVAILABLE_BASES, BASES, DEFAULT_BASE, Catalogue
+from lorabot.presets import Catalogue
 from lorabot.queue import Queue
 from lorabot.queue.errors import NotYours
 from lorabot.queue.model import Address, Job, JobState
@@ -48,10 +48,10 @@ _EXAMPLES = {"train": "/train preset:anime trigger:zuri"}
 class Commands:
     """All commands, over one queue."""
 
-    def __init__(self, queue: Queue, presets: Catalogue, intake: Intake, base: str = DEFAULT_BASE) -> None:
+    def __init__(self, queue: Queue, presets: Catalogue, intake: Intake) -> None:
         self._queue = queue
         self._intake = intake
-        self._training = Training(queue, presets, intake, base)
+        self._training = Training(queue, presets, intake)
         self._moderation = Moderation(queue)
         self._keeping = Keeping(queue, intake)
         self.presets = presets
@@ -80,7 +80,7 @@ class Commands:
                 return await self._status(actor, address, request.job, say)
             case Details():
                 job = await self._find(actor, address, request.job)
-                return await details_of(job, self._queue, say)
+                return await details_of(job, self._queue, self.presets.bases, say)
             case Jobs():
                 return await self._jobs(actor, say)
             case Cancel():
@@ -114,7 +114,7 @@ class Commands:
 
     def autocomplete_bases(self, text: str, language: str) -> list[Choice]:
         """Base models like ``text``; as ``autocomplete_presets``."""
-        return base_choices(text, translator(language))
+        return base_choices(text, self.presets.bases, translator(language))
 
     async def autocomplete_jobs(self, actor: Actor, address: Address, text: str) -> list[Choice]:
         """Unfinished jobs like ``text`` that ``actor`` may act on; as ``autocomplete_presets``."""
@@ -205,7 +205,7 @@ class Commands:
                     least=preset.send.min_images,
                     best=preset.send.best,
                     most=preset.send.max_images,
-                    bases=", ".join(base for base in AVAILABLE_BASES if BASES[base] in preset.recipes),
+                    bases=", ".join(b.id for b in self.presets.bases.values() if b.family in preset.recipes),
                 )
             )
         lines = [say("command-presets")]

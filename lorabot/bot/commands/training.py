@@ -1,6 +1,5 @@
 """From the wish to train to a job in the queue: what is asked, proposed and confirmed on the way."""
 
-import difflib
 import re
 import secrets
 import unicodedata
@@ -9,13 +8,13 @@ from dataclasses import asdict, dataclass, replace
 
 from lorabot.bot.card import duration_text
 from lorabot.bot.commands.errors import CommandError
-from lorabot.bot.commands.estimates import Estimates, Work, views_of
+from lorabot.bot.commands.estimates import Estimates, views_of, work_of
 from lorabot.bot.commands.requests import Actor, Train
 from lorabot.bot.commands.trigger import check_trigger, made_up
 from lorabot.bot.intake.service import Intake
 from lorabot.bot.reply import Button, Reply
 from lorabot.locale import Translator
-from lorabot.presets import AVAILABLE_BASES, BASES, Bilingual, Catalogue, Preset
+from lorabot.presets import Base, Bilingual, Catalogue, Family, Preset
 from lorabot.queue import Queue
 from lorabot.queue.errors import AlreadyStarted, NoDraft, NoProposal, NotYours
 from lorabot.queue.model import Address, Image, Job, JsonObject, NewJob, Proposal
@@ -36,7 +35,7 @@ class Checked:
     """A ``Train`` that can be done as far as its words go. ``trigger`` is None where it still has to be named."""
 
     preset: Preset
-    base: str
+    base: Base
     trigger: str | None
     name: str | None
     seed: int
@@ -53,22 +52,21 @@ class Wish:
 class Training:
     """The commands that lead to a job."""
 
-    def __init__(self, queue: Queue, presets: Catalogue, intake: Intake, base: str) -> None:
+    def __init__(self, queue: Queue, presets: Catalogue, intake: Intake) -> None:
         self._queue = queue
         self._presets = presets
         self._intake = intake
-        self._base = base
 
     def check(self, request: Train) -> Checked | None:
         """Check the words of ``request``; None where it names no preset. Raises ``UserError``."""
-        base = self._known_base(request.base) if request.base else self._base
+        base = self._base(request)
         trigger = check_trigger(request.trigger, self._presets) if request.trigger else None
         name = _check_name(request.name) if request.name else None
         seed = _check_seed(request.seed) if request.seed else secrets.randbelow(_MOST_SEED)
         if request.preset is None:
             return None
         preset = self._presets.get(request.preset)
-        preset.recipe(BASES[base])
+        preset.recipe(base.family)
         return Checked(preset, base, trigger, name, seed)
 
     async def train(self, actor: Actor, address: Address, request: Train, say: Translator) -> Reply:
@@ -133,7 +131,7 @@ class Training:
         job = await self._queue.jobs.get(job_id)
         if job.owner != actor.owner:
             raise NotYours(job.name)
-        before = views_of(job)
+        before = views_of(job, self._presets.bases)
         views = round(before * _STEP if way == "stronger" else before / _STEP)
         ordinary = self._ordinary_views(job) or before
         if not ordinary / _MOST_TIMES <= views <= ordinary * _MOST_TIMES or not 1 <= views <= 100_000:
@@ -157,8 +155,7 @@ class Training:
         draft = await self._queue.drafts.get(actor.owner, address)
         images = draft.images if draft else ()
         if checked is None:
-            base = self._known_base(request.base) if request.base else self._base
-            found = preset_buttons(self._presets, len(images), say, base, verb)
+            found = preset_buttons(self._presets, len(images), say, self._base(request), verb)
             buttons = tuple(
                 replace(button, action=_action(verb, replace(request, preset=button.action.partition(":")[2])))
                 for button in found
@@ -167,7 +164,7 @@ class Training:
         _refuse_count(checked.preset, len(images), say)
         if checked.trigger is None:
             return self._which_trigger(request, checked.preset, f"{actor.owner} {len(images)}", say, verb)
-        caption = checked.preset.recipe(BASES[checked.base]).caption
+        caption = checked.preset.recipe(checked.base.family).caption
         vocabulary = self._presets.vocabulary_for(caption)
         job = NewJob(
             name=checked.name or checked.trigger,
@@ -177,7 +174,7 @@ class Training:
             preset=checked.preset.model_dump(mode="json"),
             vocabulary=vocabulary.model_dump(mode="json") if vocabulary else None,
             trigger=checked.trigger,
-            base=checked.base,
+            base=checked.base.id,
             dataset_id="",
             seed=checked.seed if seed is None else seed,
         )
@@ -192,7 +189,8 @@ class Training:
                 images = (await self._queue.drafts.dataset(proposal.dataset)).images
             except KeyError:  # deleted just now
                 raise NoProposal from None
-            return Wish(_longer(job, actor, proposal), images)
+            base = self._presets.bases.wished(job.base)
+            return Wish(_longer(job, actor, proposal, base.family), images)
         seed = terms.get("seed")
         words = terms.get("train")
         assert isinstance(words, Mapping)
@@ -239,9 +237,8 @@ class Training:
 
     async def _prospects(self, job: NewJob, say: Translator) -> list[str]:
         """How long it takes and when it starts, as far as that is known."""
-        estimates = Estimates(self._queue)
-        work = Work(job.base, str(job.preset.get("id")), views_of(job))
-        duration = await estimates.duration(work)
+        estimates = Estimates(self._queue, self._presets.bases)
+        duration = await estimates.duration(work_of(job, self._presets.bases))
         if duration is None:
             lines = [say("command-estimate-first")]
         else:
@@ -268,21 +265,14 @@ class Training:
 
     # Words
 
-    def _known_base(self, wish: str) -> str:
-        base = wish.strip().casefold()
-        if base in AVAILABLE_BASES:
-            return base
-        if base in BASES:
-            raise CommandError("command-base-not-here", base=base, bases=", ".join(AVAILABLE_BASES))
-        near = difflib.get_close_matches(base, BASES, n=1)
-        if near:
-            raise CommandError("command-base-unknown-near", base=wish[:_MOST_NAME], nearest=near[0])
-        raise CommandError("command-base-unknown", base=wish[:_MOST_NAME], bases=", ".join(AVAILABLE_BASES))
+    def _base(self, request: Train) -> Base:
+        return self._presets.bases.wished(request.base) if request.base else self._presets.bases.usual
 
     def _ordinary_views(self, job: Job) -> int | None:
         """What the preset has now; None where it is there no more."""
         preset = self._presets.presets.get(str(job.preset.get("id")))
-        recipe = preset.recipes.get(BASES[job.base]) if preset is not None and job.base in BASES else None
+        base = self._presets.bases.get(job.base)
+        recipe = preset.recipes.get(base.family) if preset is not None and base is not None else None
         return recipe.views if recipe else None
 
     async def _next_name(self, owner: str, name: str) -> str:
@@ -296,13 +286,13 @@ class Training:
 
 
 def preset_buttons(
-    presets: Catalogue, images: int, say: Translator, base: str, verb: str = "train"
+    presets: Catalogue, images: int, say: Translator, base: Base, verb: str = "train"
 ) -> tuple[Button, ...]:
     """A button for each preset that can be trained on ``base`` with this many images: ``VERB:PRESET``."""
     return tuple(
         Button(preset.title.get(say.language), f"{verb}:{preset.id}")
         for preset in presets.presets.values()
-        if BASES[base] in preset.recipes and preset.send.min_images <= images <= preset.send.max_images
+        if base.family in preset.recipes and preset.send.min_images <= images <= preset.send.max_images
     )
 
 
@@ -318,11 +308,10 @@ def _words(request: Train) -> JsonObject:
     return {name: word for name, word in asdict(request).items() if word is not None}
 
 
-def _longer(job: Job, actor: Actor, proposal: Proposal) -> NewJob:
+def _longer(job: Job, actor: Actor, proposal: Proposal, family: Family) -> NewJob:
     """``job`` once more, with the views and the name of ``proposal``."""
     recipes = job.preset.get("recipes")
     assert isinstance(recipes, dict), "views_of found a recipe"
-    family = BASES[job.base]
     recipe = {**recipes[family], "views": proposal.request["views"]}
     return NewJob(
         name=str(proposal.request["name"]),

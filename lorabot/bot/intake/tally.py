@@ -8,7 +8,7 @@ from lorabot.bot.intake.service import Intaken
 from lorabot.bot.intake.spool import Upload
 from lorabot.bot.reply import Button, Reply
 from lorabot.locale import translator
-from lorabot.presets import DEFAULT_BASE, Catalogue
+from lorabot.presets import Catalogue
 
 _PATIENCE_S = 15.0
 """How long a file that was announced (``of``) and does not come is waited for."""
@@ -20,12 +20,11 @@ class Tally:
     ``verb`` is that of its preset buttons: ``pick`` proposes the job, ``train`` starts it.
     """
 
-    def __init__(self, presets: Catalogue, language: str, verb: str = "pick", base: str = DEFAULT_BASE) -> None:
+    def __init__(self, presets: Catalogue, language: str, verb: str = "pick") -> None:
         self.language = language
         self.uploads: dict[str, Upload] = {}
         self._presets = presets
         self._verb = verb
-        self._base = base
         self._intaken: dict[str, Intaken] = {}
         self._done: set[str] = set()
         self._expected = 0
@@ -80,5 +79,5 @@ class Tally:
         text = found_text(list(self._intaken.values()), self.draft, settled, self._presets, say)
         if not settled or not self.draft:
             return Reply(text)
-        buttons = preset_buttons(self._presets, self.draft, say, self._base, self._verb)
+        buttons = preset_buttons(self._presets, self.draft, say, self._presets.bases.usual, self._verb)
         return Reply(text, (*buttons, Button(say("command-clear"), "clear")))

@@ -32,7 +32,10 @@ command-option-name = Name of the file
 command-option-seed = Whole number; the same one repeats a training
 command-option-job = The job's id or name
 command-option-action = What to do: show, pause, resume, hold, release, front, cancel, log
-command-base-hint = Base model of the family { $family }
+command-base-hint-demo = Small built-in model
+command-base-hint-sd15 = Stable Diffusion 1.5
+command-base-hint-sd21 = Stable Diffusion 2.1
+command-base-hint-sdxl = Stable Diffusion XL
 command-job-hint =
     { $state ->
         [running] { $name }, in training
@@ -48,9 +51,6 @@ command-trigger-odd = `{ $trigger }` can't be a trigger: only plain letters a to
 command-trigger-short = `{ $trigger }` is too short for a trigger. Three letters is the least. How about `{ $suggestion }`?
 command-trigger-long = `{ $trigger }…` is too long for a trigger. { $limit } letters is the most. How about `{ $suggestion }`?
 command-trigger-common = `{ $trigger }` already means something to the model, which would mix it up with what you teach. Take a made-up word, like `{ $suggestion }`.
-command-base-unknown = I don't have a base model `{ $base }`. There are: { $bases }.
-command-base-unknown-near = I don't have a base model `{ $base }`. Did you mean `{ $nearest }`?
-command-base-not-here = I can't train on `{ $base }` yet. There is: { $bases }.
 command-name-odd = `{ $name }` can't be a file's name. Use letters, digits, `-` and `_`, at most { $limit }. How about `{ $suggestion }`?
 command-seed-odd = `{ $seed }` is no seed. It must be a whole number from 0 to { $limit }.
 command-too-few =

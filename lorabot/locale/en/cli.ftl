@@ -2,6 +2,7 @@
 
 ## Settings. { $name } is an environment variable, or a file and its key; { $allowed } is one of settings-allowed-...
 settings-wrong = { $name } is "{ $value }", but it must be { $allowed }.
+settings-missing = { $name } is missing; it must be { $allowed }.
 settings-wrong-secret = { $name } can't be used; it must be { $allowed }. Its value is not shown here.
 settings-wrong-section = { $name }: { $reason }.
 settings-unknown-variable = There is no setting { $name }. Did you mean { $nearest }?
@@ -19,6 +20,7 @@ settings-allowed-text = a text of at least { $least } { $least ->
         [one] character
        *[other] characters
     }
+settings-allowed-bases = a list of base models, each with id, title and source (docs/bases.md)
 settings-allowed-ids = numbers between commas
 settings-allowed-path = a path
 settings-allowed-any = a text
@@ -71,12 +73,14 @@ cli-help-train =
 cli-help-train-photos = A folder, a zip or a single picture.
 cli-help-train-preset = The recipe to train by; `lorabot presets` lists them.
 cli-help-train-trigger = A made-up word that will call up what was learnt, such as `zuri`.
-cli-help-train-base = The base model; so far there is demo.
+cli-help-train-base = The base model; `lorabot bases` lists them. Left out: the first that the settings name, else demo.
 cli-help-train-name = Name of the LoRA's file; the trigger word if not given.
 cli-help-train-seed = Number that makes a training repeatable; random if not given.
 cli-help-train-out = Folder for the results.
 cli-help-presets = List what people can ask for, or show one preset in full.
 cli-help-presets-id = The preset to show in full.
+cli-help-bases = List the base models that can be trained on: where they are, and whether they can be used.
+cli-help-bases-download = Download those on the Hugging Face Hub now, so that no job has to wait for it.
 cli-help-doctor = Check this machine: Python, torch, GPU, Redis, database, files, tokens, models. Each line is ok, missing, or broken with what to do about it.
 
 ## What the commands say.
@@ -112,6 +116,18 @@ presets-send = Send { $images }: { $kind }
 presets-more = `lorabot presets ID` shows one in full. Put presets of your own into a folder and name it in LORABOT_PRESETS_DIR.
 presets-override = Your { $file } takes the place of the built-in { $id }.
 presets-broken = Left out: { $what }
+
+bases-id = Id
+bases-title = Name
+bases-family = Family
+bases-where = Where
+bases-state = State
+bases-built-in = built-in
+bases-ok = ok, { $size } GB, { $prediction }
+bases-sure = predicts { $prediction }
+bases-usual = taken to predict { $prediction }
+bases-downloading = Downloading { $source } ...
+bases-more = Add your own under [[bases]] in lorabot.toml: docs/bases.md shows how.
 
 demo-starting = Starting lorabot
 demo-no-example = The example photos { $file } are not here. Run the demo from a checkout of the project.
@@ -184,9 +200,10 @@ doctor-token-missing = { $setting } is not set
 doctor-token-odd = { $setting } does not look like a token
 doctor-token-discord = Get one at discord.com/developers: your application, Bot, Reset Token.
 doctor-token-telegram = Get one from @BotFather on Telegram with /newbot.
-doctor-base = { $base }, { $size } MB
-doctor-base-missing = { $base } is not on this host
-doctor-base-mend = This version trains on the built-in demo model; presets already hold recipes for { $base }.
+doctor-base = { $base } ({ $family }), { $size } MB
+doctor-base-guess = { $base } ({ $family }), { $size } MB; taken to predict { $prediction }, as is usual in its family
+doctor-base-guess-mend = If it is the 512-pixel model, whose files look the same, set its prediction to epsilon.
+doctor-base-bad = { $base } can't be trained on here
 doctor-presets = { $count } can be asked for
 doctor-preset-broken = left out: { $reason }
 doctor-preset-mend = Correct the file; the others work meanwhile.

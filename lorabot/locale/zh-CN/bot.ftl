@@ -32,7 +32,10 @@ command-option-name = 文件名
 command-option-seed = 整数；相同的种子可以重复同一次训练
 command-option-job = 任务的编号或名称
 command-option-action = 操作：show、pause、resume、hold、release、front、cancel、log
-command-base-hint = { $family } 系列的基础模型
+command-base-hint-demo = 内置的小模型
+command-base-hint-sd15 = Stable Diffusion 1.5
+command-base-hint-sd21 = Stable Diffusion 2.1
+command-base-hint-sdxl = Stable Diffusion XL
 command-job-hint =
     { $state ->
         [running] { $name }，训练中
@@ -48,9 +51,6 @@ command-trigger-odd = `{ $trigger }` 不能作触发词：只能用英文字母 
 command-trigger-short = `{ $trigger }` 太短，触发词至少要三个字母。用 `{ $suggestion }` 怎么样？
 command-trigger-long = `{ $trigger }…` 太长，触发词最多 { $limit } 个字母。用 `{ $suggestion }` 怎么样？
 command-trigger-common = `{ $trigger }` 对模型来说已有含义，会和要学的内容混在一起。请用自造词，例如 `{ $suggestion }`。
-command-base-unknown = 没有 `{ $base }` 这个基础模型。可用的有：{ $bases }。
-command-base-unknown-near = 没有 `{ $base }` 这个基础模型。是不是想输入 `{ $nearest }`？
-command-base-not-here = 暂时还不能在 `{ $base }` 上训练。可用的有：{ $bases }。
 command-name-odd = `{ $name }` 不能作文件名。请用英文字母、数字、`-` 和 `_`，最多 { $limit } 个字符。用 `{ $suggestion }` 怎么样？
 command-seed-odd = `{ $seed }` 不是有效的种子，必须是 0 到 { $limit } 的整数。
 command-too-few = 目前有 { $count } 张照片，`{ $preset }` 至少需要 { $least } 张，请再发 { $more } 张。{ $kind }

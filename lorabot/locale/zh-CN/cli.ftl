@@ -2,6 +2,7 @@
 
 ## 设置。{ $name } 是环境变量，或文件名加键名；{ $allowed } 取自 settings-allowed-...
 settings-wrong = { $name } 的值是“{ $value }”，但应为{ $allowed }。
+settings-missing = 缺少 { $name }，它必须是{ $allowed }。
 settings-wrong-secret = { $name } 的值无法使用，应为{ $allowed }。为保密起见，这里不显示它的值。
 settings-wrong-section = { $name }：{ $reason }。
 settings-unknown-variable = 没有 { $name } 这项设置。是不是 { $nearest }？
@@ -16,6 +17,7 @@ settings-allowed-choice = 以下之一：{ $choices }
 settings-allowed-url = 以 { $scheme }:// 或 { $scheme }s:// 开头的地址
 settings-allowed-form = { $form } 的形式（{ $description }）
 settings-allowed-text = 至少 { $least } 个字符的文本
+settings-allowed-bases = 底模列表，每个都要有 id、title 和 source（见 docs/bases.md）
 settings-allowed-ids = 用逗号分隔的数字
 settings-allowed-path = 路径
 settings-allowed-any = 文本
@@ -68,12 +70,14 @@ cli-help-train =
 cli-help-train-photos = 文件夹、zip 压缩包或单张图片。
 cli-help-train-preset = 训练配方，`lorabot presets` 可查看全部。
 cli-help-train-trigger = 用来唤出所学内容的自造词，例如 `zuri`。
-cli-help-train-base = 基础模型；目前只有 demo。
+cli-help-train-base = 底模；用 `lorabot bases` 查看。不填则用设置里的第一个，没有就用 demo。
 cli-help-train-name = LoRA 文件的名字，默认与触发词相同。
 cli-help-train-seed = 让训练可以重现的数字，默认随机。
 cli-help-train-out = 存放结果的文件夹。
 cli-help-presets = 列出可用的预设，或完整显示其中一个。
 cli-help-presets-id = 要完整显示的预设。
+cli-help-bases = 列出可以训练的底模：在哪里，能不能用。
+cli-help-bases-download = 现在就下载 Hugging Face Hub 上的底模，免得任务等待。
 cli-help-doctor = 检查本机：Python、torch、GPU、Redis、数据库、文件、令牌、模型。每一行是正常、缺少，或损坏及其修复办法。
 
 ## 各命令的输出。
@@ -109,6 +113,18 @@ presets-send = 请发送 { $images }：{ $kind }
 presets-more = `lorabot presets ID` 完整显示一个预设。可以把自己的预设放进文件夹，并用 LORABOT_PRESETS_DIR 指定。
 presets-override = 你的 { $file } 替换了内置的 { $id }。
 presets-broken = 未载入：{ $what }
+
+bases-id = 名称
+bases-title = 标题
+bases-family = 系列
+bases-where = 位置
+bases-state = 状态
+bases-built-in = 内置
+bases-ok = 正常，{ $size } GB，{ $prediction }
+bases-sure = 预测 { $prediction }
+bases-usual = 应为预测 { $prediction }
+bases-downloading = 正在下载 { $source } ……
+bases-more = 可以在 lorabot.toml 的 [[bases]] 里添加自己的底模，写法见 docs/bases.md。
 
 demo-starting = 正在启动 lorabot
 demo-no-example = 找不到示例照片 { $file }。请在项目的代码目录中运行演示。
@@ -178,9 +194,10 @@ doctor-token-missing = { $setting } 未设置
 doctor-token-odd = { $setting } 看起来不是令牌
 doctor-token-discord = 在 discord.com/developers 获取：你的应用，Bot，Reset Token。
 doctor-token-telegram = 在 Telegram 上向 @BotFather 发送 /newbot 获取。
-doctor-base = { $base }，{ $size } MB
-doctor-base-missing = 本机没有 { $base }
-doctor-base-mend = 当前版本使用内置的演示模型训练；预设中已备有 { $base } 的配方。
+doctor-base = { $base }（{ $family }），{ $size } MB
+doctor-base-guess = { $base }（{ $family }），{ $size } MB；按该系列的惯例，认为它预测 { $prediction }
+doctor-base-guess-mend = 如果它是文件外观相同的 512 像素模型，请把 prediction 设为 epsilon。
+doctor-base-bad = { $base } 不能在这里训练
 doctor-presets = 有 { $count } 个可用
 doctor-preset-broken = 未载入：{ $reason }
 doctor-preset-mend = 请更正该文件，其余预设不受影响。

@@ -7,7 +7,6 @@ import pytest
 
 from lorabot.bot.commands.errors import CommandError
 from lorabot.bot.commands.requests import Again, Agree, Pick, Start
-from lorabot.presets import BASES
 from lorabot.queue import Queue
 from lorabot.queue.clock import now_plus
 from lorabot.queue.errors import AlreadyQueued, AlreadyStarted, NoDraft, NoProposal, NoSuchJob, NotYours
@@ -170,8 +169,8 @@ async def test_a_job_is_trained_again_for_longer_on_the_same_images(ann: Person)
     recipes = [job.preset["recipes"] for job in (before, after)]
     assert isinstance(recipes[0], dict)
     assert isinstance(recipes[1], dict)
-    assert [name for name in recipes[0] if recipes[0][name] != recipes[1][name]] == [BASES["demo"]]
-    assert recipes[1][BASES["demo"]]["views"] == round(recipes[0][BASES["demo"]]["views"] * 1.5)
+    assert [name for name in recipes[0] if recipes[0][name] != recipes[1][name]] == ["demo"]
+    assert recipes[1]["demo"]["views"] == round(recipes[0]["demo"]["views"] * 1.5)
     assert (after.dataset_id, after.trigger, after.name) == (before.dataset_id, before.trigger, "zuri-2")
 
 

@@ -6,7 +6,6 @@ from pathlib import Path
 import pytest
 
 from lorabot.bot.web.wire import ShownLine
-from lorabot.presets import BASES
 from lorabot.queue import Queue
 from lorabot.queue.embedded import EmbeddedValkey
 from lorabot.queue.model import Progress, Stage
@@ -306,7 +305,7 @@ async def test_details_tell_more_than_the_card(chat: ChatClient, house: House) -
     details = next(button for button in card.buttons if button.label == "Details")
     text = (await chat.answer(await chat.press(details.action))).text
     assert "Trigger `zuri`, base model `demo`, seed 7, 12 photos." in text
-    recipe = PRESETS.get("anime").recipe(BASES["demo"])
+    recipe = PRESETS.get("anime").recipe("demo")
     assert f"{recipe.views:,} views of {recipe.resolution} pixels" in text
     assert "Loss: 0.2000 at first, 0.1000 last." in text
     async with ChatClient.open(house.url) as other:
