@@ -1,5 +1,6 @@
 """The tree of all settings, each with its type, default, limits and one line about it."""
 
+import contextlib
 import json
 import os
 import secrets
@@ -84,13 +85,11 @@ class Settings(BaseSettings):
     @field_validator("bases", mode="before")
     @classmethod
     def _from_json(cls, given: object) -> object:
-        """A list in lorabot.toml, JSON in the environment."""
-        if not isinstance(given, str):
-            return given
-        try:
-            return json.loads(given)
-        except ValueError as error:
-            raise ValueError(f"not JSON: {error}") from None
+        """A list in lorabot.toml, JSON in the environment; anything else stays as it is, and is refused."""
+        if isinstance(given, str):
+            with contextlib.suppress(ValueError):
+                return json.loads(given)
+        return given
 
     @field_validator("bases")
     @classmethod

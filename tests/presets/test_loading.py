@@ -128,7 +128,7 @@ def test_an_override_takes_the_place_of_the_built_in_one_and_is_said(tmp_path: P
 
 
 def test_a_broken_override_leaves_the_built_in_one_in_place(tmp_path: Path) -> None:
-    (tmp_path / "mine.yaml").write_text(GOOD.replace("id: robot", "id: pet").replace("views: 1800", "views: 0"))
+    (tmp_path / "mine.yaml").write_text(GOOD.replace("id: robot", "id: pet").replace("views: 1800", "views: 0", 1))
     catalogue = load_presets(tmp_path)
     assert catalogue.presets["pet"].recipes["sd15"].views == 1800
     assert catalogue.overrides == ()

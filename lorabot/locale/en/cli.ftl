@@ -20,7 +20,7 @@ settings-allowed-text = a text of at least { $least } { $least ->
         [one] character
        *[other] characters
     }
-settings-allowed-bases = a list of base models, each with id, title and source (docs/bases.md)
+settings-allowed-bases = a list of base models, in the environment as JSON, each with id, title and source (docs/bases.md)
 settings-allowed-ids = numbers between commas
 settings-allowed-path = a path
 settings-allowed-any = a text

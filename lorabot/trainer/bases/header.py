@@ -52,10 +52,10 @@ def read_header(path: Path) -> Header:
     if not text:
         raise BadBase("base-not-safetensors", file=name)
     if len(text) < length:
-        raise BadBase("base-cut-short", file=name, has=size, needs=8 + length)
+        raise BadBase("base-cut-short", file=name, has=f"{size:,}", needs=f"{8 + length:,}")
     shapes, metadata, end = _parsed(name, text)
     if size < 8 + length + end:
-        raise BadBase("base-cut-short", file=name, has=size, needs=8 + length + end)
+        raise BadBase("base-cut-short", file=name, has=f"{size:,}", needs=f"{8 + length + end:,}")
     return Header(path, shapes, metadata, size)
 
 
