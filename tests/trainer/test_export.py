@@ -93,7 +93,7 @@ def test_the_files_merged_deltas_equal_pefts_own_with_alpha_other_than_rank(mode
 def test_the_file_holds_the_numbers_that_were_asked_for_and_has_the_size_that_was_said(
     models: Models, tmp_path: Path, precision: SavePrecision, dtype: str
 ) -> None:
-    unet, path = models.base("demo").unet, tmp_path / "lora.safetensors"
+    unet, path = models.base().unet, tmp_path / "lora.safetensors"
     alpha = 6 * 3**0.5  # which no 16 bits can hold
     state = {
         "unet.mid_block.attentions.0.proj_in.lora_A.default.weight": torch.randn(3, 256, 1, 1),

@@ -44,18 +44,18 @@ def recipe_of(**changes: object) -> Recipe:
 @contextmanager
 def worn(models: Models, recipe: Recipe) -> Iterator[Denoiser]:
     with adapter.attached(modules_of(models), recipe, 0):
-        yield plain(models.base("demo").unet, "fp32")
+        yield plain(models.base().unet, "fp32")
 
 
 def drawn(models: Models, denoise: Denoiser, seed: int) -> Preserved:
     wanted = prompts(WORLD, (), "zuri", seed)
     return preserve(
-        models.base("demo"), modules_of(models), denoise, recipe_of(), wanted, WORLD.steps, seed, lambda: None
+        models.base(), modules_of(models), denoise, recipe_of(), wanted, WORLD.steps, seed, lambda: None
     )
 
 
 def modules_of(models: Models) -> adapter.Modules:
-    return {"unet": models.base("demo").unet}
+    return {"unet": models.base().unet}
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +77,7 @@ def taught(
     fresh: Preserved,
 ) -> Learnt:
     """Train ``steps`` steps on ``encoded`` with ``batch`` rows at once."""
-    base = models.base("demo")
+    base = models.base()
     made = plan(recipe, len(encoded.text_of), 1, HARDWARE, QUICK, lambda _: 0.1, 0)
     made = replace(made, batch=batch, accumulation=made.rows // batch, steps=steps, sample_at=(), validate_at=(steps,))
     watch = Watch(
@@ -100,7 +100,7 @@ def taught(
 @pytest.fixture(scope="module")
 def encoded(models: Models, tmp_path_factory: pytest.TempPathFactory) -> Encoded:
     images = draw_images(tmp_path_factory.mktemp("images"), 2)
-    return encode(models.base("demo"), images, ["zuri", "zuri in a forest"], 64, False, Control())
+    return encode(models.base(), images, ["zuri", "zuri in a forest"], 64, False, Control())
 
 
 @pytest.fixture(scope="module")
@@ -149,7 +149,7 @@ def test_the_states_lie_on_the_bases_own_way_whatever_the_adapter_does(models: M
     assert len(preserved.noisy) == WORLD.pictures * WORLD.steps
     assert preserved.timesteps.diff().max() <= 0, "from noise to picture"
     assert len(set(preserved.timesteps.tolist())) > WORLD.steps, "not all pictures by the same timesteps"
-    base = models.base("demo")
+    base = models.base()
     with worn(models, recipe_of()) as denoise:
         for _, parameter in adapter.parameters(modules_of(models)):
             parameter.data.normal_(std=0.1)
@@ -168,7 +168,7 @@ def test_the_states_lie_on_the_bases_own_way_whatever_the_adapter_does(models: M
 def test_a_steps_rows_depend_on_seed_and_step_alone_and_are_spread_over_the_way(
     models: Models, preserved: Preserved
 ) -> None:
-    process = schedule(models.base("demo").scheduler, None, 0.5, torch.device("cpu"))
+    process = schedule(models.base().scheduler, None, 0.5, torch.device("cpu"))
     every = [preserved.rows(5, step, 4, 3.0, process) for step in range(50)]
     assert torch.equal(every[7].noisy, preserved.rows(5, 7, 4, 3.0, process).noisy)
     assert not torch.equal(every[7].noisy, preserved.rows(6, 7, 4, 3.0, process).noisy)
@@ -181,7 +181,7 @@ def test_a_steps_rows_depend_on_seed_and_step_alone_and_are_spread_over_the_way(
 
 
 def test_before_the_first_step_nothing_is_lost(models: Models, preserved: Preserved) -> None:
-    process = schedule(models.base("demo").scheduler, None, 0.5, torch.device("cpu"))
+    process = schedule(models.base().scheduler, None, 0.5, torch.device("cpu"))
     with worn(models, recipe_of()) as denoise, torch.no_grad():
         assert losses(denoise, preserved.rows(1, 0, 8, 1.0, process)).max() < 1e-8
 
@@ -238,7 +238,7 @@ def test_a_cancel_is_heard_while_the_base_draws(models: Models) -> None:
         control.check()
 
     with worn(models, recipe_of()) as denoise, pytest.raises(Cancelled):
-        preserve(models.base("demo"), modules_of(models), denoise, recipe_of(), ["a cat"] * 9, 5, 1, check)
+        preserve(models.base(), modules_of(models), denoise, recipe_of(), ["a cat"] * 9, 5, 1, check)
     assert len(heard) == 3
     assert adapter.parameters(modules_of(models)) == []
 
