@@ -49,9 +49,7 @@ def worn(models: Models, recipe: Recipe) -> Iterator[Denoiser]:
 
 def drawn(models: Models, denoise: Denoiser, seed: int) -> Preserved:
     wanted = prompts(WORLD, (), "zuri", seed)
-    return preserve(
-        models.base(), modules_of(models), denoise, recipe_of(), wanted, WORLD.steps, seed, lambda: None
-    )
+    return preserve(models.base(), modules_of(models), denoise, recipe_of(), wanted, WORLD.steps, seed, lambda: None)
 
 
 def modules_of(models: Models) -> adapter.Modules:
