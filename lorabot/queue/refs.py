@@ -28,6 +28,12 @@ class Refs:
         async with self._database.read() as connection:
             return {row.key: row.ref for row in await connection.execute(query)}
 
+    async def of(self, owner: str, key: str) -> dict[Address, str]:
+        """What is noted of ``owner`` under ``key``, by address."""
+        query = select(refs.c.address, refs.c.ref).where(refs.c.owner == owner, refs.c.key == key)
+        async with self._database.read() as connection:
+            return {Address.parse(row.address): row.ref for row in await connection.execute(query)}
+
     async def put(self, address: Address, key: str, ref: str, owner: str | None = None) -> None:
         """Remember ``ref``, in place of what was there. Name the ``owner`` of what says something about a person."""
         there = and_(refs.c.address == str(address), refs.c.key == key)

@@ -103,6 +103,9 @@ async def test_references_are_kept_replaced_and_dropped(queue: Queue) -> None:
     await queue.refs.drop(TOWN, "card")
     await queue.refs.drop(TOWN, "card")
     assert [await queue.refs.get(place, "card") for place in (TOWN, PORT)] == [None, "another"]
+    for owner, place in (("web:ann", TOWN), ("web:ann", PORT), ("web:bob", PORT)):
+        await queue.refs.put(place, f"asks {owner}", f"message to {owner}", owner)
+    assert await queue.refs.of("web:ann", "asks web:ann") == dict.fromkeys((TOWN, PORT), "message to web:ann")
 
 
 async def test_people_are_remembered_by_what_they_said_last(queue: Queue) -> None:

@@ -2,11 +2,12 @@
 
 import pytest
 
-from lorabot.queue.model import JobState
+from lorabot.queue.model import Address, JobState
 from tests.bot.house import claimed, finish
+from tests.bot.pictures import zip_of_photos
 from tests.telegram.flow import a_job, comes_to_confirm, has_action, sends_photos
 from tests.telegram.house import OPERATOR, House
-from tests.telegram.server import Person
+from tests.telegram.server import Item, Person
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -148,6 +149,37 @@ async def test_forgetme_asks_first_and_then_deletes_all(house: House, anna: Pers
     await house.telegram.state.until(lambda: sure.labels == [])
     anna.says("/train anime zuri")
     await anna.sees("There are no photos to train on yet")
+
+
+async def test_after_forgetme_no_button_of_before_is_left_and_the_same_files_may_come_again(
+    house: House, anna: Person
+) -> None:
+    large = Item(b"x", "large.zip", "document", "application/zip", size=21 * 1024 * 1024)
+    anna.sends(large)
+    page = await anna.sees("/send/")
+    zip_of_hers = anna.sends_file("zuri.zip", zip_of_photos(12))
+    count = await anna.sees("12 good pictures")
+    anna.says("/train anime")
+    question = await anna.sees("Which word shall call it up?")
+    anna.says("/forgetme")
+    sure = await anna.sees(lambda message: has_action("forgetme:yes", message))
+    assert count.labels, "nothing is deleted yet"
+    assert question.labels
+    anna.presses(sure, sure.labels[0])
+    await house.telegram.state.until(lambda: sure.labels == [])
+    assert (count.labels, question.labels) == ([], [])
+    anna.sends(large)
+    await anna.sees(lambda message: "/send/" in message.text and message.id > page.id)
+    anna.says("/train anime zuri", reply_to=zip_of_hers)
+    await anna.sees(lambda message: has_action("agree:", message))
+
+
+async def test_a_file_whose_draft_grew_too_old_can_be_trained_on_by_a_reply(house: House, anna: Person) -> None:
+    sent = anna.sends_file("zuri.zip", zip_of_photos(12))
+    await anna.sees("12 good pictures")
+    await house.queue.drafts.clear(f"telegram:{anna.member.id}", Address("telegram", str(anna.chat.id)))
+    anna.says("/train anime zuri", reply_to=sent)
+    await anna.sees(lambda message: has_action("agree:", message))
 
 
 async def test_an_operator_runs_the_whole_queue_from_a_private_chat(house: House, anna: Person) -> None:

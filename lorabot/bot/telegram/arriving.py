@@ -3,7 +3,6 @@
 import asyncio
 import logging
 import time
-from collections import defaultdict
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -105,7 +104,7 @@ class Arriving:
         self._timing = timing
         self._free = asyncio.Semaphore(_AT_ONCE)
         self._free_each: WeakValueDictionary[str, asyncio.Semaphore] = WeakValueDictionary()
-        self._paged_at: defaultdict[tuple[str, Place], float] = defaultdict(lambda: float("-inf"))
+        self._paged_at: dict[tuple[str, Place], float] = {}
 
     async def take(self, sender: Sender, message: Message, attachment: Attachment) -> None:
         """Fetch it and hand it on. Everything that can go wrong with it is said in the chat."""
@@ -128,9 +127,15 @@ class Arriving:
             self._counting.passed(owner, place, batch)
             raise
 
-    def has(self, sender: Sender, message: Message) -> bool:
+    async def forget(self, owner: str) -> None:
+        """All that ``owner`` sent is deleted, and what leads to it."""
+        for key in [key for key in self._paged_at if key[0] == owner]:
+            del self._paged_at[key]
+        await self._counting.forget(owner)
+
+    async def has(self, sender: Sender, message: Message) -> bool:
         """Is the file of ``message`` in the draft already?"""
-        return self._counting.has(sender.owner, sender.place, message.message_id)
+        return await self._counting.has(sender.owner, sender.place, message.message_id)
 
     async def _lose(self, sender: Sender, batch: str, name: str, why: Said) -> None:
         draft = await self._queue.drafts.get(sender.owner, sender.place.address)
@@ -189,9 +194,11 @@ class Arriving:
         """The way for what Telegram does not let us fetch."""
         self._counting.passed(sender.owner, sender.place, batch)
         key = (sender.owner, sender.place)
-        if time.monotonic() - self._paged_at[key] < _PAGE_AGAIN_S:
+        now = time.monotonic()
+        self._paged_at = {known: at for known, at in self._paged_at.items() if now - at < _PAGE_AGAIN_S}
+        if key in self._paged_at:
             return  # one link is enough for an album of large files
-        self._paged_at[key] = time.monotonic()
+        self._paged_at[key] = now
         text = translator(sender.language)
         url = await self._links.upload_page(sender.owner, sender.place.address, sender.language)
         lines = [html_of(text("telegram-too-large", name=name, limit=_MOST_DOWNLOAD_MB))]

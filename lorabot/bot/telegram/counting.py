@@ -3,7 +3,6 @@
 import asyncio
 import logging
 import time
-from collections import defaultdict
 from dataclasses import dataclass, field, replace
 from weakref import WeakValueDictionary
 
@@ -24,6 +23,7 @@ from lorabot.queue.model import Address
 
 _RETRY_S = 5.0
 _MOST_TRIES = 20
+_DAY_S = 86400.0
 BATCH = "telegram-"
 """How the batches of uploads begin that came through the chat itself."""
 _log = logging.getLogger(__name__)
@@ -61,14 +61,14 @@ class Counting:
         self._presets = presets
         self._timing = timing
         self._counts: dict[_Key, _Count] = {}
-        self._taken: defaultdict[_Key, set[int]] = defaultdict(set)
+        self._taken: dict[_Key, dict[int, float]] = {}
         self._turns: WeakValueDictionary[_Key, asyncio.Lock] = WeakValueDictionary()
         self._stopped = False
 
     def expect(self, owner: str, place: Place, language: str, batch: str, message: int, *, photo: bool) -> int:
         """A file of ``message`` is on its way. Returns which one of those that come together it is, from 1."""
         count = self._count(owner, place, language)
-        self._taken[owner, place].add(message)
+        self._taken.setdefault((owner, place), {})[message] = time.monotonic()
         count.expected.add(batch)
         count.idle.clear()
         count.files += 1
@@ -108,9 +108,37 @@ class Counting:
         if count is not None and count.expected:
             await count.idle.wait()
 
-    def has(self, owner: str, place: Place, message: int) -> bool:
+    async def has(self, owner: str, place: Place, message: int) -> bool:
         """Has the file of ``message`` come to the draft already, as far as this process knows?"""
-        return message in self._taken[owner, place]
+        if message not in self._taken.get((owner, place), ()):
+            return False
+        if (owner, place) in self._counts or await self._queue.drafts.get(owner, place.address) is not None:
+            return True
+        self._taken.pop((owner, place), None)  # the draft was too old, and is gone
+        return False
+
+    async def messages(self, owner: str) -> list[tuple[Place, int]]:
+        """The messages with buttons that count for ``owner``, wherever they stand."""
+        found = [
+            (Place.parse(at), *_read(note)) for at, note in (await self._queue.refs.of(owner, _ref(owner))).items()
+        ]
+        return [(place, shown.message) for place, shown, buttons in found if shown is not None and buttons]
+
+    async def forget(self, owner: str) -> None:
+        """What ``owner`` sent is deleted: nothing is counted any more, and any of it may come anew."""
+        for key in [key for key in self._taken if key[0] == owner]:
+            del self._taken[key]
+        for key, count in [(key, count) for key, count in self._counts.items() if key[0] == owner]:
+            async with self._turn(key):  # it is not just speaking
+                if self._counts.get(key) is count:
+                    del self._counts[key]
+                if count.task is not None:
+                    count.task.cancel()
+                count.idle.set()
+                await self._queue.refs.drop(count.place.address, _ref(owner))
+                await self._queue.refs.drop(HOME, _open(*key))
+            if count.shown is not None:
+                await self._voice.remove(count.place, count.shown.message)
 
     async def close(self, owner: str, place: Place, *, keep: int | None = None) -> None:
         """The draft is used or thrown away: its message loses its buttons, unless it is ``keep``."""
@@ -145,11 +173,17 @@ class Counting:
     def _count(self, owner: str, place: Place, language: str) -> _Count:
         count = self._counts.get((owner, place))
         if count is None:
+            self._expire()
             count = _Count(owner, place, language, Tally(self._presets, language))
             count.idle.set()
             self._counts[owner, place] = count
             count.task = asyncio.create_task(self._keep(count), name=f"count of {owner}")
         return count
+
+    def _expire(self) -> None:
+        """No draft lives so long that these could still be in one."""
+        oldest = time.monotonic() - self._queue.config.draft_days * _DAY_S
+        self._taken = {key: taken for key, taken in self._taken.items() if max(taken.values()) > oldest}
 
     def _turn(self, key: _Key) -> asyncio.Lock:
         """One count after the other speaks."""
@@ -242,11 +276,7 @@ class Counting:
 
     async def _before(self, owner: str, place: Place) -> tuple[Shown | None, bool]:
         """The message that keeps count now, and whether it has buttons."""
-        note = await self._queue.refs.get(place.address, _ref(owner))
-        if note is None:
-            return None, False
-        shown, _, buttons = note.partition(" ")
-        return Shown.parse(shown), bool(buttons)
+        return _read(await self._queue.refs.get(place.address, _ref(owner)))
 
     async def _reply(self, count: _Count, *, settled: bool) -> Reply:
         text = translator(count.language)
@@ -285,6 +315,14 @@ def _open(owner: str, place: Place) -> str:
 
 def _ref(owner: str) -> str:
     return f"count:{owner}"
+
+
+def _read(note: str | None) -> tuple[Shown | None, bool]:
+    """The message that ``note`` is about, and whether it has buttons."""
+    if note is None:
+        return None, False
+    shown, _, buttons = note.partition(" ")
+    return Shown.parse(shown), bool(buttons)
 
 
 def asked(message: int) -> str:

@@ -30,6 +30,11 @@ class Expecting:
         assert isinstance(pick, Pick)
         return Pick(pick.preset, typed.strip()[:_MOST_WORD], pick.base, pick.name, pick.seed)
 
+    async def questions(self, owner: str) -> list[tuple[Place, int]]:
+        """The messages in which something is asked of ``owner``."""
+        noted = await self._refs.of(owner, _key(owner))
+        return [(Place.parse(address), int(note.partition(" ")[0])) for address, note in noted.items()]
+
     async def drop(self, owner: str, place: Place) -> int | None:
         """Nothing is asked any more. Returns the message that the question stood in, if there was one."""
         noted = await self._refs.get(place.address, _key(owner))

@@ -34,6 +34,7 @@ from lorabot.bot.intake.service import unexpected
 from lorabot.bot.parts import Parts
 from lorabot.bot.reply import Button, Reply
 from lorabot.bot.telegram import failing
+from lorabot.bot.telegram.arriving import Arriving
 from lorabot.bot.telegram.counting import Counting, asked
 from lorabot.bot.telegram.expecting import Expecting, asks_for_trigger
 from lorabot.bot.telegram.failing import understood
@@ -89,13 +90,16 @@ Read = Callable[[], Awaitable[Request | None]]
 class Talking:
     """Commands, typed words and buttons."""
 
-    def __init__(self, voice: Voice, parts: Parts, people: People, counting: Counting, timing: Timing) -> None:
+    def __init__(
+        self, voice: Voice, parts: Parts, people: People, counting: Counting, arriving: Arriving, timing: Timing
+    ) -> None:
         self._voice = voice
         self._commands = parts.commands
         self._queue = parts.queue
         self._intake = parts.intake
         self._people = people
         self._counting = counting
+        self._arriving = arriving
         self._timing = timing
         self._expecting = Expecting(parts.queue.refs)
 
@@ -212,9 +216,12 @@ class Talking:
             if isinstance(request, _ABOUT_PHOTOS):
                 await self._counting.idle(spoken.owner, spoken.place)
                 await self._refuse_wrong_count(spoken, request)
+            doomed = await self._doomed(spoken.owner, request)
             reply = await self._commands.handle(actor, spoken.place.address, request)
             reply = await self._in_our_words(spoken, request, reply)
             await self._follow(spoken, request, reply, pressed)
+            for place, message in doomed:
+                await self._voice.strip(place, message)
         except StoreUnavailable:
             raise
         except UserError as error:
@@ -228,7 +235,7 @@ class Talking:
     async def _follow(self, spoken: Spoken, request: Request, reply: Reply, pressed: bool) -> None:
         """What a request changes of what we keep ourselves."""
         owner, place = spoken.owner, spoken.place
-        if isinstance(request, (Propose, Pick, Drop, Clear, ForgetMe, Start)):
+        if isinstance(request, (Propose, Pick, Drop, Clear, Start)):
             question = await self._expecting.drop(owner, place)
             if question is not None and not (pressed and question == spoken.message):
                 await self._voice.strip(place, question)
@@ -236,6 +243,17 @@ class Talking:
             await self._counting.close(owner, place, keep=spoken.message if pressed else None)
         elif isinstance(request, Start) and not reply.private:
             await self._counting.close(owner, place)
+        elif isinstance(request, ForgetMe) and request.sure is not None:
+            await self._arriving.forget(owner)
+
+    async def _doomed(self, owner: str, request: Request) -> list[tuple[Place, int]]:
+        """Our messages whose buttons ``request`` leaves without any use, wherever they stand.
+
+        To be asked before: deletion leaves no note of them.
+        """
+        if not isinstance(request, ForgetMe) or request.sure is None:
+            return []
+        return [*await self._counting.messages(owner), *await self._expecting.questions(owner)]
 
     async def _in_our_words(self, spoken: Spoken, request: Request, reply: Reply) -> Reply:
         """What reads differently here: a word can simply be typed, and people have names."""

@@ -139,7 +139,7 @@ class Updates:
             await self._talking.refuse(message, user, CommandError("telegram-not-your-file"))
             return False
         sender = Sender(owner_of(user.id), Place.of(message), self._people.language(user))
-        if not self._arriving.has(sender, replied):
+        if not await self._arriving.has(sender, replied):
             await self._arriving.take(sender, replied, attachment)
         return True
 
