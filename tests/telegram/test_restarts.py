@@ -3,6 +3,7 @@
 import asyncio
 from pathlib import Path
 
+import pytest
 from pydantic import SecretStr
 
 from lorabot.bot.telegram.pace import Limits
@@ -100,6 +101,38 @@ async def test_a_restart_between_the_parts_of_a_result_repeats_none(
         await asyncio.sleep(0.5)
     files = [message.file.name for message in anna.received() if message.file and "Done" not in message.text]
     assert files == ["loss.png", "samples.png", "zuri.safetensors"]
+
+
+@pytest.mark.parametrize("method", ["sendMessage", "sendDocument"])
+async def test_a_restart_while_telegram_is_about_to_answer_repeats_nothing(
+    telegram: TelegramServer, queue: Queue, tmp_path: Path, method: str
+) -> None:
+    """``sendMessage`` brings the card, ``sendDocument`` the LoRA."""
+    anna = telegram.person()
+    await asks(queue, anna)
+    if method == "sendDocument":
+        await finish(await claimed(queue), queue)
+    telegram.answers_after_s = {method: 1.0}
+    async with telegram_bot(telegram, queue, tmp_path):
+        await telegram.state.until(lambda: bool(telegram.calls(method)))
+    telegram.answers_after_s.clear()
+    async with telegram_bot(telegram, queue, tmp_path):
+        await asyncio.sleep(0.7)
+    assert [len(telegram.calls(one)) for one in ("sendMessage", "sendDocument")] == [1, method == "sendDocument"]
+
+
+async def test_an_answer_of_telegram_that_is_lost_repeats_that_message_and_no_other(
+    telegram: TelegramServer, queue: Queue, tmp_path: Path
+) -> None:
+    anna = telegram.person()
+    await asks(queue, anna)
+    await finish(await claimed(queue), queue)
+    telegram.loses_answers("sendDocument")
+    async with telegram_bot(telegram, queue, tmp_path):
+        await telegram.state.until(lambda: sum(has_action("again:", message) for message in anna.received()) == 2)
+        await asyncio.sleep(0.5)
+    files = [message.file.name for message in anna.received() if message.file and "Done" not in message.text]
+    assert files == ["loss.png", "samples.png", "zuri.safetensors", "zuri.safetensors"]
 
 
 async def test_a_card_is_found_again_after_a_restart(telegram: TelegramServer, queue: Queue, tmp_path: Path) -> None:

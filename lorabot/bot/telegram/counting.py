@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import time
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from weakref import WeakValueDictionary
 
@@ -24,6 +25,7 @@ from lorabot.queue.model import Address
 _RETRY_S = 5.0
 _MOST_TRIES = 20
 _DAY_S = 86400.0
+_LEAVE_S = 2.0
 BATCH = "telegram-"
 """How the batches of uploads begin that came through the chat itself."""
 _log = logging.getLogger(__name__)
@@ -164,6 +166,12 @@ class Counting:
     async def stop(self) -> None:
         """Say nothing more; what is open goes on after the next start."""
         self._stopped = True
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_LEAVE_S):
+                for key, count in list(self._counts.items()):
+                    async with self._turn(key):  # a message that is being sent is noted first, or it would stay behind
+                        if count.task is not None:
+                            count.task.cancel()
         tasks = [count.task for count in self._counts.values() if count.task is not None]
         for task in tasks:
             task.cancel()

@@ -32,7 +32,7 @@ from lorabot.bot.telegram.results import MOST_UPLOAD, MOST_UPLOAD_OWN_SERVER, Re
 from lorabot.bot.telegram.talking import Talking
 from lorabot.bot.telegram.timing import Timing
 from lorabot.bot.telegram.updates import ALLOWED, Updates
-from lorabot.bot.telegram.voice import Client, Voice
+from lorabot.bot.telegram.voice import Client, Sent, Voice
 from lorabot.locale import UserError, translator
 from lorabot.queue.model import Address
 
@@ -44,6 +44,7 @@ _NOT_YET_S = 1.0
 _POST_S = 3.0
 _CHECK_S = 60.0
 _STOP_S = 3.0
+_LEAVE_S = 5.0
 _COMPLAIN_AGAIN_S = 600.0
 _TRIES = 2
 _MOST_CONNECTIONS = 32
@@ -77,6 +78,7 @@ class TelegramFrontEnd:
         self._limits = limits
         self._timing = timing or Timing()
         self._posting: dict[str, asyncio.Task[None]] = {}
+        self._showing: set[asyncio.Task[str]] = set()
         self._voice: Voice | None = None
         self._cards: Cards | None = None
         self._results: Results | None = None
@@ -96,9 +98,7 @@ class TelegramFrontEnd:
                 await self._serve(client, http, stop, stack)
             finally:
                 self._voice = self._cards = self._results = None
-                for posting in self._posting.values():
-                    posting.cancel()
-                self._posting.clear()
+                await self._leave()
 
     def edit_interval(self, age_s: float) -> float:
         """Slower with time: who waits for hours does not watch each step."""
@@ -109,7 +109,10 @@ class TelegramFrontEnd:
         """The job's one message: new, or changed. Its reference says what it shows, so nothing is sent twice."""
         if self._cards is None:
             raise TryLater(_NOT_YET_S)
-        return await self._cards.show(Place.parse(address), card, ref)
+        showing = asyncio.create_task(self._cards.show(Place.parse(address), card, ref))
+        self._showing.add(showing)
+        showing.add_done_callback(self._showing.discard)
+        return await _unless_cut_off(showing)
 
     async def post(self, address: Address, reply: Reply, key: str) -> None:
         """Post ``reply`` once; in a group it mentions who asked. A long upload goes on while others are served."""
@@ -122,8 +125,22 @@ class TelegramFrontEnd:
         done, _ = await asyncio.wait({posting}, timeout=_POST_S)
         if not done:
             raise TryLater(_POST_S)
-        del self._posting[key]
-        await posting
+        self._posting.pop(key, None)
+        await _unless_cut_off(posting)
+
+    async def _leave(self) -> None:
+        """Hear out what is being sent: what Telegram has and we don't know of would be sent again after a restart.
+
+        A long upload is cut off; Telegram shows nothing of a file that has not come whole.
+        """
+        sending = {*self._posting.values(), *self._showing}
+        self._posting.clear()
+        if not sending:
+            return
+        _, late = await asyncio.wait(sending, timeout=_LEAVE_S)
+        for task in late:
+            task.cancel()
+        await asyncio.gather(*sending, return_exceptions=True)  # whoever waits for them hears of it
 
     async def _post(self, results: Results, voice: Voice, address: Address, reply: Reply, key: str) -> None:
         place = Place.parse(address)
@@ -240,6 +257,16 @@ class _Complaints:
             _log.error("another program asks Telegram for this bot's news: only one may, so please end the other one")
         else:
             _log.warning("Telegram can't be asked for news: %s", error.message)
+
+
+async def _unless_cut_off(sending: asyncio.Task[Sent]) -> Sent:
+    """What came of ``sending``. Raises ``TryLater`` where the front end ended over it."""
+    try:
+        return await sending
+    except asyncio.CancelledError:
+        if not sending.cancelled() or (current := asyncio.current_task()) is None or current.cancelling():
+            raise
+        raise TryLater(_NOT_YET_S) from None
 
 
 async def _until(stop: asyncio.Event, client: Client) -> None:

@@ -1,6 +1,8 @@
 """What a job made, brought to its chat: pictures as an album, then the LoRA as a file with how to use it.
 
 A result is several messages. Each is noted as soon as it is there, so that one that was cut off goes on where it was.
+Where Telegram's answer to one is lost on its way, that one comes twice: the Bot API has no mark to tell a repetition
+by, and no way to ask what is in a chat, and a LoRA that comes twice is better than one that never does.
 """
 
 import io

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import re
+from collections import Counter
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
@@ -34,6 +35,9 @@ class TelegramServer:
         self._asking = Asking(self.state, folder)
         self._sending = Sending(self.state)
         self._faults: dict[str, list[Refusal | str]] = {}
+        self._lost: Counter[str] = Counter()
+        self.answers_after_s: dict[str, float] = {}
+        """By method: how long the answer takes when all is done already that was asked for."""
         self.behind: dict[str, str] = {}
         """Webhook addresses as the world sees them, and where they lead to: the proxy before the bot."""
         self.cut_off = 0
@@ -67,12 +71,20 @@ class TelegramServer:
         return Group(self.state, chat)
 
     def fails_next(self, method: str, *faults: Refusal | str) -> None:
-        """The next requests of ``method`` meet these, each once: a ``Refusal``, or ``"drop"`` to hang up."""
+        """The next requests of ``method`` meet these, each once: a ``Refusal``, or ``"drop"`` to hang up.
+
+        Nothing is done then; see ``loses_answers`` for the other way.
+        """
         self._faults.setdefault(method, []).extend(faults)
 
+    def loses_answers(self, method: str, times: int = 1) -> None:
+        """So many of the next requests of ``method`` are carried out, and nobody hears of it."""
+        self._lost[method] += times
+
     def heals(self, method: str) -> None:
-        """What is left of ``fails_next`` does not happen."""
+        """What is left of ``fails_next`` and ``loses_answers`` does not happen."""
         self._faults.pop(method, None)
+        self._lost.pop(method, None)
 
     def floods_next(self, method: str, seconds: int) -> None:
         """The next request of ``method`` is told to wait, as Telegram sometimes does for reasons of its own."""
@@ -125,6 +137,8 @@ class TelegramServer:
         state.presses.clear()
         state.calls.clear()
         self._faults.clear()
+        self._lost.clear()
+        self.answers_after_s.clear()
         self.cut_off = self.expired = 0
         self.downloads_open.set()
         for chat in state.chats.values():
@@ -147,6 +161,11 @@ class TelegramServer:
             self._note(name, given, refusal)
             return _refuse(refusal)
         self._note(name, given, None)
+        await asyncio.sleep(self.answers_after_s.get(name, 0))
+        if self._lost[name]:
+            self._lost[name] -= 1
+            if request.transport is not None:
+                request.transport.abort()
         return web.json_response({"ok": True, "result": result})
 
     async def _call(
