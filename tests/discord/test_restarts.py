@@ -8,7 +8,7 @@ from lorabot.bot.discord.front_end import DiscordFrontEnd
 from lorabot.bot.intake.service import Intake
 from lorabot.queue.model import Address
 from tests.bot.client import ChatClient
-from tests.bot.house import INTAKE, House, claimed, finish, running_bot, show
+from tests.bot.house import INTAKE, House, claimed, eventually, finish, running_bot, show, store_away
 from tests.discord.conftest import Shared, config_of
 from tests.discord.flow import START, a_job, confirmation, last, photos, started
 from tests.discord.server import Channel, DiscordServer, Person
@@ -71,6 +71,24 @@ async def test_photos_received_before_a_crash_are_told_of_after_it(
     await discord.until(lambda: opened.modal)
     card = await started(anna, await anna.submit(opened, preset="anime", trigger="zuri"))
     assert "`zuri`" in card.text
+
+
+async def test_who_waits_for_photos_to_be_looked_through_is_told_of_a_restart_and_need_not_repeat_anything(
+    shared: Shared, discord: DiscordServer, bot: House, anna: Person, channel: Channel
+) -> None:
+    async with store_away(shared.queue, shared.folder):  # so they can't be looked through yet
+        asked = await anna.slash("train", preset="anime", trigger="zuri", images=photos())
+        await eventually(lambda: any((shared.folder / "bot" / "uploads").glob("*.json")))
+        await shared.stop()
+        told = await anna.reads(asked, "I'm being restarted")
+        assert "have reached me" in told.text
+    await shared.start()
+    await discord.until(lambda: discord.public(channel))
+    here = last(discord, channel)
+    assert "12 photos" in here.text
+    assert here.pinged == {anna.user.id}
+    ready = await confirmation(anna, await anna.press(here, "Go on"))
+    assert "Ready: `zuri`" in ready.text, "preset and trigger are remembered"
 
 
 async def spool(shared: Shared, person: Person, address: Address) -> None:

@@ -157,7 +157,7 @@ class Training:
         if checked is None:
             found = preset_buttons(self._presets, len(images), say, self._base(request), verb)
             buttons = tuple(
-                replace(button, action=_action(verb, replace(request, preset=button.action.partition(":")[2])))
+                replace(button, action=action_of(verb, replace(request, preset=button.action.partition(":")[2])))
                 for button in found
             )
             return Reply(say("command-which-preset"), buttons)
@@ -260,7 +260,9 @@ class Training:
 
     def _which_trigger(self, request: Train, preset: Preset, seed: str, say: Translator, verb: str) -> Reply:
         words = [made_up(f"{seed} {number}", self._presets) for number in range(_SUGGESTED_TRIGGERS)]
-        buttons = tuple(Button(word, _action(verb, replace(request, preset=preset.id, trigger=word))) for word in words)
+        buttons = tuple(
+            Button(word, action_of(verb, replace(request, preset=preset.id, trigger=word))) for word in words
+        )
         return Reply(say("command-which-trigger", preset=preset.id, example=words[0]), buttons)
 
     # Words
@@ -296,7 +298,7 @@ def preset_buttons(
     )
 
 
-def _action(verb: str, request: Train) -> str:
+def action_of(verb: str, request: Train) -> str:
     """The button that goes on with ``request``: its words in order, as many of the later ones as find room."""
     words = [verb, *(word or "" for word in asdict(request).values())]
     while len(":".join(words).encode()) > _MOST_ACTION_BYTES or not words[-1]:

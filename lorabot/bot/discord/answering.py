@@ -14,12 +14,13 @@ from lorabot.bot.commands import Actor, parse_action
 from lorabot.bot.commands.requests import Propose, Request, Start, Train
 from lorabot.bot.config import DiscordConfig
 from lorabot.bot.discord import limits
+from lorabot.bot.discord.batches import batch_of
 from lorabot.bot.discord.downloads import Downloads
 from lorabot.bot.discord.files import opened
 from lorabot.bot.discord.form import Filled, Sent, form_of, is_form, opened_by, opening_action
 from lorabot.bot.discord.message import RED, Link, Out, cut, layout_of
 from lorabot.bot.discord.permissions import actor_of, language_of, missing_permissions, named
-from lorabot.bot.discord.place import Place, owner_of
+from lorabot.bot.discord.place import Place, owner_of, unbound
 from lorabot.bot.discord.texts import reply_out
 from lorabot.bot.intake.report import found_text
 from lorabot.bot.intake.service import Intaken, unexpected
@@ -76,20 +77,24 @@ class Answering:
         self._parts = parts
         self._config = config
         self._downloads = downloads
+        self._finishing = False
         self._gatherings: dict[str, Gathering] = {}
         self._tasks: set[asyncio.Task[object]] = set()
         self.waiting: dict[tuple[str, Address], Interaction] = {}
         """Those who were given an upload link, for as long as they can be answered privately."""
 
     async def finish(self) -> None:
-        """Let those who are being answered have their answer, for a while."""
+        """Let those who are being answered have their answer; who would wait longer is told of the restart."""
+        self._finishing = True
         tasks = {task for task in self._tasks if task is not asyncio.current_task()}
         if not tasks:
             return
         _, late = await asyncio.wait(tasks, timeout=_FINISH_S)
-        for task in late:
-            task.cancel()
-        await asyncio.gather(*late, return_exceptions=True)
+        for _ in range(2):  # who is told of the restart gets a while for that, too
+            for task in late:
+                task.cancel()
+            if late:
+                _, late = await asyncio.wait(late, timeout=_FINISH_S)
 
     async def failed(self, interaction: Interaction, error: Exception) -> None:
         """Something that no command of ours foresaw, such as a command that Discord knows and we do not."""
@@ -102,13 +107,22 @@ class Answering:
 
     # Each of these is one thing people do
 
-    async def request(self, interaction: Interaction, request: Request, train: Train = _NOTHING_YET) -> None:
-        """A command that is carried out as it stands; ``train`` is what a form for more photos should know."""
+    async def request(
+        self,
+        interaction: Interaction,
+        request: Request,
+        train: Train = _NOTHING_YET,
+        about: Address | None = None,
+    ) -> None:
+        """A command that is carried out as it stands; ``train`` is what a form for more photos should know.
+
+        ``about``, here and below, is the conversation it is meant for, where that is another one.
+        """
 
         async def work(asked: Asked) -> Out:
             return reply_out(await self._parts.commands.handle(asked.actor, asked.address, request))
 
-        await self._answer(interaction, work, train=train)
+        await self._answer(interaction, work, train=train, about=about)
 
     async def train(self, interaction: Interaction, train: Train, files: Sequence[Sent]) -> None:
         """``/train``: with a file it is taken at once, without one a form asks for everything."""
@@ -117,27 +131,29 @@ class Answering:
         else:
             await self.open_form(interaction, train)
 
-    async def open_form(self, interaction: Interaction, train: Train) -> None:
+    async def open_form(self, interaction: Interaction, train: Train, about: Address | None = None) -> None:
         say = translator(self._language(interaction))
         try:
-            await interaction.response.send_modal(form_of(train, self._parts.commands.presets, say))
+            await interaction.response.send_modal(form_of(train, self._parts.commands.presets, say, about))
         except discord.HTTPException as error:
             _log.warning("form not opened: %s", error)
 
     async def fill_in(self, interaction: Interaction, form: Filled) -> None:
         """The form came back."""
         if form.files:
-            await self.take(interaction, form.train, form.files)
+            await self.take(interaction, form.train, form.files, form.about)
         else:
-            await self.request(interaction, Propose(form.train), form.train)
+            await self.request(interaction, Propose(form.train), form.train, form.about)
 
-    async def take(self, interaction: Interaction, train: Train, files: Sequence[Sent]) -> None:
+    async def take(
+        self, interaction: Interaction, train: Train, files: Sequence[Sent], about: Address | None = None
+    ) -> None:
         """Take files, and propose to train on them."""
 
         async def work(asked: Asked) -> Out:
             return await self._gather(asked, train, files)
 
-        await self._answer(interaction, work)
+        await self._answer(interaction, work, about=about)
 
     async def take_from(self, interaction: Interaction, files: Sequence[Sent]) -> None:
         """'Train a LoRA from this': the message's files come to the draft; then the preset is asked for."""
@@ -159,10 +175,11 @@ class Answering:
 
         await self._answer(interaction, work)
 
-    async def press(self, interaction: Interaction, action: str) -> None:
+    async def press(self, interaction: Interaction, custom_id: str) -> None:
         """A button, of today or of last month."""
+        action, about = unbound(custom_id)
         if is_form(action):
-            await self.open_form(interaction, opened_by(action))
+            await self.open_form(interaction, opened_by(action), about)
             return
         private = interaction.message is not None and interaction.message.flags.ephemeral
         in_place = private and action.partition(":")[0] in _IN_PLACE
@@ -173,7 +190,7 @@ class Answering:
                 self._refuse_if_shut(interaction, asked.say)
             return reply_out(await self._parts.commands.handle(asked.actor, asked.address, request))
 
-        await self._answer(interaction, work, in_place=in_place)
+        await self._answer(interaction, work, in_place=in_place, about=about)
 
     async def announce(self, upload: Upload, intaken: Intaken, final: bool) -> bool:
         """News of an upload that came with an interaction. Says whether it did."""
@@ -195,7 +212,13 @@ class Answering:
     # How each of them is answered
 
     async def _answer(
-        self, interaction: Interaction, work: Work, *, in_place: bool = False, train: Train = _NOTHING_YET
+        self,
+        interaction: Interaction,
+        work: Work,
+        *,
+        in_place: bool = False,
+        train: Train = _NOTHING_YET,
+        about: Address | None = None,
     ) -> None:
         """The one boundary for errors: what is expected is said, anything else gets a number that the log has."""
         task = asyncio.current_task()
@@ -204,22 +227,27 @@ class Answering:
             task.add_done_callback(self._tasks.discard)
         if not await _acknowledged(interaction, in_place):
             return
-        place = Place.of(interaction)
         say = translator(self._language(interaction))
+        place = Place.of(interaction)
         failed = True
         try:
             if place is None:
                 raise UserError("discord-nowhere")
-            asked = Asked(actor_of(interaction, self._config, say.language), place.address, say, interaction)
+            about = about or place.address
+            asked = Asked(actor_of(interaction, self._config, say.language), about, say, interaction)
             out = await self._worked(work, asked, train)
             failed = False
         except UserError as error:
             out = Out(say.text(error.message), accent=RED)
+        except asyncio.CancelledError:
+            if not self._finishing:
+                raise
+            out = Out(say("discord-restarting"))
         except Exception:
             mark = secrets.token_hex(4)
             _log.exception("interaction failed (%s)", mark)
             out = Out(say.text(unexpected(mark)), accent=RED)
-        await self._say(interaction, out, beside=failed and in_place)
+        await self._say(interaction, out, beside=failed and in_place, about=about)
 
     async def _worked(self, work: Work, asked: Asked, train: Train) -> Out:
         try:
@@ -233,15 +261,21 @@ class Answering:
         interaction = asked.interaction
         self._refuse_if_shut(interaction, asked.say)
         self._parts.commands.check(train)  # a wrong word is said before anything is downloaded
-        batch = f"interaction-{interaction.id}"
+        batch = batch_of(interaction.id, train)
+        received = False
         gathering = self._gatherings[batch] = Gathering(interaction, asked.say)
         try:
             uploads = await asyncio.gather(*(self._taken(sent, asked, batch, len(files), gathering) for sent in files))
             for upload in uploads:
                 if upload is not None:
                     self._parts.intake.begin(upload)
+            received = None not in uploads
             await self._parts.intake.settled(asked.actor.owner)
             return await self._proposed(asked, train, gathering)
+        except asyncio.CancelledError:
+            if not (self._finishing and received):
+                raise
+            return Out(asked.say("discord-restarting-kept"))
         finally:
             del self._gatherings[batch]
 
@@ -310,31 +344,34 @@ class Answering:
     def _language(self, interaction: Interaction) -> str:
         return language_of(interaction, None, self._parts.language)
 
-    async def _say(self, interaction: Interaction, out: Out, *, beside: bool) -> None:
-        """Give the answer; ``beside`` leaves the message as it is that the press came from."""
+    async def _say(self, interaction: Interaction, out: Out, *, beside: bool, about: Address | None = None) -> None:
+        """Give the answer; ``beside`` leaves the message as it is that the press came from.
+
+        ``about`` is the conversation that buttons under it go on with.
+        """
+        place = Place.of(interaction)
+        view = layout_of(out if place is None else out.about(about, place.address))
         try:
             async with opened(out.attached, self._parts.queue.blobs) as files:
                 if beside:
-                    await interaction.followup.send(
-                        view=layout_of(out), files=files, ephemeral=True, allowed_mentions=_NOBODY
-                    )
+                    await interaction.followup.send(view=view, files=files, ephemeral=True, allowed_mentions=_NOBODY)
                 else:
-                    await interaction.edit_original_response(
-                        view=layout_of(out), attachments=files, allowed_mentions=_NOBODY
-                    )
+                    await interaction.edit_original_response(view=view, attachments=files, allowed_mentions=_NOBODY)
         except discord.HTTPException as error:
             if error.code in (limits.TOKEN_OVER, limits.UNKNOWN_WEBHOOK, limits.UNKNOWN_MESSAGE) or error.status == 401:
-                await self._say_alone(interaction, out)
+                await self._say_alone(interaction, out, about)
             else:
                 _log.warning("interaction not answered: %s", error)
         except (aiohttp.ClientError, OSError, TimeoutError) as error:
             _log.warning("interaction not answered: %s", error)
 
-    async def _say_alone(self, interaction: Interaction, out: Out) -> None:
+    async def _say_alone(self, interaction: Interaction, out: Out, about: Address | None) -> None:
         """After a quarter of an hour an interaction can't be answered any more: in private, then."""
         try:
+            channel = await interaction.user.create_dm()
+            view = layout_of(out.about(about, Place(None, channel.id).address))
             async with opened(out.attached, self._parts.queue.blobs) as files:
-                await interaction.user.send(view=layout_of(out), files=files, allowed_mentions=_NOBODY)
+                await channel.send(view=view, files=files, allowed_mentions=_NOBODY)
         except discord.HTTPException as error:
             _log.info("an answer came too late, and %s takes no messages: %s", owner_of(interaction.user), error)
 

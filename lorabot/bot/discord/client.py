@@ -78,5 +78,4 @@ class Client(discord.Client):
         if interaction.type is discord.InteractionType.component:
             await self._answering.press(interaction, custom_id)
         elif interaction.type is discord.InteractionType.modal_submit and is_form(custom_id):
-            form = filled(data)
-            await self._answering.fill_in(interaction, form)
+            await self._answering.fill_in(interaction, filled(data))

@@ -9,8 +9,10 @@ from discord import ui
 
 from lorabot.bot.commands.requests import Train
 from lorabot.bot.discord import limits
+from lorabot.bot.discord.place import bound, unbound
 from lorabot.locale import Translator
 from lorabot.presets import Catalogue
+from lorabot.queue.model import Address
 
 FORM = "form"
 _PRESET, _TRIGGER, _FILES = "preset", "trigger", "files"
@@ -29,15 +31,20 @@ class Sent:
 
 @dataclass(frozen=True, slots=True)
 class Filled:
-    """A form as it came back."""
+    """A form as it came back. ``about`` is the conversation that it goes on with, if it is another one."""
 
     train: Train
     files: tuple[Sent, ...]
+    about: Address | None = None
 
 
-def form_of(train: Train, presets: Catalogue, say: Translator) -> ui.Modal:
-    """The form, with what is known of ``train`` filled in. It can be sent back after a restart of the bot too."""
-    form = ui.Modal(title=say("discord-form-title"), custom_id=form_id(train), timeout=_OPEN_S)
+def form_of(train: Train, presets: Catalogue, say: Translator, about: Address | None = None) -> ui.Modal:
+    """The form, with what is known of ``train`` filled in. It can be sent back after a restart of the bot too.
+
+    ``about`` is the conversation that it goes on with; None: the one where it is opened.
+    """
+    custom_id = form_id(train) if about is None else bound(form_id(train), about)
+    form = ui.Modal(title=say("discord-form-title"), custom_id=custom_id, timeout=_OPEN_S)
     language = say.language
     chosen = train.preset.casefold() if train.preset else None
     options = [
@@ -69,12 +76,14 @@ def form_of(train: Train, presets: Catalogue, say: Translator) -> ui.Modal:
 
 def form_id(train: Train) -> str:
     """What the form must remember of ``train`` beside its fields."""
-    return ":".join((FORM, train.base or "", train.name or "", train.seed or ""))[:100]
+    return ":".join((FORM, train.base or "", train.name or "", train.seed or ""))[: limits.CUSTOM_ID]
 
 
 def opening_action(train: Train) -> str:
     """The action of a button that opens the form."""
-    return ":".join((FORM, train.preset or "", train.trigger or "", train.base or "", train.name or ""))[:100]
+    return ":".join((FORM, train.preset or "", train.trigger or "", train.base or "", train.name or ""))[
+        : limits.CUSTOM_ID
+    ]
 
 
 def opened_by(action: str) -> Train:
@@ -84,12 +93,14 @@ def opened_by(action: str) -> Train:
 
 
 def is_form(custom_id: str) -> bool:
-    return custom_id.partition(":")[0] == FORM
+    """Is it that of a form, or of a button that opens one?"""
+    return unbound(custom_id)[0].partition(":")[0] == FORM
 
 
 def filled(data: Mapping[str, Any]) -> Filled:
     """Read a form that was sent back, from the interaction's own data: no memory of having opened it is needed."""
-    base, name, seed = [part or None for part in [*str(data["custom_id"]).split(":")[1:], "", "", ""][:3]]
+    action, about = unbound(str(data["custom_id"]))
+    base, name, seed = [part or None for part in [*action.split(":")[1:], "", "", ""][:3]]
     fields = {field["custom_id"]: field for field in _fields(data.get("components", ()))}
     presets: Sequence[str] = fields.get(_PRESET, {}).get("values", ())
     trigger = str(fields.get(_TRIGGER, {}).get("value") or "").strip()
@@ -100,7 +111,7 @@ def filled(data: Mapping[str, Any]) -> Filled:
         for key in wanted
         if key in resolved
     )
-    return Filled(Train(presets[0] if presets else None, trigger or None, base, name, seed), files)
+    return Filled(Train(presets[0] if presets else None, trigger or None, base, name, seed), files, about)
 
 
 def _fields(components: Sequence[Mapping[str, Any]]) -> Iterator[Mapping[str, Any]]:

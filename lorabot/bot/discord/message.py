@@ -7,7 +7,9 @@ import discord
 from discord import ui
 
 from lorabot.bot.discord import limits
+from lorabot.bot.discord.place import bound
 from lorabot.bot.reply import Button, ButtonStyle, File, Picture
+from lorabot.queue.model import Address
 
 BLURPLE, GREY, GREEN, RED, YELLOW = 0x5865F2, 0x80848E, 0x23A55A, 0xF23F43, 0xF0B232
 
@@ -65,6 +67,13 @@ class Out:
         """With ``context`` above, of which only the beginning is kept where there is no room for it and all of this."""
         room = limits.MESSAGE_TEXT - len(self.text) - len("\n\n")
         return replace(self, text=f"{cut(context, room)}\n\n{self.text}") if room > _LEAST_CONTEXT else self
+
+    def about(self, conversation: Address | None, here: Address) -> "Out":
+        """For a message that stands ``here``: its buttons go on with another ``conversation``, if there is one."""
+        if conversation is None or conversation == here:
+            return self
+        buttons = tuple(replace(button, action=bound(button.action, conversation)) for button in self.buttons)
+        return replace(self, buttons=buttons)
 
     def notifying(self, user: int) -> "Out":
         """Beginning with the mention of ``user``, who is notified."""

@@ -1,14 +1,19 @@
 """Where on Discord: addresses of channels, owners as users, references to messages."""
 
+import base64
+import struct
 from dataclasses import dataclass
 from typing import Self
 
 import discord
 
+from lorabot.bot.discord import limits
 from lorabot.queue.model import Address
 
 PLATFORM = "discord"
 _ALONE = "@me"
+_BOUND = "@"
+_IDS = ">QQ"
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +53,25 @@ class Ref:
 
     def __str__(self) -> str:
         return f"{self.channel}/{self.message}"
+
+
+def bound(action: str, about: Address) -> str:
+    """A custom_id that does ``action`` in the conversation ``about``, wherever the button stands.
+
+    What people typed is never at the beginning of an action, so nobody can make up such an id.
+    """
+    place = Place.parse(about)
+    ids = base64.urlsafe_b64encode(struct.pack(_IDS, place.guild or 0, place.channel)).decode().rstrip("=")
+    return f"{_BOUND}{ids}:{action}"[: limits.CUSTOM_ID]
+
+
+def unbound(custom_id: str) -> tuple[str, Address | None]:
+    """The action of a custom_id, and the conversation that it is bound to; None: the one where it stands."""
+    if not custom_id.startswith(_BOUND):
+        return custom_id, None
+    ids, _, action = custom_id.removeprefix(_BOUND).partition(":")
+    guild, channel = struct.unpack(_IDS, base64.urlsafe_b64decode(f"{ids}=="))
+    return action, Place(guild or None, channel).address
 
 
 def owner_of(user: discord.abc.User) -> str:

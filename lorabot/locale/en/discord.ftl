@@ -65,6 +65,11 @@ discord-photos-here =
         [one] I have 1 photo of yours now. What shall I learn from it?
        *[other] I have { $count } photos of yours now. What shall I learn from them?
     }
+discord-photos-go-on =
+    { $count ->
+        [one] I have 1 photo of yours now, and we can go on where we were.
+       *[other] I have { $count } photos of yours now, and we can go on where we were.
+    }
 discord-upload-page = Here is [your own upload page]({ $url }) for zips of any size and as many photos as you like. It's good for a day. Keep it to yourself: who has it sends photos in your name.
 discord-open-upload-page = Upload many photos
 discord-link-local = That link works only on the computer I run on: I have no public address (LORABOT_WEB__PUBLIC_URL).
@@ -80,6 +85,8 @@ discord-no-pictures = I may not attach files in this channel, so there are no pi
 
 discord-nowhere = Discord doesn't say where we are, so I can't answer here. Please use a text channel.
 discord-missing-permissions = I can't work in this channel, because I lack: { $permissions }. Someone who manages the server can give them to my role (Server Settings, Roles), or for this channel alone (Edit Channel, Permissions). Nothing of yours is lost.
+discord-restarting-kept = I'm being restarted. Your files have reached me: I look through them when I'm back, in a minute or so, and tell you in this channel.
+discord-restarting = I'm being restarted. Please ask again in a minute. Files of yours that have reached me are kept, and none counts twice.
 discord-channel-shut = I can't write in { $channel } any more, so here it is.
 discord-permission-view-channel = View Channel
 discord-permission-send-messages = Send Messages

@@ -64,6 +64,10 @@ discord-photos-here =
         [0] 我看完了你发送的文件，没有可以训练的图片。
        *[other] 我现在有你的 { $count } 张照片。要学什么？
     }
+discord-photos-go-on =
+    { $count ->
+       *[other] 我现在有你的 { $count } 张照片，可以从刚才的地方继续。
+    }
 discord-upload-page = 这是[你专用的上传页面]({ $url })，zip 多大、照片多少都可以。一天内有效。请不要转发：拿到它的人能以你的名义发送照片。
 discord-open-upload-page = 上传很多照片
 discord-link-local = 这个链接只能在我所在的电脑上打开：我没有公开地址（LORABOT_WEB__PUBLIC_URL）。
@@ -79,6 +83,8 @@ discord-no-pictures = 我在这个频道不能发送文件，所以没有图片�
 
 discord-nowhere = Discord 没有说明我们在哪里，所以我不能在这里回答。请在文字频道中使用。
 discord-missing-permissions = 我不能在这个频道工作，因为缺少：{ $permissions }。服务器管理员可以把它们给我的身份组（服务器设置，身份组），或只在这个频道给（编辑频道，权限）。你的东西都没有丢失。
+discord-restarting-kept = 我正在重启。你的文件我已经收到：大约一分钟后我回来看完它们，再在这个频道告诉你。
+discord-restarting = 我正在重启，请一分钟后再试一次。已经收到的文件都会保留，重复发送也不会算两次。
 discord-channel-shut = 我不能再在 { $channel } 发言，所以发到这里。
 discord-permission-view-channel = 查看频道
 discord-permission-send-messages = 发送消息
