@@ -24,26 +24,31 @@ import torch  # it reads the environment
 from lorabot.presets import load_presets
 from lorabot.trainer import adapter
 from lorabot.trainer.bases import load_base
+from lorabot.trainer.batches import Batches
+from lorabot.trainer.captioning import Caption
 from lorabot.trainer.denoising import denoiser, plain
 from lorabot.trainer.draws import draw
-from lorabot.trainer.encoding import Encoded, encode_texts
+from lorabot.trainer.encoding import Encoded, tell
+from lorabot.trainer.latents import Latents
 from lorabot.trainer.loss import losses, rows, schedule
 from lorabot.trainer.models import cores, cpu_name
 from lorabot.trainer.shapes import Shapes
 from lorabot.trainer.training import GRADIENT_NORM
 
-IMAGES, SEED, WARM_UP = 14, 7, 3
+IMAGES, SEED, WARM_UP, STEPS_MOST = 14, 7, 3, 10_000
 
 
 def training(stack: contextlib.ExitStack, ours: bool) -> Callable[[int], float]:
     """A fresh training as the anime preset has it, over random latents: does the step of a number, returns its loss."""
     recipe = load_presets().get("anime").recipes["demo"]
     base = load_base()
-    shapes, side = Shapes.of(base), recipe.resolution // Shapes.of(base).factor
-    shape = (shapes.channels, side, side)
-    latents = torch.randn(IMAGES, 2, *shape, generator=torch.Generator().manual_seed(0))
-    texts = encode_texts(base, [*(f"zuri, picture {index}" for index in range(IMAGES)), ""])
-    encoded, members = Encoded(latents, texts, torch.arange(IMAGES)), torch.arange(IMAGES)
+    shape = Shapes.of(base).latent(recipe.resolution, recipe.resolution)
+    random = torch.randn(IMAGES, 2, *shape, generator=torch.Generator().manual_seed(0))
+    latents = Latents(tuple(random), (shape,) * IMAGES, torch.device("cpu"))
+    captions = [Caption(f"zuri, picture {index}", "person") for index in range(IMAGES)]
+    told = tell(base.towers, captions, recipe, SEED, torch.device("cpu"))
+    encoded = Encoded(latents, 2, told, None)
+    batches = Batches(SEED, (range(IMAGES),), recipe.batch, STEPS_MOST)
     process = schedule(base.scheduler, recipe.min_snr_gamma, recipe.p2_gamma, torch.device("cpu"))
     stack.enter_context(adapter.attached({"unet": base.unet}, recipe, SEED))
     denoise = stack.enter_context(denoiser(base.unet, "fp32")) if ours else plain(base.unet, "fp32")
@@ -52,8 +57,8 @@ def training(stack: contextlib.ExitStack, ours: bool) -> Callable[[int], float]:
 
     def step(number: int) -> float:
         offset, dropout = recipe.noise_offset, recipe.caption_dropout
-        drawn = draw(SEED, number, recipe.batch, IMAGES, shape, process.timesteps, recipe.flip, offset, dropout)
-        loss = losses(denoise, rows(encoded, members, drawn, slice(None), process)).mean()
+        drawn = draw(SEED, number, batches.at(number), shape, 2, process.timesteps, offset, dropout)
+        loss = losses(denoise, rows(encoded, drawn, slice(None), process)).mean()
         loss.backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(parameters, GRADIENT_NORM)
         optimiser.step()

@@ -132,7 +132,32 @@ class Recipe(_Strict):
         description="Numbers in the LoRA file: `fp16` is read everywhere; `bf16` is as small, coarser and of wider "
         "range; `fp32` is exact and twice as large. The last samples are drawn with the numbers of the file.",
     )
+    crops: int = Field(
+        1,
+        ge=1,
+        le=16,
+        description="Crops of every image: the first shows all its bucket can hold, the others come up to 1.2 times "
+        "closer. All are cached.",
+    )
+    checkpointing: bool = Field(
+        False,
+        description="Whether activations are computed again for the backward pass instead of being kept: less memory, "
+        "about a third more time.",
+    )
+    clip_skip: int | None = Field(
+        None,
+        ge=1,
+        le=4,
+        description="Which layer of the text encoder is listened to, counted from its end as people do: 1 is the last; "
+        "null: as the base model was trained.",
+    )
     caption: Caption = Field(description="How the images get their captions.")
+    shuffle_captions: int = Field(
+        0,
+        ge=0,
+        le=32,
+        description="In how many orders a caption's tags are shown, the trigger word always first; 0: as they stand.",
+    )
     caption_dropout: float = Field(
         0.1,
         ge=0,

@@ -43,6 +43,19 @@ class Filled:
     count: int
 
 
+@dataclass(frozen=True, slots=True)
+class Sorted:
+    """Each image's bucket, and the images that had to be enlarged too much, being too small for all of them."""
+
+    buckets: tuple[Bucket, ...]
+    enlarged: tuple[int, ...]
+
+    @property
+    def largest(self) -> Bucket:
+        """The dearest of them."""
+        return max(self.buckets, key=lambda bucket: bucket.area)
+
+
 def step_of(resolution: int, grain: int) -> int:
     """How far the sides of buckets are apart, in pixels.
 
@@ -78,6 +91,14 @@ def assign(width: int, height: int, resolution: int, step: int) -> Bucket:
     return best
 
 
+def sort_in(images: Iterable[tuple[int, int]], resolution: int, grain: int) -> Sorted:
+    """The buckets of ``images``, given as width and height."""
+    step = step_of(resolution, grain)
+    found = [(size, assign(*size, resolution, step)) for size in images]
+    too_small = [index for index, (size, bucket) in enumerate(found) if bucket.scale(*size) > MOST_UPSCALED]
+    return Sorted(tuple(bucket for _, bucket in found), tuple(too_small))
+
+
 def filled(buckets: Iterable[Bucket]) -> tuple[Filled, ...]:
     """The buckets of all images, each with its count, the fullest first."""
     counts = Counter(buckets)
@@ -85,9 +106,9 @@ def filled(buckets: Iterable[Bucket]) -> tuple[Filled, ...]:
     return tuple(Filled(bucket.width, bucket.height, count) for bucket, count in ranked)
 
 
-def together(buckets: Sequence[Bucket], members: Iterable[int]) -> tuple[tuple[int, ...], ...]:
-    """``members``, indices into ``buckets``, grouped by their bucket; each group in their order."""
-    groups: dict[Bucket, list[int]] = {}
+def together(shapes: Sequence[tuple[int, ...]], members: Iterable[int]) -> tuple[tuple[int, ...], ...]:
+    """``members``, indices into the ``shapes`` of all images' latents, grouped by bucket; each group in their order."""
+    groups: dict[tuple[int, ...], list[int]] = {}
     for member in members:
-        groups.setdefault(buckets[member], []).append(member)
-    return tuple(tuple(groups[bucket]) for bucket in sorted(groups))
+        groups.setdefault(shapes[member], []).append(member)
+    return tuple(tuple(groups[shape]) for shape in sorted(groups))

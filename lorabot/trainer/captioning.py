@@ -66,11 +66,21 @@ def caption(
 
 
 def with_trigger(text: str, trigger: str) -> str:
-    """``text`` with the trigger word in front, unless it holds it as a word already."""
-    words = "".join(sign if sign.isalnum() or sign in "-_" else " " for sign in text.casefold()).split()
-    wanted = "".join(sign if sign.isalnum() or sign in "-_" else " " for sign in trigger.casefold()).split()
-    held = any(words[at : at + len(wanted)] == wanted for at in range(len(words)))
-    return text if held else f"{trigger}, {text}"
+    """``text`` with the trigger word first; where it is one of its tags it goes there, and does not come twice."""
+    parts = tags(text)
+    if _words(text)[: len(_words(trigger))] == _words(trigger):
+        return text
+    rest = [tag for tag in parts if _words(tag) != _words(trigger)]
+    return ", ".join([trigger, *rest]) if len(rest) < len(parts) else f"{trigger}, {text}"
+
+
+def tags(text: str) -> list[str]:
+    """What stands between the commas of ``text``."""
+    return [tag.strip() for tag in text.split(",") if tag.strip()]
+
+
+def _words(text: str) -> list[str]:
+    return "".join(sign if sign.isalnum() or sign in "-_" else " " for sign in text.casefold()).split()
 
 
 def compose(trigger: str, vocabulary: Vocabulary, labels: Sequence[Label]) -> str:

@@ -11,8 +11,8 @@ class Conditions:
     """What the UNet listens to, item by item.
 
     ``states``: hidden states of the texts (B, L, D); L is 77 for each chunk of 75 tokens. SDXL alone has the other two:
-    ``pooled``, the text in one vector (B, P), and ``sizes`` (B, 6), in pixels: the original picture's height and width,
-    the crop's top and left, the target's height and width (arXiv 2307.01952, section 2.2).
+    ``pooled``, the text in one vector (B, P), and ``sizes``, float32 (B, 6), in pixels: the original picture's height
+    and width, the crop's top and left, the target's height and width (arXiv 2307.01952, section 2.2).
     """
 
     states: torch.Tensor
@@ -40,6 +40,13 @@ class Conditions:
     def sized(self, sizes: torch.Tensor | None) -> "Conditions":
         """The same texts for pictures of ``sizes`` (B, 6)."""
         return replace(self, sizes=sizes)
+
+    def whole(self, side: int) -> "Conditions":
+        """The same texts for whole pictures of ``side`` x ``side`` pixels; only SDXL is told so."""
+        if self.pooled is None:
+            return self
+        sizes = torch.tensor([side, side, 0, 0, side, side], dtype=torch.float32, device=self.states.device)
+        return self.sized(sizes.expand(len(self), 6))
 
     def added(self) -> dict[str, torch.Tensor] | None:
         """What diffusers' UNet of SDXL takes as ``added_cond_kwargs``; the others take none."""

@@ -25,7 +25,7 @@ from lorabot.trainer.config import TrainerConfig
 from lorabot.trainer.courier import Courier, attempt, insist
 from lorabot.trainer.errors import BaseNotHere, TrainerError
 from lorabot.trainer.supervising import Engine, EngineDied
-from lorabot.trainer.workspace import workspace
+from lorabot.trainer.workspace import cache_of, workspace
 
 _DOWNLOADS = 8
 _START_AGAIN_S = 10.0
@@ -144,6 +144,7 @@ class _Trainer:
             images=images,
             folder=folder,
             resume=await self._fetch_state(lease, folder / "resume.safetensors"),
+            cache=cache_of(self._folder.parent, job.id),
         )
 
     async def _fetch(self, dataset: Dataset, folder: Path) -> tuple[wire.TrainingImage, ...]:
@@ -177,7 +178,8 @@ class _Trainer:
         return path
 
     async def _forget_states(self, lease: Lease) -> None:
-        """Delete the saved states of a job that has ended."""
+        """Delete the saved states of a job that has ended, and what of its images was kept for another attempt."""
+        await asyncio.to_thread(shutil.rmtree, cache_of(self._folder.parent, lease.job.id), ignore_errors=True)
         prefix = f"{keys.job_prefix(lease.job.id)}resume/"
         await attempt(lambda: self._queue.blobs.delete_prefix(prefix))
 

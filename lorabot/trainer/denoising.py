@@ -27,8 +27,18 @@ moment of the call.
 
 
 @contextmanager
-def denoiser(unet: "UNet2DConditionModel", precision: Precision) -> Iterator[Denoiser]:
-    """The fastest way through ``unet`` and the adapter on it. On a CPU the lanes have torch's threads for the block."""
+def denoiser(unet: "UNet2DConditionModel", precision: Precision, checkpointing: bool = False) -> Iterator[Denoiser]:
+    """The fastest way through ``unet`` and the adapter on it. On a CPU the lanes have torch's threads for the block.
+
+    With ``checkpointing`` each block's activations are computed again for the backward pass instead of being kept.
+    """
+    if checkpointing:
+        unet.enable_gradient_checkpointing()
+        try:
+            yield plain(unet, precision)
+        finally:
+            unet.disable_gradient_checkpointing()
+        return
     # torch.jit.trace, which the lanes need, is not supported from Python 3.14 on.
     if unet.device.type != "cpu" or sys.version_info >= (3, 14):
         yield plain(unet, precision)

@@ -1,63 +1,164 @@
 """Stage: computes once what the training looks at again and again: latents of the images, states of the texts."""
 
+import hashlib
+import math
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from PIL import Image
 
+from lorabot.presets import Recipe
+from lorabot.trainer.buckets import Bucket
+from lorabot.trainer.captioning import Caption
 from lorabot.trainer.conditions import Conditions
 from lorabot.trainer.control import Control
-from lorabot.trainer.pictures import cover, read_picture
+from lorabot.trainer.latents import Latents, Place, keep, name_of
+from lorabot.trainer.offloading import on_card
+from lorabot.trainer.pictures import read_picture
 from lorabot.trainer.shapes import Shapes
+from lorabot.trainer.shuffling import variants
+from lorabot.trainer.texts import Texts, cached, encode_texts, live
+from lorabot.trainer.views import View, views
 from lorabot.trainer.wire import TrainingImage
 
 if TYPE_CHECKING:
-    from lorabot.trainer.bases import BaseModel
+    from lorabot.trainer.bases import BaseModel, TextTower
 
-_BATCH = 4
+_PIXELS_AT_ONCE = 4 * 512 * 512
+"""What a VAE encodes in one go; in float32 that takes it about 3 GiB."""
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """The captions as they are trained with: for each image the rows of ``texts`` with its caption in several orders.
+
+    ``empty`` is the row of no caption.
+    """
+
+    texts: Texts
+    captions: tuple[tuple[int, ...], ...]
+    empty: int
+
+    def probed(self, count: int) -> Conditions:
+        """What ``count`` pictures cost to be told, as it is for all of these texts."""
+        return self.texts(torch.full((count,), self.empty)).whole(0)
 
 
 @dataclass(frozen=True, slots=True)
 class Encoded:
-    """A dataset as the UNet sees it, on the training device.
+    """A dataset as the UNet sees it: ``views`` latents of each image, and what is said about it.
 
-    ``latents``: float32 (N, F, C, H, W), scaled; F is 2 (the image, its mirror image) or 1. ``texts``: the conditions
-    of T different captions, the empty one last. ``text_of``: int64 (N), on the CPU, the caption of each image.
+    ``sizes``: what SDXL is told of each view, int64 (N, V, 6); None for the others.
     """
 
-    latents: torch.Tensor
-    texts: Conditions
-    text_of: torch.Tensor
+    latents: Latents
+    views: int
+    told: Told
+    sizes: torch.Tensor | None
+
+    def clean(self, images: torch.Tensor, views: torch.Tensor) -> torch.Tensor:
+        """The latents of one view of each of ``images``, all of one bucket: (B, C, H, W) on the training device."""
+        return self.latents.take(images.tolist(), views.tolist())
+
+    def conditions(
+        self, images: torch.Tensor, views: torch.Tensor, orders: torch.Tensor, uncaptioned: torch.Tensor
+    ) -> Conditions:
+        """What the UNet is told with them; an order is counted round those that the caption has."""
+        captions = self.told.captions
+        rows = [
+            self.told.empty if without else captions[image][order % len(captions[image])]
+            for image, order, without in zip(images.tolist(), orders.tolist(), uncaptioned.tolist(), strict=True)
+        ]
+        told = self.told.texts(torch.tensor(rows))
+        if self.sizes is None:
+            return told
+        return told.sized(self.sizes[images, views].float().to(told.states.device))
+
+
+def listening(base: "BaseModel", recipe: Recipe) -> tuple["TextTower", ...]:
+    """The text encoders of ``base``, heard where ``recipe`` says."""
+    skip = recipe.clip_skip
+    return base.towers if skip is None else tuple(tower.skipping(skip) for tower in base.towers)
+
+
+def text_learners(base: "BaseModel", recipe: Recipe) -> dict[str, torch.nn.Module]:
+    """The text encoders that learn too, by the prefix of their adapters' names."""
+    if recipe.text_encoder_lr == 0:
+        return {}
+    learners: dict[str, torch.nn.Module] = {f"te{number}": tower.encoder for number, tower in enumerate(base.towers, 1)}
+    for learner in learners.values():
+        learner.to(base.unet.device)
+    return learners
+
+
+def tell(
+    towers: Sequence["TextTower"], captions: Sequence[Caption], recipe: Recipe, seed: int, device: torch.device
+) -> Told:
+    """``captions`` in the orders that ``recipe`` asks for, as ``towers`` hear them."""
+    orders = [variants(each.text, recipe.shuffle_captions, seed, index) for index, each in enumerate(captions)]
+    texts = list(dict.fromkeys([*(text for each in orders for text in each), ""]))
+    row = {text: index for index, text in enumerate(texts)}
+    heard = hear(towers, texts, device, recipe.text_encoder_lr > 0)
+    return Told(heard, tuple(tuple(row[text] for text in each) for each in orders), row[""])
 
 
 def encode(
     base: "BaseModel",
     images: Sequence[TrainingImage],
-    captions: Sequence[str],
-    resolution: int,
-    flip: bool,
+    buckets: Sequence[Bucket],
+    told: Told,
+    recipe: Recipe,
+    seed: int,
+    where: Place,
+    cache: Path,
     control: Control,
 ) -> Encoded:
-    """Encode ``images`` at ``resolution`` x ``resolution`` pixels and their ``captions``.
+    """Encode ``images``, each at the size of its bucket and in all views that ``recipe`` asks for.
 
-    Raises ``BrokenImage`` and what ``control`` raises.
+    ``cache`` is the folder for latents ``where`` they go to disk. Raises ``BrokenImage`` and what ``control`` raises.
     """
-    latents = []
-    for start in range(0, len(images), _BATCH):
-        control.check()
-        pixels = [_pixels(read_picture(image), resolution) for image in images[start : start + _BATCH]]
-        views = [torch.stack(pixels)] + ([torch.stack(pixels).flip(-1)] if flip else [])
-        latents.append(torch.stack([encode_pixels(base, view) for view in views], dim=1))
-    different = list(dict.fromkeys(captions))
-    texts = encode_texts(base, [*different, ""])
-    return Encoded(
-        latents=torch.cat(latents),
-        texts=texts,
-        text_of=torch.tensor([different.index(text) for text in captions]),
+    shapes = Shapes.of(base)
+    items, sizes = [], []
+    with on_card(base.unet.device, base.vae):
+        for index, (image, bucket) in enumerate(zip(images, buckets, strict=True)):
+            control.check()
+            picture = read_picture(image)
+            seen = views(picture, bucket, recipe.crops, recipe.flip, seed, index)
+            content = hashlib.sha256(image.path.read_bytes()).hexdigest() if where == "disk" else ""
+            name = name_of(content, base.identity, base.vae.dtype, seen)
+            items.append(keep(where, cache, name, partial(_encoded, base, picture, seen)))
+            sizes.append([view.sizes() for view in seen])
+    latents = Latents(
+        tuple(items), tuple(shapes.latent(bucket.width, bucket.height) for bucket in buckets), base.unet.device
     )
+    return Encoded(latents, len(sizes[0]), told, torch.tensor(sizes) if base.family == "sdxl" else None)
+
+
+def latent_bytes(base: "BaseModel", buckets: Sequence[Bucket], recipe: Recipe) -> int:
+    """What the latents of all views of all images take up, in float32."""
+    shapes = Shapes.of(base)
+    views = recipe.crops * (2 if recipe.flip else 1)
+    return 4 * views * sum(math.prod(shapes.latent(bucket.width, bucket.height)) for bucket in buckets)
+
+
+def hear_once(towers: Sequence["TextTower"], texts: Sequence[str], device: torch.device, learning: bool) -> Conditions:
+    """``texts`` as ``towers`` hear them now, on ``device``; unless ``learning``, they leave the card afterwards."""
+    with nullcontext() if learning else on_card(device, *(tower.encoder for tower in towers)):
+        return encode_texts(towers, texts).to(device)
+
+
+def hear(towers: Sequence["TextTower"], texts: Sequence[str], device: torch.device, learning: bool) -> Texts:
+    """``texts`` as ``towers`` hear them: anew each time while these are ``learning``, else once and for all."""
+    if learning:
+        return live(towers, texts)
+    with on_card(device, *(tower.encoder for tower in towers)):
+        return cached(towers, texts, device)
 
 
 @torch.no_grad()
@@ -71,18 +172,16 @@ def encode_pixels(base: "BaseModel", pixels: torch.Tensor) -> torch.Tensor:
     return (mean * Shapes.of(base).scale).float()
 
 
-@torch.no_grad()
-def encode_texts(base: "BaseModel", texts: Sequence[str]) -> Conditions:
-    """Last states of the text encoder, on its device; what is longer than 77 tokens is cut."""
-    (tower,) = base.towers
-    tokens = tower.tokenizer(
-        list(texts), padding="max_length", truncation=True, max_length=tower.tokenizer.model_max_length
+def _encoded(base: "BaseModel", picture: Image.Image, seen: Sequence[View]) -> torch.Tensor:
+    """All views of a picture: (V, C, H, W)."""
+    at_once = max(_PIXELS_AT_ONCE // seen[0].bucket.area, 1)
+    parts = [seen[start : start + at_once] for start in range(0, len(seen), at_once)]
+    return torch.cat(
+        [encode_pixels(base, torch.stack([_pixels(view.cut(picture)) for view in part])) for part in parts]
     )
-    ids = torch.tensor(tokens["input_ids"], device=tower.encoder.device)
-    return Conditions(tower.encoder(ids)[0])
 
 
-def _pixels(picture: Image.Image, side: int) -> torch.Tensor:
+def _pixels(picture: Image.Image) -> torch.Tensor:
     """(3, H, W) in -1..1."""
-    array = np.asarray(cover(picture, side, side), dtype=np.float32)
+    array = np.asarray(picture, dtype=np.float32)
     return torch.from_numpy(array / 127.5 - 1.0).permute(2, 0, 1)

@@ -9,6 +9,7 @@ from lorabot.trainer.adapter import State
 from lorabot.trainer.bases import BaseModel
 from lorabot.trainer.captioning import Caption
 from lorabot.trainer.course import Course
+from lorabot.trainer.encoding import listening
 from lorabot.trainer.export import Description, export
 from lorabot.trainer.grid import draw_grid
 from lorabot.trainer.planning import Plan
@@ -50,7 +51,7 @@ def write_files(finished: Finished) -> Done:
             base=job.base.id,
             family=base.family,
             v_prediction=base.scheduler.get("prediction_type") == "v_prediction",
-            clip_skip=base.towers[0].clip_skip,
+            clip_skip=listening(base, recipe)[0].clip_skip,
             recipe=recipe,
             plan=plan,
             captions=finished.captions,

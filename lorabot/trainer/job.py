@@ -3,6 +3,7 @@
 import logging
 import shutil
 import time
+from collections.abc import Sequence
 from contextlib import nullcontext
 from datetime import UTC, datetime
 from io import BytesIO
@@ -10,28 +11,37 @@ from pathlib import Path
 from typing import Literal
 
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 
-from lorabot.locale import Message
+from lorabot.locale import Message, Param
+from lorabot.presets import Recipe
 from lorabot.trainer import adapter, resume
-from lorabot.trainer.bases import BaseModel
+from lorabot.trainer.bases import BaseModel, TextTower
+from lorabot.trainer.buckets import Sorted, sort_in
 from lorabot.trainer.captioning import Caption, caption
 from lorabot.trainer.config import TrainerConfig
 from lorabot.trainer.control import Control
 from lorabot.trainer.course import KEPT, Course, choose
 from lorabot.trainer.denoising import denoiser
 from lorabot.trainer.devices import MIB
-from lorabot.trainer.encoding import encode
+from lorabot.trainer.encoding import encode, latent_bytes, listening, tell, text_learners
 from lorabot.trainer.errors import BadResumeState, DiskFull, NoImages
 from lorabot.trainer.export import file_bytes, rounded
 from lorabot.trainer.finishing import Finished, write_files
+from lorabot.trainer.infotext import KEY, infotext
+from lorabot.trainer.latents import place
 from lorabot.trainer.models import Models
+from lorabot.trainer.offloading import off_card
+from lorabot.trainer.pictures import picture_size
 from lorabot.trainer.planning import Plan, megabytes, moved, plan
 from lorabot.trainer.preserving import preserve, prompts
 from lorabot.trainer.probing import probe
 from lorabot.trainer.resume import ResumeState
 from lorabot.trainer.sampling import Settings, sample, settings
+from lorabot.trainer.shapes import Shapes
 from lorabot.trainer.telling import Emit, Stopwatch, Teller
-from lorabot.trainer.training import Moments, Setup, Watch, train
+from lorabot.trainer.texts import CHUNK, MOST_CHUNKS, too_long
+from lorabot.trainer.training import Moments, Setup, Watch, batches_of, train
 from lorabot.trainer.wire import CheckpointMade, Done, Notice, SampleMade, TrainingJob
 
 _SPARE = 64 * MIB
@@ -66,38 +76,50 @@ def run(job: TrainingJob, models: Models, config: TrainerConfig, control: Contro
     with clock.running("captioning"):
         captions = saved.captions if saved else _captions(job, models, control, recipe.caption.method)
 
+    towers = listening(base, recipe)
+    _say_what_is_cut(job, towers, captions, emit)
+    learners = text_learners(base, recipe)
+    off_card(base.vae, *(tower.encoder for tower in towers if tower.encoder not in learners.values()))
     hardware = models.hardware()
-    modules = {"unet": base.unet}
+    modules: adapter.Modules = {"unet": base.unet, **learners}
     with (
         adapter.attached(modules, recipe, job.seed),
-        denoiser(base.unet, hardware.precision) as denoise,
+        denoiser(base.unet, hardware.precision, recipe.checkpointing) as denoise,
     ):
         control.check()
         teller.stage("planning")
         size = file_bytes(adapter.read(modules), base.family, base.unet, recipe.save_precision)
+        with clock.running("encoding"):
+            told = tell(towers, captions, recipe, job.seed, base.unet.device)
         with clock.running("planning"):
-            measure = probe(base, denoise, recipe.resolution)
+            sizes = [picture_size(image) for image in job.images]
+            sorted_in = sort_in(sizes, recipe.resolution, Shapes.of(base).grain)
+            measure = probe(base, denoise, _dearest(sorted_in, recipe), told.probed)
             if saved:
                 chosen_plan = moved(saved.plan, hardware, measure)
             else:
-                chosen_plan = plan(recipe, len(job.images), job.seed, hardware, config, measure, size)
-            _check_disk(modules, job.folder)
+                chosen_plan = plan(recipe, sorted_in, job.seed, hardware, config, measure, size)
+            large = latent_bytes(base, sorted_in.buckets, recipe)
+            where = place(large, base.unet.device)
+            _check_disk(modules, job.folder, large if where == "disk" else 0)
 
         teller.stage("training", "training-note-encoding", megabytes=megabytes(size))
         with clock.running("encoding"):
-            texts = [each.text for each in captions]
-            encoded = encode(base, job.images, texts, recipe.resolution, recipe.flip, control)
-            wanted = settings(base, recipe, job.trigger, job.seed)
+            cache = job.cache or job.folder / "latents"
+            encoded = encode(base, job.images, sorted_in.buckets, told, recipe, job.seed, where, cache, control)
+            wanted = settings(base, towers, recipe, base.scheduler, job.trigger, job.seed)
 
         preserved = None
         if recipe.preserve:
             teller.stage("training", "training-note-preserving")
             with clock.running("preserving"):
+                texts = [each.text for each in captions]
                 drawn = prompts(recipe.preserve, texts, job.trigger, job.seed)
                 steps = recipe.preserve.steps
-                preserved = preserve(base, modules, denoise, recipe, drawn, steps, job.seed, control.check)
+                preserved = preserve(base, towers, modules, denoise, recipe, drawn, steps, job.seed, control.check)
 
-        setup = Setup(base, modules, denoise, encoded, chosen_plan, recipe, job.seed, preserved)
+        batches = batches_of(encoded, chosen_plan, job.seed)
+        setup = Setup(base, modules, denoise, encoded, batches, chosen_plan, recipe, job.seed, preserved)
         course = saved.course if saved else Course()
         if saved:
             adapter.write(modules, saved.adapter)
@@ -174,11 +196,26 @@ def _captions(
     return caption(job.images, job.trigger, vocabulary, models.clip() if wanted else None, control)
 
 
-def _check_disk(modules: adapter.Modules, folder: Path) -> None:
-    """Raise ``DiskFull`` where saved states and results would not find room."""
+def _say_what_is_cut(job: TrainingJob, towers: Sequence[TextTower], captions: Sequence[Caption], emit: Emit) -> None:
+    """Name the first image whose caption is too long to be heard to its end, and say how many there are."""
+    cut = [image.name for image, each in zip(job.images, captions, strict=True) if too_long(towers, each.text)]
+    if cut:
+        params: dict[str, Param] = {"count": len(cut), "image": cut[0], "most": MOST_CHUNKS * CHUNK}
+        emit(Notice(job=job.id, message=Message("training-notice-captions-cut", params)))
+
+
+def _dearest(sorted_in: Sorted, recipe: Recipe) -> tuple[int, int]:
+    """The width and height of the dearest pictures that go through the model."""
+    if recipe.preserve:
+        return recipe.resolution, recipe.resolution
+    return sorted_in.largest.width, sorted_in.largest.height
+
+
+def _check_disk(modules: adapter.Modules, folder: Path, latents: int) -> None:
+    """Raise ``DiskFull`` where saved states, results and ``latents``, in bytes, would not find room."""
     weights = sum(parameter.numel() for _, parameter in adapter.parameters(modules)) * 4
     # A saved state holds the adapter, two moments and the candidates; two of them may lie there at once.
-    needed = 2 * weights * (1 + 2 + KEPT) + _SPARE
+    needed = 2 * weights * (1 + 2 + KEPT) + latents + _SPARE
     folder.mkdir(parents=True, exist_ok=True)
     free = shutil.disk_usage(folder).free
     if free < needed:
@@ -191,7 +228,9 @@ def _pictures(
     """Draw the sample pictures after ``step`` and show them; before the first step, those of the base model alone."""
     with adapter.switched_off(setup.modules) if step == 0 else nullcontext():
         drawn = sample(setup.base, setup.denoise, wanted, control.check)
-    files = tuple(_png(picture) for picture in drawn)
+    files = tuple(
+        _png(picture, infotext(wanted.drawn(prompt))) for picture, prompt in zip(drawn, wanted.prompts, strict=True)
+    )
     _show(job, step, files, wanted, emit)
     return files
 
@@ -205,9 +244,10 @@ def _show(job: TrainingJob, step: int, files: tuple[bytes, ...], wanted: Setting
         emit(SampleMade(job=job.id, step=step, index=index, prompt=prompt.text, path=path))
 
 
-def _png(picture: Image.Image) -> bytes:
-    content = BytesIO()
-    picture.save(content, format="PNG")
+def _png(picture: Image.Image, text: str) -> bytes:
+    content, about = BytesIO(), PngInfo()
+    about.add_text(KEY, text)
+    picture.save(content, format="PNG", pnginfo=about)
     return content.getvalue()
 
 

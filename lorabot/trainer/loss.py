@@ -89,19 +89,18 @@ class Rows:
         )
 
 
-def rows(encoded: Encoded, members: torch.Tensor, drawn: Draw, part: slice, process: Schedule) -> Rows:
-    """The images in ``part`` of the draw, noised; ``members`` (int64, CPU) are the images its indices count in."""
-    device = encoded.latents.device
-    images = members[drawn.images[part]]
-    texts = torch.where(drawn.uncaptioned[part], len(encoded.texts) - 1, encoded.text_of[images])
-    clean = encoded.latents[images.to(device), drawn.mirrored[part].long().to(device)]
+def rows(encoded: Encoded, drawn: Draw, part: slice, process: Schedule) -> Rows:
+    """The images in ``part`` of the draw, noised."""
+    device = process.weight.device
+    images, views = drawn.images[part], drawn.views[part]
+    clean = encoded.clean(images, views)
     timesteps = drawn.timesteps[part].to(device)
     noise = drawn.noise[part].to(device)
     at = timesteps[:, None, None, None]
     return Rows(
         noisy=process.signal[at] * clean + process.noise[at] * noise,
         timesteps=timesteps,
-        conditions=encoded.texts.take(texts.to(device)),
+        conditions=encoded.conditions(images, views, drawn.orders[part], drawn.uncaptioned[part]),
         target=noise,
         weight=process.weight[timesteps],
     )

@@ -1,11 +1,13 @@
-"""Opens the dataset's images, upright and in RGB, and fits them to the training resolution."""
+"""Opens the dataset's images, upright and in RGB."""
 
 import warnings
 
-from PIL import Image, ImageOps
+from PIL import ExifTags, Image, ImageOps
 
 from lorabot.trainer.errors import BrokenImage
 from lorabot.trainer.wire import TrainingImage
+
+_LYING = (5, 6, 7, 8)  # EXIF orientations that exchange width and height
 
 
 def read_picture(image: TrainingImage) -> Image.Image:
@@ -24,6 +26,12 @@ def read_picture(image: TrainingImage) -> Image.Image:
         raise BrokenImage(image.name) from error
 
 
-def cover(picture: Image.Image, width: int, height: int) -> Image.Image:
-    """``picture`` scaled to cover ``width`` x ``height`` pixels and cropped around its centre; nothing is stretched."""
-    return ImageOps.fit(picture, (width, height), Image.Resampling.LANCZOS)
+def picture_size(image: TrainingImage) -> tuple[int, int]:
+    """Width and height of the image when upright, from its header alone. Raises ``BrokenImage``."""
+    try:
+        with Image.open(image.path) as opened:
+            turned = opened.getexif().get(ExifTags.Base.Orientation, 1) in _LYING
+            width, height = opened.size
+            return (height, width) if turned else (width, height)
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+        raise BrokenImage(image.name) from error

@@ -8,6 +8,7 @@ from typing import Literal
 
 from lorabot.locale import Message, Param
 from lorabot.presets import Recipe
+from lorabot.trainer.buckets import MOST_UPSCALED, Filled, Sorted, filled
 from lorabot.trainer.config import TrainerConfig
 from lorabot.trainer.devices import MIB, Card
 from lorabot.trainer.errors import OutOfMemory
@@ -51,6 +52,7 @@ class Plan:
     """What was decided. ``batch`` rows go through the model at once, ``batch * accumulation`` make a step.
 
     ``preserved`` of a step's rows hold on to what the base draws by itself; the others are images.
+    ``buckets``: the sizes they are trained at. ``checkpointing``: whether activations are computed again when needed.
     ``estimate_s`` is the time of the training steps alone, ``step_s`` what the probe measured for one of them.
     ``sample_at`` and ``validate_at`` are steps done; ``reasons`` says why, in the order to be read.
     """
@@ -73,6 +75,8 @@ class Plan:
     estimate_s: float
     reasons: tuple[Message, ...]
     preserved: int = 0
+    buckets: tuple[Filled, ...] = ()
+    checkpointing: bool = False
 
     @property
     def rows(self) -> int:
@@ -86,12 +90,19 @@ class Plan:
 
 
 def plan(
-    recipe: Recipe, images: int, seed: int, hardware: Hardware, config: TrainerConfig, probe: Probe, file_bytes: int
+    recipe: Recipe,
+    sorted_in: Sorted,
+    seed: int,
+    hardware: Hardware,
+    config: TrainerConfig,
+    probe: Probe,
+    file_bytes: int,
 ) -> Plan:
-    """The plan for ``images`` images on ``hardware``, for a file of ``file_bytes``.
+    """The plan for images ``sorted_in`` buckets on ``hardware``, for a file of ``file_bytes``.
 
     Raises ``OutOfMemory`` when not even one image fits.
     """
+    images = len(sorted_in.buckets)
     preserved = recipe.preserve.rows if recipe.preserve else 0
     rows = recipe.batch + preserved
     batch, step_s = _fit(rows, hardware, probe)
@@ -103,6 +114,7 @@ def plan(
     estimate = steps * step_s
     reasons = [
         Message("plan-resolution", {"resolution": recipe.resolution}),
+        *_on_buckets(sorted_in, recipe.resolution),
         Message(
             "plan-steps",
             {
@@ -135,7 +147,9 @@ def plan(
     if recipe.preserve:
         reasons.append(Message("plan-preserved", {"rows": preserved, "pictures": recipe.preserve.pictures}))
     if recipe.text_encoder_lr > 0:
-        reasons.append(Message("plan-text-encoder-kept"))
+        reasons.append(Message("plan-text-encoder", {"rate": f"{recipe.text_encoder_lr:.1e}"}))
+    if recipe.checkpointing:
+        reasons.append(Message("plan-checkpointing"))
     if hardware.card is not None:
         params: dict[str, Param] = {
             "free": hardware.card.free // MIB,
@@ -164,7 +178,21 @@ def plan(
         estimate_s=estimate,
         reasons=tuple(reasons),
         preserved=preserved,
+        buckets=filled(sorted_in.buckets),
+        checkpointing=recipe.checkpointing,
     )
+
+
+def _on_buckets(sorted_in: Sorted, resolution: int) -> list[Message]:
+    """What is to be said where not every image is trained as a square of the whole resolution."""
+    said = []
+    buckets = filled(sorted_in.buckets)
+    if any((each.width, each.height) != (resolution, resolution) for each in buckets):
+        largest = f"{buckets[0].width} x {buckets[0].height}"
+        said.append(Message("plan-buckets", {"count": len(buckets), "largest": largest, "images": buckets[0].count}))
+    if enlarged := len(sorted_in.enlarged):
+        said.append(Message("plan-enlarged", {"count": enlarged, "most": f"{MOST_UPSCALED:g}"}))
+    return said
 
 
 def moved(made: Plan, hardware: Hardware, probe: Probe) -> Plan:

@@ -21,12 +21,12 @@ from lorabot.trainer import adapter
 from lorabot.trainer.conditions import Conditions, cat
 from lorabot.trainer.denoising import Denoiser
 from lorabot.trainer.draws import generator
-from lorabot.trainer.encoding import encode_texts
+from lorabot.trainer.encoding import hear_once
 from lorabot.trainer.loss import Rows, Schedule
 from lorabot.trainer.shapes import Shapes
 
 if TYPE_CHECKING:
-    from lorabot.trainer.bases import BaseModel
+    from lorabot.trainer.bases import BaseModel, TextTower
 
 UNPROMPTED = 0.3
 """Share of the rows that hold what the base predicts without a prompt."""
@@ -100,6 +100,7 @@ def _tidy(text: str) -> str:
 @torch.no_grad()
 def preserve(
     base: "BaseModel",
+    towers: Sequence["TextTower"],
     modules: adapter.Modules,
     denoise: Denoiser,
     recipe: Recipe,
@@ -110,21 +111,21 @@ def preserve(
 ) -> Preserved:
     """Let ``base`` draw one picture a prompt ``wanted`` by ``steps`` steps of DDIM, and keep its states on the way.
 
-    ``modules`` carry the adapter, which is switched off for it. ``check`` is called before every step, and may raise to
-    stop. All chance comes from ``seed``: after an interruption the same states are made again.
+    ``towers`` hear the prompts; ``modules`` carry the adapter, which is switched off for it. ``check`` is called before
+    every step, and may raise to stop. All chance comes from ``seed``: after an interruption the same states are made
+    again.
     """
     from diffusers.schedulers.scheduling_ddim import DDIMScheduler
 
     scheduler: Any = DDIMScheduler.from_config(base.scheduler)
     scheduler.set_timesteps(steps)
     apart = scheduler.config.num_train_timesteps // steps
-    texts = encode_texts(base, [*wanted, ""])
-    shapes, device = Shapes.of(base), base.unet.device
-    side = recipe.resolution // shapes.factor
-    shape = (shapes.channels, side, side)
-    last = len(texts) - 1
+    device = base.unet.device
+    shape = Shapes.of(base).latent(recipe.resolution, recipe.resolution)
     found: list[tuple[torch.Tensor, ...]] = []
     with adapter.switched_off(modules):
+        texts = hear_once(towers, [*wanted, ""], device, recipe.text_encoder_lr > 0)
+        texts, last = texts.whole(recipe.resolution), len(texts) - 1
         for start in range(0, len(wanted), _AT_ONCE):
             numbers = torch.arange(start, min(start + _AT_ONCE, len(wanted)))
             chance = generator(seed, "preserved picture", start)

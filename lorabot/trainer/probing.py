@@ -1,6 +1,7 @@
 """Tries one training step for real: how long it takes, and whether it fits."""
 
 import time
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import torch
@@ -14,14 +15,19 @@ if TYPE_CHECKING:
     from lorabot.trainer.bases import BaseModel
 
 
-def probe(base: "BaseModel", denoise: Denoiser, resolution: int) -> Probe:
-    """A probe of ``base`` with its adapter on, at ``resolution``. Its first step warms up, its second is timed."""
+def probe(
+    base: "BaseModel", denoise: Denoiser, size: tuple[int, int], conditions: Callable[[int], Conditions]
+) -> Probe:
+    """A probe of ``base`` with its adapter on, for pictures of ``size`` (width, height in pixels).
+
+    ``conditions`` makes those of as many items. The first step warms up, the second is timed.
+    """
 
     def run(batch: int) -> float:
         seconds = 0.0
         try:
             for _ in range(2):
-                seconds = _step(base, denoise, batch, resolution)
+                seconds = _step(base, denoise, batch, size, conditions)
         except (torch.OutOfMemoryError, RuntimeError, MemoryError) as error:
             if not ran_out_of_memory(error):
                 raise
@@ -42,17 +48,19 @@ def ran_out_of_memory(error: BaseException) -> bool:
     return isinstance(error, RuntimeError) and "can't allocate memory" in str(error)
 
 
-def _step(base: "BaseModel", denoise: Denoiser, batch: int, resolution: int) -> float:
+def _step(
+    base: "BaseModel",
+    denoise: Denoiser,
+    batch: int,
+    size: tuple[int, int],
+    conditions: Callable[[int], Conditions],
+) -> float:
     unet = base.unet
-    shapes = Shapes.of(base)
-    side = resolution // shapes.factor
     chance = torch.Generator().manual_seed(0)
-    latents = torch.randn(batch, shapes.channels, side, side, generator=chance).to(unet.device, unet.dtype)
-    length = base.towers[0].tokenizer.model_max_length
-    texts = torch.zeros(batch, length, shapes.text_width, device=unet.device, dtype=unet.dtype)
+    latents = torch.randn(batch, *Shapes.of(base).latent(*size), generator=chance).to(unet.device)
     timesteps = torch.full((batch,), 500, device=unet.device)
     began = time.perf_counter()
-    denoise(latents, timesteps, Conditions(texts)).square().mean().backward()  # type: ignore[no-untyped-call]
+    denoise(latents, timesteps, conditions(batch)).square().mean().backward()  # type: ignore[no-untyped-call]
     if unet.device.type == "cuda":
         torch.cuda.synchronize(unet.device)
     return time.perf_counter() - began

@@ -101,6 +101,8 @@ def as_json(report: Report) -> dict[str, object]:
             "learning_rate": plan.learning_rate,
             "rank": plan.rank,
             "alpha": plan.alpha,
+            "buckets": [asdict(bucket) for bucket in plan.buckets],
+            "checkpointing": plan.checkpointing,
             "estimated_training_seconds": round(plan.estimate_s, 2),
             "reasons": [reason.to_json() for reason in plan.reasons],
         },
@@ -199,6 +201,7 @@ def _numbers(report: Report, say: Translator) -> str:
     rows = [
         ("report-row-file", f"`{report.file.name}`, {report.file.size / 1e6:.2f} MB"),
         ("report-row-images", say("report-images", training=len(plan.split.training), held=len(plan.split.held_out))),
+        ("report-row-buckets", ", ".join(f"{each.width} × {each.height} ({each.count})" for each in plan.buckets)),
         ("report-row-steps", say("report-steps", steps=course.step, batch=plan.effective_batch)),
         ("report-row-rate", say("report-rate", rate=f"{report.rate:.2f}") if report.rate else "–"),
         ("report-row-time", say("report-time", seconds=round(spent), training=round(stepping))),

@@ -1,21 +1,28 @@
-"""Draws sample pictures with DPM++ 2M Karras and classifier-free guidance, the way diffusers' own pipeline does."""
+"""Draws sample pictures with DPM++ 2M and classifier-free guidance, the way diffusers' own pipelines do."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from PIL import Image
 
+from lorabot import __version__
 from lorabot.presets import Recipe
-from lorabot.trainer.conditions import Conditions, cat
+from lorabot.trainer.conditions import Conditions
 from lorabot.trainer.denoising import Denoiser
-from lorabot.trainer.encoding import encode_texts
+from lorabot.trainer.encoding import hear
+from lorabot.trainer.infotext import Drawn
+from lorabot.trainer.offloading import on_card
 from lorabot.trainer.shapes import Shapes
+from lorabot.trainer.texts import Texts
 
 if TYPE_CHECKING:
-    from lorabot.trainer.bases import BaseModel
+    from lorabot.trainer.bases import BaseModel, TextTower
 
+RESCALE = 0.7
+"""How far guided predictions are brought back to the unguided one's contrast where the noise schedule ends in noise
+alone (arXiv 2305.08891, section 3.4, with its own value): guidance would burn such a model's pictures out."""
 _AT_ONCE = 4
 
 
@@ -29,29 +36,68 @@ class Prompt:
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """How pictures are drawn. ``texts`` has an item for each prompt, ``negative`` one for all."""
+    """How pictures are drawn. ``texts`` holds a row for each prompt and then one for ``negative``.
+
+    ``scheduler``: the noise schedule's configuration, as the UNet was trained and as the recipe goes on with it.
+    """
 
     prompts: tuple[Prompt, ...]
-    texts: Conditions
-    negative: Conditions
+    negative: str
+    texts: Texts
+    scheduler: Mapping[str, Any]
     steps: int
     guidance: float
     resolution: int
+    model: str
+    clip_skip: int
+
+    @property
+    def to_noise(self) -> bool:
+        """Whether the noise schedule ends in noise alone (zero terminal SNR)."""
+        return bool(self.scheduler.get("rescale_betas_zero_snr"))
+
+    def drawn(self, prompt: Prompt) -> Drawn:
+        """How the picture of ``prompt`` is drawn, in the words of other programs."""
+        return Drawn(
+            prompt=prompt.text,
+            negative=self.negative,
+            steps=self.steps,
+            sampler="DPM++ 2M",
+            schedule="SGM Uniform" if self.to_noise else "Karras",
+            guidance=self.guidance,
+            seed=prompt.seed,
+            size=(self.resolution, self.resolution),
+            model=self.model,
+            version=f"lorabot {__version__}",
+            clip_skip=self.clip_skip,
+            rescale=RESCALE if self.to_noise else 0.0,
+        )
 
 
-def settings(base: "BaseModel", recipe: Recipe, trigger: str, seed: int) -> Settings:
+def settings(
+    base: "BaseModel",
+    towers: Sequence["TextTower"],
+    recipe: Recipe,
+    scheduler: Mapping[str, Any],
+    trigger: str,
+    seed: int,
+) -> Settings:
     """The recipe's sample prompts with ``trigger`` filled in; each prompt keeps one seed over the whole training."""
     prompts = tuple(
         Prompt(text.replace("{trigger}", trigger), (seed + index) % 2**32)
         for index, text in enumerate(recipe.sample_prompts)
     )
+    texts = [*(prompt.text for prompt in prompts), recipe.negative_prompt]
     return Settings(
         prompts=prompts,
-        texts=encode_texts(base, [prompt.text for prompt in prompts]),
-        negative=encode_texts(base, [recipe.negative_prompt]),
+        negative=recipe.negative_prompt,
+        texts=hear(towers, texts, base.unet.device, recipe.text_encoder_lr > 0),
+        scheduler=scheduler,
         steps=recipe.sample_steps,
         guidance=recipe.guidance,
         resolution=recipe.resolution,
+        model=base.name,
+        clip_skip=1 if base.family == "sdxl" else towers[0].clip_skip,  # SDXL has one only
     )
 
 
@@ -61,9 +107,9 @@ def sample(
     """One picture a prompt by ``denoise``. ``check`` is called before every denoising step."""
     pictures: list[Image.Image] = []
     for start in range(0, len(wanted.prompts), _AT_ONCE):
-        part = slice(start, start + _AT_ONCE)
-        latents = _denoise(base, denoise, wanted, part, check)
-        pictures.extend(_decode(base, latents))
+        latents = _denoise(base, denoise, wanted, slice(start, start + _AT_ONCE), check)
+        with on_card(base.unet.device, base.vae):
+            pictures.extend(_decode(base, latents))
     return tuple(pictures)
 
 
@@ -74,25 +120,41 @@ def _denoise(
     from diffusers.schedulers.scheduling_dpmsolver_multistep import DPMSolverMultistepScheduler
 
     device = base.unet.device
-    scheduler = DPMSolverMultistepScheduler.from_config(
-        base.scheduler, algorithm_type="dpmsolver++", solver_order=2, use_karras_sigmas=True
-    )
+    options: dict[str, Any] = {"algorithm_type": "dpmsolver++", "solver_order": 2, "use_karras_sigmas": True}
+    if wanted.to_noise:
+        # Its first sigma is endless, which Karras' spacing would spend most steps on; and it must be begun with
+        # (arXiv 2305.08891, section 3.3).
+        options |= {"use_karras_sigmas": False, "timestep_spacing": "trailing"}
+    scheduler: Any = DPMSolverMultistepScheduler.from_config(dict(wanted.scheduler), **options)
     scheduler.set_timesteps(wanted.steps, device=device)
-    shapes = Shapes.of(base)
-    side = wanted.resolution // shapes.factor
-    shape = (1, shapes.channels, side, side)
+    shape = (1, *Shapes.of(base).latent(wanted.resolution, wanted.resolution))
     # On the CPU whatever the device, so that a seed means the same picture everywhere.
     first = [torch.randn(shape, generator=torch.Generator().manual_seed(p.seed)) for p in wanted.prompts[part]]
     latents: torch.Tensor = torch.cat(first).to(device) * scheduler.init_noise_sigma
-    conditions = cat([*[wanted.negative] * len(first), wanted.texts.take(part)])
+    conditions = _conditions(wanted, part)
     for timestep in scheduler.timesteps:
         check()
         given = scheduler.scale_model_input(torch.cat([latents, latents]), timestep)
-        noise = denoise(given, timestep.to(device).expand(len(given)), conditions)
-        without, with_text = noise.chunk(2)
+        predicted = denoise(given, timestep.to(device).expand(len(given)), conditions)
+        without, with_text = predicted.chunk(2)
         guided = without + wanted.guidance * (with_text - without)
+        if wanted.to_noise:
+            guided = _rescaled(guided, with_text)
         latents = scheduler.step(guided, timestep, latents, return_dict=False)[0]
     return latents
+
+
+def _conditions(wanted: Settings, part: slice) -> Conditions:
+    """What the pictures are drawn without, then what they are drawn with."""
+    rows = list(range(len(wanted.prompts)))[part]
+    return wanted.texts(torch.tensor([len(wanted.prompts)] * len(rows) + rows)).whole(wanted.resolution)
+
+
+def _rescaled(guided: torch.Tensor, with_text: torch.Tensor) -> torch.Tensor:
+    """``guided`` (B, C, H, W) with its contrast brought back (arXiv 2305.08891, equations 15 and 16)."""
+    every = (1, 2, 3)
+    contrast = with_text.std(dim=every, keepdim=True) / guided.std(dim=every, keepdim=True)
+    return RESCALE * guided * contrast + (1 - RESCALE) * guided
 
 
 @torch.no_grad()

@@ -12,6 +12,8 @@ import torch
 
 from lorabot.presets import Recipe
 from lorabot.trainer import adapter
+from lorabot.trainer.batches import Batches
+from lorabot.trainer.buckets import together
 from lorabot.trainer.course import Candidate, Course, candidate_from
 from lorabot.trainer.denoising import Denoiser
 from lorabot.trainer.draws import Draw, draw, measure
@@ -47,10 +49,16 @@ class Setup:
     modules: adapter.Modules
     denoise: Denoiser
     encoded: Encoded
+    batches: Batches
     plan: Plan
     recipe: Recipe
     seed: int
     preserved: Preserved | None = None
+
+
+def batches_of(encoded: Encoded, plan: Plan, seed: int) -> Batches:
+    """The batches of the training images, by the shapes of their latents."""
+    return Batches(seed, together(encoded.latents.shapes, plan.split.training), plan.effective_batch, plan.steps)
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,12 +150,11 @@ def _parts(setup: Setup, step: int, process: Schedule) -> Iterator[tuple[Rows, i
     """What a step learns, in parts that go through the model at once; each with how many of its rows are images."""
     plan = setup.plan
     drawn = _draw(setup, step, process)
-    members = torch.tensor(plan.split.training)
     held: Rows | None = None
     if setup.preserved and setup.recipe.preserve:
         held = setup.preserved.rows(setup.seed, step, plan.preserved, setup.recipe.preserve.weight, process)
     for start in range(0, plan.effective_batch, plan.batch):
-        part = rows(setup.encoded, members, drawn, slice(start, start + plan.batch), process)
+        part = rows(setup.encoded, drawn, slice(start, start + plan.batch), process)
         images, room = len(part), plan.batch - len(part)
         if held and room and part.joins(held):
             part, held = part.joined(held.part(slice(room))), held.part(slice(room, None))
@@ -158,15 +165,14 @@ def _parts(setup: Setup, step: int, process: Schedule) -> Iterator[tuple[Rows, i
 
 
 def _draw(setup: Setup, step: int, process: Schedule) -> Draw:
-    shape = setup.encoded.latents.shape[2:]
+    images = setup.batches.at(step)
     return draw(
         setup.seed,
         step,
-        setup.plan.effective_batch,
-        len(setup.plan.split.training),
-        (shape[0], shape[1], shape[2]),
+        images,
+        setup.encoded.latents.shapes[int(images[0])],
+        setup.encoded.views,
         process.timesteps,
-        setup.encoded.latents.shape[1] > 1,
         setup.recipe.noise_offset,
         setup.recipe.caption_dropout,
     )
@@ -195,15 +201,12 @@ def _measure(setup: Setup, course: Course, process: Schedule, watch: Watch) -> N
 @torch.no_grad()
 def fixed_loss(setup: Setup, members: tuple[int, ...], process: Schedule) -> float:
     """The loss over ``members`` with noise and timesteps that are the same every time."""
-    shape = setup.encoded.latents.shape[2:]
-    drawn = measure(setup.seed, len(members), MEASURED_PAIRS, (shape[0], shape[1], shape[2]), process.timesteps)
-    chosen = torch.tensor(members)
     total = 0.0
     at_once = 2 * setup.plan.batch  # without gradients, twice as many need less memory than a training step
-    for start in range(0, MEASURED_PAIRS, at_once):
-        part = slice(start, start + at_once)
-        each = losses(setup.denoise, rows(setup.encoded, chosen, drawn, part, process))
-        total += float(each.sum())
+    for drawn in measure(setup.seed, members, setup.encoded.latents.shapes, MEASURED_PAIRS, process.timesteps):
+        for start in range(0, len(drawn.images), at_once):
+            each = losses(setup.denoise, rows(setup.encoded, drawn, slice(start, start + at_once), process))
+            total += float(each.sum())
     return total / MEASURED_PAIRS
 
 

@@ -36,7 +36,10 @@ class TrainingImage(_Message):
 
 
 class TrainingJob(_Message):
-    """Everything an engine needs to know about a job. ``folder`` takes all it writes; ``resume`` is where to go on."""
+    """Everything an engine needs to know about a job. ``folder`` takes all it writes; ``resume`` is where to go on.
+
+    ``cache`` outlives the attempt: latents that are too many for the memory are found there again.
+    """
 
     id: str
     name: str
@@ -49,6 +52,7 @@ class TrainingJob(_Message):
     images: tuple[TrainingImage, ...]
     folder: Path
     resume: Path | None = None
+    cache: Path | None = None
 
     @property
     def recipe(self) -> Recipe:

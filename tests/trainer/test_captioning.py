@@ -9,6 +9,7 @@ from lorabot.trainer.captioning import Label, caption, compose, with_trigger
 from lorabot.trainer.control import Control
 from lorabot.trainer.errors import Cancelled
 from lorabot.trainer.models import Models
+from lorabot.trainer.shuffling import variants
 from tests.trainer.conftest import draw_images, vocabulary
 
 
@@ -73,12 +74,28 @@ def test_without_vocabulary_the_trigger_stands_alone(tmp_path: Path) -> None:
     [
         ("a dog", "zuri, a dog"),
         ("Zuri on a hill", "Zuri on a hill"),
-        ("a photo of zuri, smiling", "a photo of zuri, smiling"),
+        ("zuri, smiling", "zuri, smiling"),
+        ("a cat, Zuri, smiling", "zuri, a cat, smiling"),
+        ("a photo of zuri, smiling", "zuri, a photo of zuri, smiling"),
         ("zurich at night", "zuri, zurich at night"),
     ],
 )
-def test_a_given_caption_gets_the_trigger_only_if_it_lacks_it(text: str, expected: str) -> None:
+def test_a_given_caption_has_the_trigger_first(text: str, expected: str) -> None:
     assert with_trigger(text, "zuri") == expected
+
+
+def test_tags_are_shown_in_several_orders_behind_the_trigger() -> None:
+    text = "zuri, a, b, c, d"
+    found = variants(text, 6, 1, 0)
+    assert len(set(found)) == len(found) > 3
+    for each in found:
+        first, *rest = each.split(", ")
+        assert (first, sorted(rest)) == ("zuri", ["a", "b", "c", "d"])
+    assert found == variants(text, 6, 1, 0)
+    assert found[:3] == variants(text, 3, 1, 0), "more orders leave the first ones as they were"
+    assert found != variants(text, 6, 1, 1) != variants(text, 6, 2, 1), "every image and seed has its own"
+    assert variants(text, 0, 1, 0) == (text,)
+    assert variants("zuri, a", 6, 1, 0) == ("zuri, a",)
 
 
 def test_captioning_can_be_stopped(models: Models, tmp_path: Path) -> None:

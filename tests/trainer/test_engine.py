@@ -200,7 +200,7 @@ async def test_an_engine_is_replaced_after_its_number_of_jobs(tmp_path: Path) ->
 
 
 def test_a_crashs_signature_is_its_type_and_our_innermost_place() -> None:
-    from lorabot.trainer.pictures import cover
+    from lorabot.trainer.pictures import picture_size
 
     def provoke(action: Callable[[], object]) -> str:
         try:
@@ -209,7 +209,7 @@ def test_a_crashs_signature_is_its_type_and_our_innermost_place() -> None:
             return signature(error)
         raise AssertionError
 
-    assert provoke(lambda: cover(None, 3, 3)) == "AttributeError in pictures.cover"  # type: ignore[arg-type]
+    assert provoke(lambda: picture_size(None)) == "AttributeError in pictures.picture_size"  # type: ignore[arg-type]
 
 
 def test_memory_that_is_not_there_is_told_from_other_errors() -> None:

@@ -18,6 +18,7 @@ from safetensors.torch import load_file
 from lorabot.presets import Family, Layers, SavePrecision
 from lorabot.trainer import adapter, wire
 from lorabot.trainer.bases import load_base, pipeline
+from lorabot.trainer.buckets import Bucket, Sorted
 from lorabot.trainer.captioning import Caption
 from lorabot.trainer.export import Description, export, file_bytes, rounded
 from lorabot.trainer.export.file import hashes, tensors
@@ -31,6 +32,7 @@ from tests.trainer.conftest import QUICK, Trained, tiny_recipe
 
 def describe(family: Family = "demo", v_prediction: bool = False, **changes: object) -> Description:
     recipe = tiny_recipe(**changes)
+    images = Sorted((Bucket(64, 64),) * 6 + (Bucket(96, 32),) * 4, ())
     return Description(
         name="My-Zuri",
         trigger="zuri",
@@ -39,7 +41,7 @@ def describe(family: Family = "demo", v_prediction: bool = False, **changes: obj
         v_prediction=v_prediction,
         clip_skip=2,
         recipe=recipe,
-        plan=plan(recipe, 10, 7, Hardware("cpu", "a processor", "fp32"), QUICK, lambda batch: 0.1 * batch, 1000),
+        plan=plan(recipe, images, 7, Hardware("cpu", "a processor", "fp32"), QUICK, lambda batch: 0.1 * batch, 1000),
         captions=(Caption("zuri", "trigger"),),
         seed=7,
         step=4,
@@ -51,6 +53,11 @@ def describe(family: Family = "demo", v_prediction: bool = False, **changes: obj
 def header(path: Path) -> dict[str, str]:
     with safe_open(path, framework="pt") as file:
         return dict(file.metadata())
+
+
+def test_the_header_names_the_buckets_and_how_many_images_they_hold() -> None:
+    found = json.loads(metadata(describe())["ss_bucket_info"])["buckets"]
+    assert found == {"0": {"resolution": [64, 64], "count": 6}, "1": {"resolution": [96, 32], "count": 4}}
 
 
 def test_every_module_has_down_up_and_alpha_under_the_names_that_loaders_know(trained: Trained) -> None:

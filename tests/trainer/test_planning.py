@@ -1,27 +1,42 @@
 """The plan's rules."""
 
+from typing import Any
+
 import pytest
 
 from lorabot.locale import translator
+from lorabot.trainer.buckets import Bucket, Filled, Sorted
 from lorabot.trainer.config import TrainerConfig
 from lorabot.trainer.devices import Card
 from lorabot.trainer.errors import OutOfMemory
 from lorabot.trainer.planning import DoesNotFit, Hardware, Plan, hold_out, moved, plan
 from tests.trainer.conftest import tiny_preset
 
+EVERYTHING: dict[str, Any] = {"text_encoder_lr": 1e-5, "wide": 3, "small": 1, "checkpointing": True}
+SAID = {"plan-buckets", "plan-enlarged", "plan-checkpointing"}
 CPU = Hardware("cpu", "a processor", "fp32")
 CARD = Hardware("cuda:0", "a card", "bf16", Card(0, "GPU-1", "a card", 8 << 30, 3 << 30, ()), "chrome (3.1 GB)")
 
 
 def make(
-    images: int = 12, hardware: Hardware = CPU, most: int = 64, config: TrainerConfig | None = None, **recipe: object
+    images: int = 12,
+    hardware: Hardware = CPU,
+    most: int = 64,
+    config: TrainerConfig | None = None,
+    wide: int = 0,
+    small: int = 0,
+    **recipe: object,
 ) -> Plan:
+    """``wide`` of the images are in a bucket of their own, ``small`` ones are too small for any."""
+
     def probe(batch: int) -> float:
         if batch > most:
             raise DoesNotFit
         return 0.1 * batch
 
-    return plan(tiny_preset(**recipe).recipes["demo"], images, 7, hardware, config or TrainerConfig(), probe, 9_440_000)
+    sorted_in = Sorted((Bucket(64, 64),) * (images - wide) + (Bucket(96, 32),) * wide, tuple(range(small)))
+    wanted, file_bytes = tiny_preset(**recipe).recipes["demo"], 9_440_000
+    return plan(wanted, sorted_in, 7, hardware, config or TrainerConfig(), probe, file_bytes)
 
 
 def codes(made: Plan) -> list[str]:
@@ -81,7 +96,7 @@ def test_a_very_short_training_measures_each_step_at_most_once() -> None:
 @pytest.mark.parametrize("language", ["en", "zh-CN"])
 def test_every_decision_has_a_reason_with_a_sentence(language: str) -> None:
     say = translator(language)
-    for made in (make(), make(images=3), make(hardware=CARD, most=1, text_encoder_lr=1e-5)):
+    for made in (make(), make(images=3), make(hardware=CARD, most=1, **EVERYTHING)):
         for code in ("plan-resolution", "plan-steps", "plan-rate", "plan-estimate", f"plan-precision-{made.precision}"):
             assert code in codes(made)
         for reason in made.reasons:
@@ -89,9 +104,15 @@ def test_every_decision_has_a_reason_with_a_sentence(language: str) -> None:
             assert sentence != reason.code
             assert "{" not in sentence
     assert "plan-none-held-out" in codes(make(images=3))
-    assert {"plan-card", "plan-card-shared", "plan-text-encoder-kept"} <= set(
-        codes(make(hardware=CARD, most=1, text_encoder_lr=1e-5))
+    assert {"plan-card", "plan-card-shared", "plan-text-encoder", *SAID} <= set(
+        codes(make(hardware=CARD, most=1, **EVERYTHING))
     )
+
+
+def test_the_buckets_are_in_the_plan_with_their_counts_and_said_where_they_are_not_all_squares() -> None:
+    made = make(images=12, wide=3)
+    assert made.buckets == (Filled(64, 64, 9), Filled(96, 32, 3))
+    assert not SAID & set(codes(make()))
 
 
 def test_going_on_elsewhere_keeps_what_is_learnt_and_fits_the_batch_anew() -> None:

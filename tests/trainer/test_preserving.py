@@ -12,17 +12,19 @@ import torch
 
 from lorabot.presets import Preserve, Recipe
 from lorabot.trainer import adapter, wire
+from lorabot.trainer.buckets import Bucket, Sorted
+from lorabot.trainer.captioning import Caption
 from lorabot.trainer.control import Control
 from lorabot.trainer.course import Course
 from lorabot.trainer.denoising import Denoiser, plain
-from lorabot.trainer.encoding import Encoded, encode
+from lorabot.trainer.encoding import Encoded, encode, tell
 from lorabot.trainer.errors import Cancelled
 from lorabot.trainer.job import run
 from lorabot.trainer.loss import losses, schedule
 from lorabot.trainer.models import Models
 from lorabot.trainer.planning import Hardware, plan
 from lorabot.trainer.preserving import UNPROMPTED, Preserved, preserve, prompts
-from lorabot.trainer.training import Setup, Watch, train
+from lorabot.trainer.training import Setup, Watch, batches_of, train
 from tests.trainer.conftest import QUICK, draw_images, make_job, tiny_preset
 
 WORLD = Preserve(
@@ -34,6 +36,8 @@ WORLD = Preserve(
 )
 STEPS = 24
 HARDWARE = Hardware("cpu", "a processor", "fp32")
+CPU = torch.device("cpu")
+SQUARES = Sorted((Bucket(64, 64),) * 2, ())
 
 
 def recipe_of(**changes: object) -> Recipe:
@@ -48,8 +52,8 @@ def worn(models: Models, recipe: Recipe) -> Iterator[Denoiser]:
 
 
 def drawn(models: Models, denoise: Denoiser, seed: int) -> Preserved:
-    wanted = prompts(WORLD, (), "zuri", seed)
-    return preserve(models.base(), modules_of(models), denoise, recipe_of(), wanted, WORLD.steps, seed, lambda: None)
+    base, recipe, wanted = models.base(), recipe_of(), prompts(WORLD, (), "zuri", seed)
+    return preserve(base, base.towers, modules_of(models), denoise, recipe, wanted, WORLD.steps, seed, lambda: None)
 
 
 def modules_of(models: Models) -> adapter.Modules:
@@ -76,7 +80,7 @@ def taught(
 ) -> Learnt:
     """Train ``steps`` steps on ``encoded`` with ``batch`` rows at once."""
     base = models.base()
-    made = plan(recipe, len(encoded.text_of), 1, HARDWARE, QUICK, lambda _: 0.1, 0)
+    made = plan(recipe, SQUARES, 1, HARDWARE, QUICK, lambda _: 0.1, 0)
     made = replace(made, batch=batch, accumulation=made.rows // batch, steps=steps, sample_at=(), validate_at=(steps,))
     watch = Watch(
         check=lambda: None,
@@ -87,9 +91,9 @@ def taught(
         timed=lambda *_: None,
     )
     with worn(models, recipe) as denoise:
-        course = train(
-            Setup(base, modules_of(models), denoise, encoded, made, recipe, 1, preserved), Course(), None, watch
-        )
+        batches = batches_of(encoded, made, 1)
+        setup = Setup(base, modules_of(models), denoise, encoded, batches, made, recipe, 1, preserved)
+        course = train(setup, Course(), None, watch)
         with torch.no_grad():
             predicted = denoise(fresh.noisy, fresh.timesteps, fresh.texts.take(fresh.prompts))
     return Learnt(course.losses, course.validation[-1][1], float((predicted - fresh.prompted).square().mean()))
@@ -97,8 +101,9 @@ def taught(
 
 @pytest.fixture(scope="module")
 def encoded(models: Models, tmp_path_factory: pytest.TempPathFactory) -> Encoded:
-    images = draw_images(tmp_path_factory.mktemp("images"), 2)
-    return encode(models.base(), images, ["zuri", "zuri in a forest"], 64, False, Control())
+    folder, base, recipe = tmp_path_factory.mktemp("images"), models.base(), recipe_of(flip=False)
+    told = tell(base.towers, [Caption("zuri", "person"), Caption("zuri in a forest", "person")], recipe, 1, CPU)
+    return encode(base, draw_images(folder, 2), SQUARES.buckets, told, recipe, 1, "memory", folder, Control())
 
 
 @pytest.fixture(scope="module")
@@ -235,8 +240,9 @@ def test_a_cancel_is_heard_while_the_base_draws(models: Models) -> None:
             control.cancel()
         control.check()
 
+    base = models.base()
     with worn(models, recipe_of()) as denoise, pytest.raises(Cancelled):
-        preserve(models.base(), modules_of(models), denoise, recipe_of(), ["a cat"] * 9, 5, 1, check)
+        preserve(base, base.towers, modules_of(models), denoise, recipe_of(), ["a cat"] * 9, 5, 1, check)
     assert len(heard) == 3
     assert adapter.parameters(modules_of(models)) == []
 

@@ -18,12 +18,16 @@ training-note-encoding = Looking at the images. The LoRA will be a file of about
 training-note-preserving = Looking at what the base model draws by itself
 training-note-sampling = Drawing sample pictures
 evaluating-note-sampling = Drawing the final pictures
+training-notice-captions-cut = { $count ->
+    [one] A caption is
+   *[other] { $count } captions are
+  } longer than the { $most } tokens a model can hear, so the end is left out. The image: { $image }
 training-notice-begun-anew = What was saved of this training can't be used, so it begins anew.
 
 ## The plan and why
 plan-card = { $card } has { $free } of { $total } MB free.
 plan-card-shared = Other programs hold memory of the card: { $holders }.
-plan-resolution = { $resolution } × { $resolution } pixels: the size this base model draws best. Images are scaled to cover the square and cut around the middle, never stretched.
+plan-resolution = { $resolution } × { $resolution } pixels: the size this base model draws best. Images are scaled to about this area and cut where it costs them least, never stretched.
 plan-steps = { $steps } steps of { $batch } images: the preset's budget of { $views } views, so that every image is seen about { $each } times.
 plan-batch-whole = { $batch } { $batch ->
     [one] image goes
@@ -44,7 +48,16 @@ plan-preserved = { $rows } more rows a step hold on to what the base model draws
     [one] picture
    *[other] pictures
   } without the trigger word first.
-plan-text-encoder-kept = The text encoder stays as it is; only the image model learns.
+plan-text-encoder = The text encoder learns too, at the rate { $rate }: it hears every caption anew in every step.
+plan-buckets = The images differ in shape, so { $count ->
+    [one] one size is
+   *[other] { $count } sizes are
+  } trained, each step with one of them. Most of the images ({ $images }) have { $largest } pixels.
+plan-enlarged = { $count ->
+    [one] One image is so small that it
+   *[other] { $count } images are so small that they
+  } had to be enlarged more than { $most } times. Some blur will be learnt from that.
+plan-checkpointing = Intermediate results are computed twice instead of being kept: slower, but it takes less memory.
 plan-moved = Gone on with on { $device }, { $batch } at a time.
 
 ## The report
@@ -65,6 +78,7 @@ report-usage-strength = Start with strength 1. If everything looks the same, go 
 report-numbers = In numbers
 report-row-file = File
 report-row-images = Images
+report-row-buckets = Sizes they are trained at (images)
 report-row-steps = Steps
 report-row-rate = Rate
 report-row-time = Time

@@ -18,12 +18,13 @@ training-note-encoding = 正在读取图片。LoRA 文件约为 { $megabytes } M
 training-note-preserving = 正在记录底模自己会画什么
 training-note-sampling = 正在绘制样张
 evaluating-note-sampling = 正在绘制最终样张
+training-notice-captions-cut = 有 { $count } 条描述超过了模型能读取的 { $most } 个词元，超出部分会被略去。第一条属于 { $image }。
 training-notice-begun-anew = 之前保存的训练进度无法使用，训练将从头开始。
 
 ## 计划与理由
 plan-card = { $card } 共有 { $total } MB 显存，空闲 { $free } MB。
 plan-card-shared = 其他程序占用着显存：{ $holders }。
-plan-resolution = { $resolution } × { $resolution } 像素：这是底模最擅长的尺寸。图片会缩放到铺满方形并从中间裁切，绝不拉伸。
+plan-resolution = { $resolution } × { $resolution } 像素：这是底模最擅长的尺寸。图片会缩放到大约这个面积，在损失最小的地方裁切，绝不拉伸。
 plan-steps = 共 { $steps } 步，每步 { $batch } 张：预设的总量是 { $views } 次浏览，每张图片大约会看 { $each } 次。
 plan-batch-whole = 每次同时处理 { $batch } 张图片；试跑一步证明放得下。
 plan-batch-split = 每次处理 { $batch } 张，每步累积 { $accumulation } 次：再多就放不下了，合起来正好是预设要求的 { $effective } 张。
@@ -35,7 +36,10 @@ plan-held-out = 留出 { $count } 张图片不参与训练，用来判断模型�
 plan-none-held-out = 只有 { $images } 张图片，不留出验证图片（至少需要 { $least } 张）：验证损失在训练图片上测量，每次使用相同的噪声。
 plan-estimate = 试跑一步用了 { $step_ms } 毫秒，全部步骤预计约 { $seconds } 秒，不含绘制样张。
 plan-preserved = 每步另有 { $rows } 行用来保住底模原有的画法：训练前它先不带触发词画了 { $pictures } 张图。
-plan-text-encoder-kept = 文本编码器保持不变，只训练图像模型。
+plan-text-encoder = 文本编码器也会学习，学习率 { $rate }：每一步都会重新读取描述。
+plan-buckets = 图片形状不一：共用 { $count } 种尺寸训练，每一步的图片尺寸相同。其中最多的（{ $images } 张）是 { $largest } 像素。
+plan-enlarged = 有 { $count } 张图片太小，只能放大到 { $most } 倍以上，会让模型学到一些模糊。
+plan-checkpointing = 中间结果不保留而是重新计算：速度慢一些，但占用的内存更少。
 plan-moved = 改在 { $device } 上继续，每次处理 { $batch } 张。
 
 ## 报告
@@ -53,6 +57,7 @@ report-usage-strength = 强度先用 1。如果画面都千篇一律，就降到
 report-numbers = 数据一览
 report-row-file = 文件
 report-row-images = 图片
+report-row-buckets = 训练尺寸（图片数）
 report-row-steps = 步数
 report-row-rate = 速度
 report-row-time = 用时

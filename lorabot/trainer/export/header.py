@@ -90,7 +90,12 @@ def _kohya(about: Description) -> dict[str, str]:
     """The keys of kohya's scripts, which AUTOMATIC1111, Forge and the model sites read."""
     plan, recipe, images = about.plan, about.recipe, len(about.captions)
     folder = f"1_{about.trigger}"
-    buckets = {"buckets": {"0": {"resolution": [plan.resolution] * 2, "count": images}}, "mean_img_ar_error": 0.0}
+    buckets = {
+        "buckets": {
+            str(index): {"resolution": [each.width, each.height], "count": each.count}
+            for index, each in enumerate(plan.buckets)
+        }
+    }
     return {
         "ss_output_name": about.name,
         "ss_sd_model_name": about.base,
@@ -110,13 +115,19 @@ def _kohya(about: Description) -> dict[str, str]:
         "ss_steps": str(about.step),
         "ss_learning_rate": f"{plan.learning_rate:g}",
         "ss_unet_lr": f"{plan.learning_rate:g}",
-        "ss_text_encoder_lr": "0",
+        "ss_text_encoder_lr": f"{recipe.text_encoder_lr:g}",
         "ss_lr_scheduler": "cosine",
         "ss_lr_warmup_steps": str(plan.warmup_steps),
         "ss_optimizer": "torch.optim.AdamW",
         "ss_mixed_precision": {"fp32": "no", "bf16": "bf16"}[plan.precision],
         "ss_min_snr_gamma": f"{recipe.min_snr_gamma:g}" if recipe.min_snr_gamma is not None else "None",
         "ss_noise_offset": f"{recipe.noise_offset:g}",
+        "ss_enable_bucket": "True",
+        "ss_bucket_no_upscale": "False",
+        "ss_shuffle_caption": str(recipe.shuffle_captions > 0),
+        "ss_caption_dropout_rate": f"{recipe.caption_dropout:g}",
+        "ss_random_crop": str(recipe.crops > 1),
+        "ss_gradient_checkpointing": str(recipe.checkpointing),
         "ss_flip_aug": str(recipe.flip),
         "ss_seed": str(about.seed),
         "ss_training_started_at": f"{about.started.timestamp():.3f}",
