@@ -204,8 +204,8 @@ def _quick_preset() -> str:
     lines = []
     for line in demo.splitlines():
         name = line.strip().partition(":")[0]
-        quick = {"views": "8", "sample_steps": "2"}.get(name)
-        lines.append(f"    {name}: {quick}" if quick else line)
+        quick = {"views": "8", "sample_steps": "2", "pictures": "2"}.get(name)
+        lines.append(f"{line.partition(name)[0]}{name}: {quick}" if quick else line)
     return "\n".join(lines) + "\n"
 
 

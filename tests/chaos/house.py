@@ -147,4 +147,5 @@ def _quick_preset() -> object:
     preset = load_presets(None).get("anime").model_dump(mode="json")
     recipe = preset["recipes"]["demo"]
     recipe.update(views=2 * STEPS, batch=2, sample_steps=6, sample_prompts=recipe["sample_prompts"][:2])
+    recipe["preserve"] = None
     return preset | {"id": PRESET, "recipes": {"demo": recipe}}

@@ -44,6 +44,8 @@ def tiny_recipe(**changes: object) -> Recipe:
             "sample_steps": 3,
             "flip": True,
             "noise_offset": 0.05,
+            "caption_dropout": 0.1,
+            "preserve": None,
             "sample_prompts": ("{trigger} in a forest", "a cat on a hill"),
             **changes,
         }

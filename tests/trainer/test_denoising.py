@@ -52,6 +52,13 @@ def test_the_fast_way_predicts_and_learns_what_the_plain_one_does(
         assert torch.linalg.vector_norm(one - other) <= 1e-4 * torch.linalg.vector_norm(other)
 
 
+@torch.no_grad()
+def test_a_base_without_an_adapter_goes_the_fast_way_too(models: Models) -> None:
+    unet, given = models.base().unet, inputs(2, 8)
+    with denoiser(unet, "fp32") as denoise:
+        torch.testing.assert_close(denoise(*given), plain(unet, "fp32")(*given), rtol=1e-4, atol=1e-5)
+
+
 def test_the_adapter_counts_as_it_is_at_the_moment_and_not_at_all_when_switched_off(base: BaseModel) -> None:
     given = inputs(2, 8)
     with denoiser(base.unet, "fp32") as denoise, torch.no_grad():
