@@ -14,6 +14,8 @@ from PIL import Image
 from lorabot.cli.logs import configure, redact
 from lorabot.cli.terminal import terminal_language
 from tests.house import clean_environment, lorabot
+from tests.trainer.bases.files import write_header
+from tests.trainer.bases.test_detection import WHOLE
 
 COMMANDS = ("up", "demo", "train", "bot", "trainer", "presets", "doctor")
 
@@ -118,6 +120,21 @@ def test_presets_are_listed_and_one_is_shown_in_full(tmp_path: Path) -> None:
     assert shown.returncode == 0
     assert "text_encoder_lr" in shown.stdout
     assert "{trigger}" in shown.stdout
+
+
+def test_base_models_are_listed_with_where_they_are_and_whether_they_will_do(tmp_path: Path) -> None:
+    write_header(tmp_path / "good.safetensors", WHOLE["sdxl"])
+    (tmp_path / "bad.ckpt").write_bytes(b"PK\x03\x04")
+    (tmp_path / "lorabot.toml").write_text(
+        '[[bases]]\nid = "good"\ntitle = "Good one"\nsource = "./good.safetensors"\n'
+        '[[bases]]\nid = "bad"\ntitle = "Bad one"\nsource = "./bad.ckpt"\n'
+    )
+    done = lorabot("bases", cwd=tmp_path, COLUMNS="200")
+    assert done.returncode == 1
+    rows = {line.split()[0]: line for line in done.stdout.splitlines() if line.strip()}
+    assert "built-in" in rows["demo"]
+    assert all(word in rows["good"] for word in ("Good one", "sdxl", "./good.safetensors", "ok"))
+    assert "is a pickle" in rows["bad"]
 
 
 def test_an_unknown_preset_is_answered_with_the_nearest(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """The doctor finds what is broken on this host, says how to mend it, and shows no secret."""
 
+import json
 import os
 import socket
 import sqlite3
@@ -17,6 +18,8 @@ from lorabot.queue.migrations import migrate
 from lorabot.settings import load_settings
 from lorabot.supervisor import only_one
 from tests.house import clean_environment, free_port, lorabot
+from tests.trainer.bases.files import write_header
+from tests.trainer.bases.test_detection import WHOLE
 
 DISCORD = "MTIzNDU2Nzg5MDEyMzQ1Njc4.GaBcDe.abcdefghijklmnopqrstuvwxyz0123456789AB"
 TELEGRAM = "1234567890:AAabcdefghijklmnopqrstuvwxyz012345678"
@@ -41,6 +44,23 @@ async def findings(place: pytest.MonkeyPatch, *only: str, **settings: str) -> Ma
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
     monkeypatch.chdir(tmp_path)
     return monkeypatch
+
+
+async def test_base_models_are_looked_at_by_their_headers(here: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    write_header(tmp_path / "two.safetensors", {**WHOLE["sd21"], "filler": (3_000_000_000,)})
+    write_header(tmp_path / "lora.safetensors", {"lora_unet_a.lora_down.weight": (8, 32)})
+    bases = [
+        {"id": "two", "title": "Two", "source": "./two.safetensors"},
+        {"id": "lora", "title": "Lora", "source": "./lora.safetensors"},
+        {"id": "far", "title": "Far", "source": "org/far", "family": "sdxl"},
+    ]
+    found = (await findings(here, "bases", LORABOT_BASES=json.dumps(bases)))["base"]
+    assert [each.state for each in found] == ["ok", "ok", "broken", "missing"]
+    told = [translator("en").text(message) for each in found for message in (each.found, each.mend) if message]
+    assert "two (sd21), 6000 MB; taken to predict v_prediction" in " ".join(told)
+    assert "set its prediction to epsilon" in " ".join(told)
+    assert "lora.safetensors is a LoRA and no base model" in " ".join(told)
+    assert "lorabot bases --download" in " ".join(told)
 
 
 async def test_a_fresh_host_has_all_that_is_needed(here: pytest.MonkeyPatch) -> None:

@@ -1,5 +1,6 @@
 """Settings come from where operators put them, and a mistake is named in one line."""
 
+import json
 import os
 import stat
 from concurrent.futures import ThreadPoolExecutor
@@ -336,6 +337,48 @@ def test_ids_are_listed_as_people_list_them(given: str, read: tuple[int, ...], m
 def test_ids_are_a_list_in_the_file(tmp_path: Path) -> None:
     (tmp_path / "lorabot.toml").write_text("[telegram]\noperators = [12, 345]\n")
     assert load_settings().telegram.operators == (12, 345)
+
+
+def test_base_models_are_sections_in_the_file_and_json_in_the_environment(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "lorabot.toml").write_text(
+        '[[bases]]\nid = "pony"\ntitle = "Pony"\nsource = "./pony.safetensors"\nclip_skip = 2\n'
+    )
+    (pony,) = load_settings().bases
+    assert (pony.id, pony.title, pony.source, pony.clip_skip, pony.family) == (
+        "pony", "Pony", "./pony.safetensors", 2, None,
+    )  # fmt: skip
+    monkeypatch.setenv("LORABOT_BASES", '[{"id": "xl", "title": "XL", "source": "org/xl", "family": "sdxl"}]')
+    assert [base.id for base in load_settings().bases] == ["xl"]
+
+
+@pytest.mark.parametrize(
+    ("change", "line"),
+    [
+        ({"family": "sd16"}, 'LORABOT_BASES[0].family is "sd16", but it must be one of sd15, sd21, sdxl.'),
+        ({"prediction": "v"}, 'LORABOT_BASES[0].prediction is "v", but it must be one of epsilon, v_prediction.'),
+        ({"clip_skip": 0}, 'LORABOT_BASES[0].clip_skip is "0", but it must be a whole number from 1 to 12.'),
+        ({"clip_skip": 1, "family": "sdxl"}, "LORABOT_BASES[0]: clip_skip 1 does not exist for sdxl"),
+        ({"famly": "sdxl"}, "LORABOT_BASES[0]: there is no setting famly. Did you mean family?"),
+        ({"id": "My Base"}, 'LORABOT_BASES[0].id is "My Base", but it must be of the form'),
+        ({"id": "demo"}, "LORABOT_BASES[0]: the id demo is the built-in base model's; choose another."),
+        ({"title": None}, "LORABOT_BASES[0].title is missing; it must be"),
+        ({"source": "org/name"}, "LORABOT_BASES[0]: family is needed where the source (org/name) is on the hub"),
+    ],
+)
+def test_a_mistake_in_a_base_model_names_the_field_and_what_it_may_be(
+    change: dict[str, object], line: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    values = {"id": "mine", "title": "Mine", "source": "./mine.safetensors", **change}
+    given = {name: value for name, value in values.items() if value is not None}
+    monkeypatch.setenv("LORABOT_BASES", json.dumps([given]))
+    assert [told[: len(line)] for told in problems()] == [line]
+
+
+def test_two_base_models_of_one_id_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LORABOT_BASES", json.dumps([{"id": "a", "title": "A", "source": "./a"}] * 2))
+    assert problems() == ["LORABOT_BASES: two base models have the id a; give one of them another."]
 
 
 @pytest.mark.parametrize("given", ["ann", "12, ann", "-3", "[1, 2]", "1.5"])

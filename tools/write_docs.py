@@ -7,7 +7,18 @@ from pathlib import Path
 from pydantic import BaseModel
 
 from lorabot.locale import translator
-from lorabot.presets import Bilingual, Caption, Group, Preserve, Preset, Recipe, Send, Vocabulary, load_presets
+from lorabot.presets import (
+    Bilingual,
+    Caption,
+    Group,
+    NamedBase,
+    Preserve,
+    Preset,
+    Recipe,
+    Send,
+    Vocabulary,
+    load_presets,
+)
 from lorabot.settings import Setting, settings_tree
 
 DOCS = Path(__file__).parents[1] / "docs"
@@ -106,7 +117,15 @@ def _cell(text: str) -> str:
     return text.replace("|", r"\|")
 
 
+def bases_table() -> str:
+    """What can be said of a base model."""
+    rows = ["| field | what it is |", "| --- | --- |"]
+    rows += _fields("", NamedBase)
+    return "\n".join(rows)
+
+
 BLOCKS: dict[str, dict[str, Callable[[], str]]] = {
+    "bases.md": {"bases": bases_table},
     "settings.md": {"settings": settings_table},
     "presets.md": {
         "presets": presets_table,

@@ -127,7 +127,7 @@ def plan(
         Message("plan-batch-whole", {"batch": batch})
         if accumulation == 1
         else Message("plan-batch-split", {"batch": batch, "accumulation": accumulation, "effective": rows}),
-        Message(f"plan-precision-{hardware.precision}", {"device": hardware.name}),
+        _precision(hardware),
         Message(
             "plan-rate",
             {
@@ -219,6 +219,12 @@ def moved(made: Plan, hardware: Hardware, probe: Probe) -> Plan:
 def megabytes(size: int) -> str:
     """``size`` bytes for people to read: ``9.4``."""
     return f"{size / 1e6:.1f}"
+
+
+def _precision(hardware: Hardware) -> Message:
+    if hardware.card is not None and hardware.precision == "fp32":
+        return Message("plan-precision-no-bf16", {"device": hardware.name})
+    return Message(f"plan-precision-{hardware.precision}", {"device": hardware.name})
 
 
 def hold_out(images: int, seed: int) -> Split:

@@ -95,8 +95,18 @@ def write_folder(small: SmallBase, folder: Path, variant: str | None = None) -> 
         encoder.save_pretrained(folder / ("text_encoder" if index == 0 else "text_encoder_2"), variant=variant)
     (folder / "scheduler").mkdir(exist_ok=True)
     (folder / "scheduler" / "scheduler_config.json").write_text(json.dumps(small.scheduler))
-    kind = "StableDiffusionXLPipeline" if small.family == "sdxl" else "StableDiffusionPipeline"
-    (folder / "model_index.json").write_text(json.dumps({"_class_name": kind}))
+    components: dict[str, object] = {
+        "_class_name": "StableDiffusionXLPipeline" if small.family == "sdxl" else "StableDiffusionPipeline",
+        "scheduler": ["diffusers", "DDIMScheduler"],
+        "text_encoder": ["transformers", "CLIPTextModel"],
+        "tokenizer": ["transformers", "CLIPTokenizer"],
+        "unet": ["diffusers", "UNet2DConditionModel"],
+        "vae": ["diffusers", "AutoencoderKL"],
+    }
+    if small.family == "sdxl":
+        components["text_encoder_2"] = ["transformers", "CLIPTextModelWithProjection"]
+        components["tokenizer_2"] = ["transformers", "CLIPTokenizer"]
+    (folder / "model_index.json").write_text(json.dumps(components))
     return folder
 
 
@@ -111,13 +121,14 @@ def original_state(small: SmallBase) -> State:
         state["cond_stage_model.transformer.text_model.embeddings.position_ids"] = torch.arange(77)[None]
     elif small.family == "sd21":
         encoder = _open_clip(first)
+        width, last = first.config.hidden_size, first.config.num_hidden_layers
         unheard = {  # the last layer, which the original code computes and throws away
-            name.replace("resblocks.0.", f"resblocks.{TEXT_LAYERS - 1}."): torch.randn_like(value)
+            name.replace("resblocks.0.", f"resblocks.{last}."): torch.randn_like(value)
             for name, value in encoder.items()
             if "resblocks.0." in name
         }
         state.update(_prefixed("cond_stage_model.model.", {**encoder, **unheard}))
-        state["cond_stage_model.model.text_projection"] = torch.randn(TEXT_WIDTH, TEXT_WIDTH)
+        state["cond_stage_model.model.text_projection"] = torch.randn(width, width)
     else:
         state.update(_prefixed("conditioner.embedders.0.transformer.text_model.", _plain(first)))
         state["conditioner.embedders.0.transformer.text_model.embeddings.position_ids"] = torch.arange(77)[None]

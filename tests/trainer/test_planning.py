@@ -1,5 +1,6 @@
 """The plan's rules."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -85,6 +86,12 @@ def test_samples_lie_between_and_validations_end_with_the_last_step() -> None:
     assert made.validate_at[-1] == 300
     assert len(made.validate_at) == 10
     assert make(config=TrainerConfig(sample_rounds=0)).sample_at == ()
+
+
+def test_a_card_without_bfloat16_trains_in_32_bits_and_says_why() -> None:
+    old = replace(CARD, precision="fp32")
+    assert "plan-precision-no-bf16" in codes(make(hardware=old))
+    assert "plan-precision-no-bf16" not in codes(make())
 
 
 def test_a_very_short_training_measures_each_step_at_most_once() -> None:

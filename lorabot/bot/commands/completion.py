@@ -94,7 +94,7 @@ def _values(
         case "preset":
             yield from ((value, f"{title}: {hint}") for value, title, hint in preset_choices(typed, presets, say))
         case "base":
-            yield from ((value, hint) for value, _, hint in base_choices(typed, presets.bases, say))
+            yield from ((value, f"{title}: {hint}") for value, title, hint in base_choices(typed, presets.bases, say))
         case "job":
             yield from ((value, hint) for value, _, hint in job_choices(typed, jobs, say))
         case "action":

@@ -35,6 +35,7 @@ plan-batch-whole = { $batch } { $batch ->
   } through the model at once; a test step showed that it fits.
 plan-batch-split = { $batch } at a time, { $accumulation } times a step: more does not fit, and together they count as { $effective } as the preset wants.
 plan-precision-fp32 = Numbers of 32 bits, which { $device } calculates best with.
+plan-precision-no-bf16 = Numbers of 32 bits: { $device } has no bfloat16, and in the older float16 trainings overflow. It takes twice the memory and longer.
 plan-precision-bf16 = Numbers of 16 bits (bfloat16), which { $device } is fast with; the LoRA itself keeps 32.
 plan-rate = Learning rate { $rate }, rising over { $warmup } steps and then falling in half a cosine. Rank { $rank } and alpha { $alpha }: scale { $scale }.
 plan-file = The LoRA file will have about { $megabytes } MB, in { $precision } numbers.

@@ -29,6 +29,7 @@ plan-steps = 共 { $steps } 步，每步 { $batch } 张：预设的总量是 { $
 plan-batch-whole = 每次同时处理 { $batch } 张图片；试跑一步证明放得下。
 plan-batch-split = 每次处理 { $batch } 张，每步累积 { $accumulation } 次：再多就放不下了，合起来正好是预设要求的 { $effective } 张。
 plan-precision-fp32 = 使用 32 位数值，{ $device } 这样计算效果最好。
+plan-precision-no-bf16 = 使用 32 位数值：{ $device } 没有 bfloat16，而较早的 float16 在训练中会溢出。显存占用加倍，也会更慢。
 plan-precision-bf16 = 使用 16 位数值（bfloat16），{ $device } 这样算得快；LoRA 本身仍保留 32 位。
 plan-rate = 学习率 { $rate }，先在 { $warmup } 步内升高，再按半个余弦下降。秩 { $rank }，alpha { $alpha }：缩放为 { $scale }。
 plan-file = LoRA 文件约为 { $megabytes } MB，数值精度为 { $precision }。

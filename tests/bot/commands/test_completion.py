@@ -1,10 +1,13 @@
 """Completion offers what may follow, and each offer taken is understood."""
 
+from dataclasses import replace
+
 import pytest
 
 from lorabot.bot.commands import complete, parse
 from lorabot.bot.commands.vocabulary import COMMANDS, MODERATING
 from lorabot.locale import translator
+from lorabot.presets import Bases, NamedBase
 from lorabot.queue import Queue
 from tests.bot.house import PRESETS
 from tests.bot.platform import asked
@@ -43,6 +46,20 @@ def test_all_commands_are_offered_for_a_slash_and_all_presets_with_title_and_des
     assert [item.label for item in found] == list(PRESETS.presets)
     anime = PRESETS.get("anime")
     assert found[0].hint == f"{anime.title.zh}: {anime.description.zh}"
+
+
+def test_base_models_are_offered_by_id_with_title_and_family_and_found_by_title() -> None:
+    pony = NamedBase(id="pony", title="Pony Diffusion", source="./pony.safetensors", family="sdxl")
+    presets = replace(PRESETS, bases=Bases([pony.of("sdxl")]))
+
+    def offered(typed: str) -> list[tuple[str, str]]:
+        found = complete(f"/train anime base:{typed}", presets, (), translator("en"))
+        return [(item.label, item.hint) for item in found]
+
+    demo, xl = ("demo", "Demo: Small built-in model"), ("pony", "Pony Diffusion: Stable Diffusion XL")
+    assert offered("") == [demo, xl]
+    for typed in ("po", "diffusion", "sdxl", "ponny"):
+        assert offered(typed) == [xl]
 
 
 def test_an_option_is_not_offered_twice() -> None:
