@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 
 from sqlalchemy import and_, delete, insert, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from lorabot.queue import rows
 from lorabot.queue.clock import now
@@ -28,21 +29,8 @@ class Drafts:
 
     async def add(self, owner: str, address: Address, images: Iterable[Image]) -> Draft:
         """Append ``images``. One that is there already (by content) is not added twice. Returns the whole draft."""
-        mine = and_(drafts.c.owner == owner, drafts.c.address == str(address))
         async with self._database.write() as connection:
-            await self._database.lock(connection, f"draft:{owner}:{address}")
-            stored = await connection.scalar(select(drafts.c.images).where(mine))
-            all_images = {image.sha256: image for image in (() if stored is None else IMAGES.read(stored))}
-            for image in images:
-                all_images.setdefault(image.sha256, image)
-            written = IMAGES.write(tuple(all_images.values()))
-            values = {"images": written, "updated_at": now()}
-            result = await connection.execute(
-                insert(drafts).values(owner=owner, address=str(address), **values).returning(*drafts.c)
-                if stored is None
-                else update(drafts).where(mine).values(values).returning(*drafts.c)
-            )
-            return rows.draft(result.mappings().one())
+            return await append(self._database, connection, owner, address, images)
 
     async def clear(self, owner: str, address: Address) -> int:
         """Forget the draft; returns how many images it had. Their files stay until nothing refers to them."""
@@ -81,3 +69,22 @@ class Drafts:
         if row is None:
             raise KeyError(dataset_id)
         return rows.dataset(row)
+
+
+async def append(
+    database: Database, connection: AsyncConnection, owner: str, address: Address, images: Iterable[Image]
+) -> Draft:
+    """As ``Drafts.add``, in the caller's transaction."""
+    mine = and_(drafts.c.owner == owner, drafts.c.address == str(address))
+    await database.lock(connection, f"draft:{owner}:{address}")
+    stored = await connection.scalar(select(drafts.c.images).where(mine))
+    all_images = {image.sha256: image for image in (() if stored is None else IMAGES.read(stored))}
+    for image in images:
+        all_images.setdefault(image.sha256, image)
+    values = {"images": IMAGES.write(tuple(all_images.values())), "updated_at": now()}
+    result = await connection.execute(
+        insert(drafts).values(owner=owner, address=str(address), **values).returning(*drafts.c)
+        if stored is None
+        else update(drafts).where(mine).values(values).returning(*drafts.c)
+    )
+    return rows.draft(result.mappings().one())

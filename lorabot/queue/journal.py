@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Literal
 
-from sqlalchemy import insert, update
+from sqlalchemy import insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from lorabot.locale import Message
@@ -33,10 +33,12 @@ async def post(
     connection: AsyncConnection, job: Job, kind: Literal["notice", "outcome"], message: Message | None
 ) -> None:
     """Put something into the outbox that the job's conversation must get."""
+    # Not the address that the job had when the worker took it: its community may have moved since.
+    address = select(jobs.c.address).where(jobs.c.id == job.id).scalar_subquery()
     await connection.execute(
         insert(outbox).values(
             job_id=job.id,
-            address=str(job.address),
+            address=address,
             kind=kind,
             message=None if message is None else MESSAGE.write(message),
             created_at=now(),

@@ -1,6 +1,6 @@
 """The queue in one piece, as the bot and the trainer hold it."""
 
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 
@@ -13,6 +13,7 @@ from lorabot.queue.database import Database, create_engine, parse_database_url
 from lorabot.queue.drafts import Drafts
 from lorabot.queue.forgetting import Forgotten, forget
 from lorabot.queue.jobs import JobStore
+from lorabot.queue.moving import move
 from lorabot.queue.outbox import Cards, Outbox
 from lorabot.queue.people import People
 from lorabot.queue.proposals import Proposals
@@ -52,6 +53,10 @@ class Queue:
     async def forget(self, owner: str, conversations: Iterable[str] = (), patience_s: float = 10.0) -> Forgotten:
         """Delete everything stored about ``owner``, and these conversations of the web chat."""
         return await forget(self.database, self.jobs, self.blobs, owner, conversations, patience_s)
+
+    async def move(self, old: str, new: str, left_behind: Sequence[str] = ()) -> None:
+        """Let all that is of the community ``old`` be of ``new``: see ``moving.move``."""
+        await move(self.database, old, new, left_behind)
 
 
 @asynccontextmanager
