@@ -8,7 +8,7 @@ import pytest_asyncio
 from lorabot.queue.model import Address, JobState
 from tests.bot.house import claimed, finish, show
 from tests.bot.pictures import photo, zip_of_photos
-from tests.telegram.flow import a_job, comes_to_confirm, has_action, sends_photos
+from tests.telegram.flow import a_job, asks_to_go_on, comes_to_confirm, has_action, sends_photos
 from tests.telegram.house import House
 from tests.telegram.server import Group, Item, Person
 from tests.telegram.server.people import AS_CHANNEL
@@ -182,14 +182,59 @@ async def test_a_topic_of_a_forum_is_answered_in_the_topic(house: House, anna: P
     assert result.thread is None, "the group is still there"
 
 
-async def test_a_group_that_becomes_a_supergroup_gets_its_result(house: House, anna: Person) -> None:
+async def test_a_group_that_becomes_a_supergroup_keeps_its_photos_its_pause_and_its_jobs(
+    house: House, anna: Person, boris: Person
+) -> None:
+    group = house.telegram.group(anna, boris, supergroup=False)
+    group.takes_in(boris, "administrator")
+    anna.says("/start", group=group)
+    await anna.sees("Reply to this message", group=group)
+    job = await a_job(anna, house.queue, group)
+    count = await sends_photos(anna, 12, first=20, group=group)
+    boris.says("/queue pause", group=group)
+    await boris.sees(lambda message: has_action("queue:resume", message), group=group)
+
+    new = group.becomes_supergroup(anna)
+    anna.says("/train anime zuri", group=new)
+    await anna.sees(asks_to_go_on, group=new)
+    press = await anna.answered(anna.presses(count, "Clear"))  # of the chat that is no more
+    assert not press.alert
+    await anna.sees("thrown away", group=new)
+    assert await house.queue.jobs.claim("tester") is None
+    boris.says("/queue resume", group=new)
+    lease = await claimed(house.queue)
+    assert lease.job.id == job.id
+    await show(lease, house.queue, 50)
+    await anna.sees("50 / 100", group=new)
+    boris.says(f"/queue cancel {job.id}", group=new)
+    await boris.sees("I'm stopping zuri", group=new)
+
+
+async def test_photos_on_their_way_while_their_group_moves_arrive_in_its_new_chat(house: House, anna: Person) -> None:
+    group = house.telegram.group(anna, supergroup=False)
+    anna.says("/start", group=group)
+    greeting = await anna.sees("Reply to this message", group=group)
+    house.telegram.downloads_open.clear()
+    anna.sends_file("zuri.zip", zip_of_photos(12), group=group, reply_to=greeting)
+    await anna.sees("looking", group=group)
+    new = group.becomes_supergroup(anna)
+    anna.says("/help", group=new)
+    await anna.sees("/train preset:anime", group=new)
+    house.telegram.downloads_open.set()
+    await anna.sees("12 good pictures", group=new)
+    anna.says("/train anime zuri", group=new)
+    await anna.sees(asks_to_go_on, group=new)
+
+
+async def test_a_group_whose_move_nobody_told_of_gets_its_result(house: House, anna: Person) -> None:
     group = house.telegram.group(anna, supergroup=False)
     anna.says("/start", group=group)
     await anna.sees("Reply to this message", group=group)
     await a_job(anna, house.queue, group)
-    new = group.becomes_supergroup()
+    new = group.becomes_supergroup(anna, told=False)
     await finish(await claimed(house.queue), house.queue)
     await anna.sees(lambda message: has_action("again:", message), group=new)
+    await anna.sees("Done", group=new)
 
 
 async def test_a_large_file_in_a_group_gets_its_link_in_private(house: House, anna: Person, group: Group) -> None:

@@ -16,7 +16,7 @@ from lorabot.bot.reply import Button, Reply
 from lorabot.bot.telegram.pace import Urgency
 from lorabot.bot.telegram.places import HOME, Place
 from lorabot.bot.telegram.timing import Timing
-from lorabot.bot.telegram.voice import Shown, Voice
+from lorabot.bot.telegram.voice import ASKED, COUNT, Shown, Voice
 from lorabot.locale import Message, translator
 from lorabot.presets import Catalogue
 from lorabot.queue import Queue
@@ -52,6 +52,12 @@ class _Count:
     changed: asyncio.Event = field(default_factory=asyncio.Event)
     idle: asyncio.Event = field(default_factory=asyncio.Event)
     task: asyncio.Task[None] | None = None
+    noted: str | None = None
+    """The key under which it is noted that this is going on."""
+
+    @property
+    def key(self) -> _Key:
+        return self.owner, self.place
 
 
 class Counting:
@@ -65,7 +71,9 @@ class Counting:
         self._counts: dict[_Key, _Count] = {}
         self._taken: dict[_Key, dict[int, float]] = {}
         self._turns: WeakValueDictionary[_Key, asyncio.Lock] = WeakValueDictionary()
+        self._moves: dict[int, int] = {}
         self._stopped = False
+        voice.followers.append(self._follow)
 
     def expect(self, owner: str, place: Place, language: str, batch: str, message: int, *, photo: bool) -> int:
         """A file of ``message`` is on its way. Returns which one of those that come together it is, from 1."""
@@ -81,6 +89,7 @@ class Counting:
 
     def lost(self, owner: str, place: Place, language: str, batch: str, name: str, why: Message, draft: int) -> None:
         """The file of ``batch`` will not come to intake, and why."""
+        place = self._here(place)
         count = self._count(owner, place, language)
         upload = Upload(batch, owner, str(place.address), language, batch, name, 0, time.time())
         count.tally.take(upload, Intaken(left_out=[LeftOut(name, why)], draft=draft), True)
@@ -88,7 +97,7 @@ class Counting:
 
     def passed(self, owner: str, place: Place, batch: str) -> None:
         """The file of ``batch`` takes another way: nothing is said of it here."""
-        count = self._counts.get((owner, place))
+        count = self._counts.get((owner, self._here(place)))
         if count is not None:
             self._arrived(count, batch)
 
@@ -96,7 +105,10 @@ class Counting:
         """News of intake."""
         if self._stopped:
             return  # what is open is noted, and brought up to date after the next start
-        place = Place.parse(Address.parse(upload.address))
+        sent_to = Place.parse(Address.parse(upload.address))
+        place = await self._voice.now(sent_to)
+        if final and place != sent_to:  # it was on its way while its group moved
+            await self._voice.moved(sent_to, place.chat)
         new = (upload.owner, place) not in self._counts
         count = self._count(upload.owner, place, upload.language)
         if new:  # after a restart the message is there already
@@ -160,8 +172,9 @@ class Counting:
         """Bring those up to date that were at it when the process last ended."""
         for key, language in (await self._queue.refs.all(HOME, _OPEN)).items():
             owner, _, channel = key.removeprefix(_OPEN).partition("@")
-            count = self._count(owner, Place.parse(Address("telegram", channel)), language)
-            count.follows, count.restored = False, True
+            place = await self._voice.now(Place.parse(Address("telegram", channel)))
+            count = self._count(owner, place, language)
+            count.follows, count.restored, count.noted = False, True, key
 
     async def stop(self) -> None:
         """Say nothing more; what is open goes on after the next start."""
@@ -188,6 +201,18 @@ class Counting:
             count.task = asyncio.create_task(self._keep(count), name=f"count of {owner}")
         return count
 
+    def _here(self, place: Place) -> Place:
+        """Where that is since its group has another id."""
+        return Place(self._moves.get(place.chat, place.chat), place.thread)
+
+    def _follow(self, old: int, new: int) -> None:
+        """Go on in the group's new chat, with a message of its own there."""
+        self._moves[old] = new
+        for key, count in [(key, count) for key, count in self._counts.items() if key[1].chat == old]:
+            del self._counts[key]
+            count.place, count.shown, count.reply_to = self._here(count.place), None, None
+            self._counts[count.key] = count
+
     def _expire(self) -> None:
         """No draft lives so long that these could still be in one."""
         oldest = time.monotonic() - self._queue.config.draft_days * _DAY_S
@@ -208,39 +233,38 @@ class Counting:
 
     async def _keep(self, count: _Count) -> None:
         """Show the count while it grows, and at its end."""
-        key = (count.owner, count.place)
         tries = 0
-        noted = False
         await asyncio.sleep(self._timing.first_s)
         while True:
             count.changed.clear()
             try:
-                if not noted:
-                    async with self._turn(key):
-                        await self._queue.refs.put(HOME, _open(*key), count.language, count.owner)
-                    noted = True
+                if count.noted is None:
+                    async with self._turn(count.key):
+                        noted = _open(*count.key)
+                        await self._queue.refs.put(HOME, noted, count.language, count.owner)
+                    count.noted = noted
                 if not await self._settled(count):
-                    async with self._turn(key):
+                    async with self._turn(count.key):
                         await self._show(count, settled=False)
                 elif not await _within(count.changed, self._timing.quiet_s):
-                    if self._counts.get(key) is count:
-                        del self._counts[key]  # whatever comes from here on belongs to the next count
-                    async with self._turn(key):
+                    if self._counts.get(count.key) is count:
+                        del self._counts[count.key]  # whatever comes from here on belongs to the next count
+                    async with self._turn(count.key):
                         await self._show(count, settled=True)
-                        await self._queue.refs.drop(HOME, _open(*key))
+                        await self._queue.refs.drop(HOME, count.noted)
                     return
             except TryLater as error:
                 await asyncio.sleep(error.seconds)
             except Unreachable as error:
                 _log.info("photos of %s are not counted: %s", count.owner, error)
-                await self._queue.refs.drop(HOME, _open(*key))
-                self._counts.pop(key, None)
+                await self._queue.refs.drop(HOME, _open(*count.key))
+                self._counts.pop(count.key, None)
                 return
             except Exception as error:
                 tries += 1
                 _log.warning("photos of %s are not counted: %s", count.owner, error, exc_info=tries >= _MOST_TRIES)
                 if tries >= _MOST_TRIES:
-                    self._counts.pop(key, None)
+                    self._counts.pop(count.key, None)
                     return
                 await asyncio.sleep(_RETRY_S)
 
@@ -262,7 +286,8 @@ class Counting:
     async def _show(self, count: _Count, *, settled: bool) -> None:
         reply = await self._reply(count, settled=settled)
         urgency: Urgency = "answer" if settled or count.shown is None else "progress"
-        before, _ = await self._before(count.owner, count.place)
+        place = count.place
+        before, _ = await self._before(count.owner, place)
         shown = count.shown
         if shown is not None and before is None:  # the draft was used or thrown away meanwhile
             await self._voice.change(count.place, shown, replace(reply, buttons=()), urgency=urgency)
@@ -279,7 +304,7 @@ class Counting:
         await self._queue.refs.put(count.place.address, _ref(count.owner), note, count.owner)
         if count.place.group:
             await self._queue.refs.put(count.place.address, asked(changed.message), count.owner, count.owner)
-        if before is not None and before.message != changed.message:
+        if before is not None and before.message != changed.message and count.place == place:
             await self._voice.remove(count.place, before.message)
 
     async def _before(self, owner: str, place: Place) -> tuple[Shown | None, bool]:
@@ -322,7 +347,7 @@ def _open(owner: str, place: Place) -> str:
 
 
 def _ref(owner: str) -> str:
-    return f"count:{owner}"
+    return f"{COUNT}{owner}"
 
 
 def _read(note: str | None) -> tuple[Shown | None, bool]:
@@ -335,7 +360,7 @@ def _read(note: str | None) -> tuple[Shown | None, bool]:
 
 def asked(message: int) -> str:
     """The key that says whose buttons stand under a message in a group."""
-    return f"asked:{message}"
+    return f"{ASKED}{message}"
 
 
 async def _within(event: asyncio.Event, seconds: float) -> bool:

@@ -6,6 +6,7 @@ from lorabot.bot.commands import parse_action
 from lorabot.bot.commands.requests import Pick
 from lorabot.bot.reply import Button
 from lorabot.bot.telegram.places import Place
+from lorabot.bot.telegram.voice import EXPECTS
 from lorabot.queue.refs import Refs
 
 _MOST_WORD = 200
@@ -51,4 +52,4 @@ def asks_for_trigger(buttons: Sequence[Button]) -> bool:
 
 
 def _key(owner: str) -> str:
-    return f"expects:{owner}"
+    return f"{EXPECTS}{owner}"

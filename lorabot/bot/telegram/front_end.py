@@ -183,7 +183,7 @@ class TelegramFrontEnd:
         self, client: Client, http: aiohttp.ClientSession, stop: asyncio.Event, stack: AsyncExitStack
     ) -> None:
         parts, own_server = self._parts, self._config.api_url is not None
-        voice = Voice(client, parts.queue.refs)
+        voice = Voice(client, parts.queue)
         people = People(voice, self._config.operators, parts.language)
         counting = Counting(voice, parts.queue, parts.commands.presets, self._timing)
         arriving = Arriving(voice, counting, parts.intake, parts.queue, parts.links, http, own_server, self._timing)

@@ -51,16 +51,22 @@ class Results:
 
     async def post(self, place: Place, reply: Reply, key: str, text: Translator, head: str = "") -> None:
         """Post what of ``reply`` is not there yet. ``head`` is HTML before its text. Raises as ``FrontEnd.post``."""
-        refs, address = self._queue.refs, place.address
-        pictures = await refs.get(address, f"{key}#pictures")
+        pictures = await self._noted(place, f"{key}#pictures")
         if reply.pictures and pictures is None:
             pictures = "sent" if await self._send_pictures(place, reply.pictures) else "refused"
-            await refs.put(address, f"{key}#pictures", pictures)
-        if await refs.get(address, f"{key}#text") is None:
+            await self._note(place, f"{key}#pictures", pictures)
+        if await self._noted(place, f"{key}#text") is None:
             if pictures == "refused":
                 reply = replace(reply, text=f"{reply.text}\n{text('telegram-pictures-refused')}")
             await self._send_text(place, reply, text, head)
-            await refs.put(address, f"{key}#text", "sent")
+            await self._note(place, f"{key}#text", "sent")
+
+    async def _noted(self, place: Place, key: str) -> str | None:
+        """Where the group is today: it may move between two parts, and all its notes with it."""
+        return await self._queue.refs.get((await self._voice.now(place)).address, key)
+
+    async def _note(self, place: Place, key: str, what: str) -> None:
+        await self._queue.refs.put((await self._voice.now(place)).address, key, what)
 
     async def _send_text(self, place: Place, reply: Reply, text: Translator, head: str) -> None:
         """The words, on the file they are about where it can be sent; with links to what can't."""

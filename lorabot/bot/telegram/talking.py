@@ -142,7 +142,8 @@ class Talking:
         if message is None or query.data is None:
             await self._acknowledge(query)
             return
-        place = Place.of(message) if isinstance(message, Message) else Place(message.chat.id)
+        stands = Place.of(message) if isinstance(message, Message) else Place(message.chat.id)
+        place = await self._here(stands)
         spoken = Spoken(query.from_user, place, self._people.language(query.from_user), message.message_id)
         action = query.data
 
@@ -165,7 +166,7 @@ class Talking:
         if done:
             await self._acknowledge(query)
         if answer is not None:
-            await self._show(spoken, message, answer)
+            await self._show(spoken, message if place == stands else None, answer)
 
     def welcome(self, language: str, place: Place, reads_all: bool = False) -> Reply:
         """What a person or a group reads first."""
@@ -175,6 +176,13 @@ class Talking:
         else:
             code = "telegram-welcome-open-group" if reads_all else "telegram-welcome-group"
         return Reply(text(code), (Button(text("telegram-what-can-you"), "presets"),))
+
+    async def _here(self, place: Place) -> Place:
+        """Where ``place`` is today, as far as that can be looked up now."""
+        try:
+            return await self._voice.now(place)
+        except StoreUnavailable:
+            return place
 
     async def _press(self, spoken: Spoken, read: Read) -> Answer | None:
         try:

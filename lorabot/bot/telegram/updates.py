@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from weakref import WeakValueDictionary
 
 from telegram import ChatMemberUpdated, Message, Update, User
@@ -19,9 +19,11 @@ from lorabot.bot.telegram.talking import Talking
 from lorabot.bot.telegram.timing import Timing
 from lorabot.bot.telegram.voice import Voice
 from lorabot.locale import UserError
+from lorabot.queue.errors import StoreUnavailable
 
 _ALBUM_KNOWN_S = 60.0
 _LEAVE_S = 2.0
+_STORE_AGAIN_S = (0.5, 1.0, 2.0, 4.0, 8.0, 15.0)
 _TRAIN = ("/train", "／train", "/训练")
 _THROWING_AWAY = ("clear", "forgetme")
 _GONE = (ChatMemberStatus.BANNED, ChatMemberStatus.LEFT)
@@ -50,18 +52,24 @@ class Updates:
         self._tasks: set[asyncio.Task[None]] = set()
         self._turns: WeakValueDictionary[tuple[int, int], asyncio.Lock] = WeakValueDictionary()
         self._thrown_away: WeakValueDictionary[tuple[int, int], asyncio.Task[None]] = WeakValueDictionary()
+        self._moving: WeakValueDictionary[int, asyncio.Task[None]] = WeakValueDictionary()
         self._albums: dict[str, float] = {}
 
     def begin(self, update: Update) -> None:
         """Start with ``update``; those of one person in one chat are answered in their order."""
         whose = _whose(update)
-        # A press is acknowledged at once, and brings no photos.
-        before = self._thrown_away.get(whose) if whose and update.message is not None else None
-        task = asyncio.create_task(self._work(update, before), name=f"update {update.update_id}")
+        before = [self._moving.get(update.effective_chat.id)] if update.effective_chat else []
+        if whose and update.message is not None:  # a press is acknowledged at once, and brings no photos
+            before.append(self._thrown_away.get(whose))
+        task = asyncio.create_task(
+            self._work(update, {one for one in before if one is not None}), name=f"update {update.update_id}"
+        )
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         if whose and _throws_away(update):
             self._thrown_away[whose] = task
+        if update.message is not None and (move := _move_of(update.message)):
+            self._moving.update(dict.fromkeys(move, task))
 
     async def stop(self) -> None:
         """Leave off; what is not done in a moment is begun again after the next start."""
@@ -72,9 +80,10 @@ class Updates:
         if self._tasks:
             await asyncio.wait(self._tasks)
 
-    async def _work(self, update: Update, before: asyncio.Task[None] | None) -> None:
-        if before is not None:  # photos of before are being thrown away: these are not among them
-            await asyncio.wait((before,))
+    async def _work(self, update: Update, before: Iterable[asyncio.Task[None]]) -> None:
+        """``before``: photos are being thrown away that these are not among; the group is just moving here."""
+        if before:
+            await asyncio.wait(before)
         try:
             await self._route(update)
         except (TryLater, Unreachable, ConnectionError, UserError) as error:
@@ -93,6 +102,8 @@ class Updates:
             await self._moved(update.my_chat_member)
         elif update.message is None or update.message.is_automatic_forward:
             return  # what a channel posts for all lands in its group by itself, and asks us nothing
+        elif (move := _move_of(update.message)) is not None:
+            await self._follow(*move)
         elif update.message.from_user is not None:
             await self._message(update.message, update.message.from_user)
 
@@ -162,6 +173,18 @@ class Updates:
             self._albums[album] = now
         return True
 
+    async def _follow(self, old: int, new: int) -> None:
+        """A group became a supergroup, which has another id."""
+        for wait in (*_STORE_AGAIN_S, None):
+            try:
+                await self._voice.moved(Place(old), new)
+            except StoreUnavailable:
+                if wait is None:
+                    raise
+                await asyncio.sleep(wait)
+            else:
+                return
+
     async def _moved(self, change: ChatMemberUpdated) -> None:
         """We were let into a group, or thrown out of a chat."""
         place = Place(change.chat.id)
@@ -181,6 +204,15 @@ def _whose(update: Update) -> tuple[int, int] | None:
     if update.effective_chat is None or update.effective_user is None:
         return None
     return update.effective_chat.id, update.effective_user.id
+
+
+def _move_of(message: Message) -> tuple[int, int] | None:
+    """The old id and the new one of a group that became a supergroup. A message in each of the chats says so."""
+    if message.migrate_to_chat_id is not None:
+        return message.chat.id, message.migrate_to_chat_id
+    if message.migrate_from_chat_id is not None:
+        return message.migrate_from_chat_id, message.chat.id
+    return None
 
 
 def _throws_away(update: Update) -> bool:

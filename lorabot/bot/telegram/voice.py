@@ -20,8 +20,10 @@ from lorabot.bot.telegram.formatting import html_of, pieces
 from lorabot.bot.telegram.keyboard import keyboard_of
 from lorabot.bot.telegram.pace import Urgency
 from lorabot.bot.telegram.places import HOME, Place
-from lorabot.queue.refs import Refs
+from lorabot.queue import Queue
 
+ASKED, COUNT, EXPECTS = "asked:", "count:", "expects:"
+"""How the keys of notes begin that name messages of ours. A group that moves leaves its messages behind."""
 _log = logging.getLogger(__name__)
 Client = ExtBot[Urgency]
 Sent = TypeVar("Sent")
@@ -55,9 +57,11 @@ def digest_of(*content: object) -> str:
 class Voice:
     """Sends to places and edits there. Raises ``TryLater``, ``Unreachable``, ``Unavailable``."""
 
-    def __init__(self, client: Client, refs: Refs) -> None:
+    def __init__(self, client: Client, queue: Queue) -> None:
         self.client = client
-        self._refs = refs
+        self.followers: list[Callable[[int, int], None]] = []
+        """Told of every group that has another id now: the old one and the new one."""
+        self._queue = queue
 
     async def say(
         self,
@@ -154,6 +158,9 @@ class Voice:
                     reply_markup=markup,
                     rate_limit_args=urgency,
                 )
+            except ChatMigrated as error:
+                await self.moved(place, error.new_chat_id)
+                return None
             except BadRequest as error:
                 if failing.message_gone(error):
                     return None
@@ -176,13 +183,17 @@ class Voice:
         """Where ``place`` is today: a group that became a supergroup has another id."""
         if not place.group:
             return place
-        moved = await self._refs.get(HOME, f"moved:{place.chat}")
+        moved = await self._queue.refs.get(HOME, f"moved:{place.chat}")
         return place if moved is None else Place(int(moved), place.thread)
 
     async def moved(self, place: Place, chat: int) -> Place:
-        """Remember that the group has another id now."""
+        """The group has another id now, and all that is kept of it moves along. Twice is fine."""
         _log.info("group %d is %d now", place.chat, chat)
-        await self._refs.put(HOME, f"moved:{place.chat}", str(chat))
+        await self._queue.refs.put(HOME, f"moved:{place.chat}", str(chat))
+        old, new = Place(place.chat).address.scope, Place(chat).address.scope
+        await self._queue.move(old, new, left_behind=(ASKED, COUNT, EXPECTS))
+        for follow in self.followers:
+            follow(place.chat, chat)
         return Place(chat, place.thread)
 
     async def name_of(self, place: Place, user: int) -> str:

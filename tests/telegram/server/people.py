@@ -53,12 +53,16 @@ class Group:
         self.chat.members[self.state.bot.id] = "member"
         _status_update(self.state, self.chat, by.member, "left", "member")
 
-    def becomes_supergroup(self) -> "Group":
-        """Telegram gives it another id then."""
+    def becomes_supergroup(self, by: "Person", *, told: bool = True) -> "Group":
+        """Telegram gives it another id then, and says so in both chats, if the bot hears it."""
         new = Chat(self.chat.id - 10**12, "supergroup", self.chat.title, privacy=self.chat.privacy)
         new.members = dict(self.chat.members)
         self.state.chats[new.id] = new
         self.chat.moved_to = new.id
+        for chat, move in ((self.chat, {"migrate_to_chat_id": new.id}), (new, {"migrate_from_chat_id": self.chat.id})):
+            message = self.state.add_message(chat, by.member)
+            if told:
+                self.state.add_update("message", message.to_json() | move)
         return Group(self.state, new)
 
     def messages(self) -> list[Message]:
