@@ -200,12 +200,19 @@ async def test_in_a_group_with_privacy_only_what_is_meant_for_the_bot_comes(
     group = server.group(person)
     person.says("hello everybody", group=group)
     person.sends_photo(photo(1), group=group)
+    person.says("@test_lorabot, hello", group=group)
+    person.sends_photo(photo(1), "for @test_lorabot", group=group)
     person.says("/help", group=group)
     person.says("/help@another_bot", group=group)
+    person.says("/jobs@Test_Lorabot", group=group)
     sent = await bot.send_message(group.chat.id, "send photos")
     person.sends_photo(photo(2), group=group, reply_to=group.chat.messages[sent.message_id])
     heard = await bot.get_updates()
-    assert [update.effective_message.text for update in heard if update.effective_message] == ["/help", None]
+    assert [update.effective_message.text for update in heard if update.effective_message] == [
+        "/help",
+        "/jobs@Test_Lorabot",
+        None,
+    ]
 
 
 async def test_a_download_can_be_cut_off(server: TelegramServer, bot: Bot, person: Person) -> None:

@@ -175,7 +175,7 @@ class Talking:
             code = "telegram-welcome"
         else:
             code = "telegram-welcome-open-group" if reads_all else "telegram-welcome-group"
-        return Reply(text(code), (Button(text("telegram-what-can-you"), "presets"),))
+        return Reply(text(code, bot=self._voice.client.username), (Button(text("telegram-what-can-you"), "presets"),))
 
     async def _here(self, place: Place) -> Place:
         """Where ``place`` is today, as far as that can be looked up now."""

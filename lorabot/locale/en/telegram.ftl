@@ -7,7 +7,7 @@ telegram-welcome =
     2. Press Train, pick what it shall learn, and name a made-up word.
     3. Some minutes later you get the LoRA, with samples.
 telegram-welcome-group =
-    Hi! I train image LoRAs on photos. Reply to this message with your photos or a zip, or send a zip with `/train` as its caption. If you'd rather do it alone, write to me in private.
+    Hi! I train image LoRAs on photos. Reply to this message with your photos or a zip, or send a zip with `/train@{ $bot }` as its caption. If you'd rather do it alone, write to me in private.
 telegram-welcome-open-group =
     Hi! I train image LoRAs on photos. Reply to this message with your photos or a zip, or send them with `/train` as the caption; other pictures of this group don't concern me. If you'd rather do it alone, write to me in private.
 telegram-what-can-you = What can you train?

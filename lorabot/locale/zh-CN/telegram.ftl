@@ -7,7 +7,7 @@ telegram-welcome =
     2. 点“训练”，选择要学什么，再起一个自造词。
     3. 几分钟后就能收到 LoRA 和样图。
 telegram-welcome-group =
-    你好！我用照片训练图像 LoRA。请用照片或 zip 回复这条消息，或者发送 zip 并以 `/train` 作为说明。也可以私聊我。
+    你好！我用照片训练图像 LoRA。请用照片或 zip 回复这条消息，或者发送 zip 并以 `/train@{ $bot }` 作为说明。也可以私聊我。
 telegram-welcome-open-group =
     你好！我用照片训练图像 LoRA。请用照片或 zip 回复这条消息，或者发送时以 `/train` 作为说明；群里的其他图片我不会理会。也可以私聊我。
 telegram-what-can-you = 能训练什么？

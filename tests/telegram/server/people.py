@@ -227,17 +227,18 @@ class Person:
             self.state.add_update("message", message.to_json())
 
     def _bot_hears(self, message: Message) -> bool:
-        """https://core.telegram.org/bots/features#privacy-mode"""
+        """https://core.telegram.org/bots/features#privacy-mode, where ours is the group's only bot.
+
+        A message that merely names the bot is not among what comes.
+        """
         chat, bot = message.chat, self.state.bot
         if not chat.privacy or chat.members.get(bot.id) == "administrator":
             return True
         replied = chat.messages.get(message.reply_to) if message.reply_to is not None else None
         if replied is not None and replied.sender.id == bot.id:
             return True
-        if f"@{bot.username}" in message.text:
-            return True
-        command = _COMMAND.match(message.text)
-        return command is not None and command[1] is None
+        command, mine = _COMMAND.match(message.text), f"@{bot.username}"
+        return command is not None and (command[1] or mine).casefold() == mine.casefold()
 
 
 def _status_update(state: State, chat: Chat, by: Member, before: str, after: str) -> None:
