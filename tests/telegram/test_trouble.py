@@ -19,7 +19,7 @@ async def test_a_wrong_word_is_answered_with_what_to_do_instead(house: House, an
         ("/train animee zuri", "animee"),
         ("/train anime zuri colour:red", "colour"),
         ("/train anime dog", "already means something"),
-        ("/train anime zuri base:sdxxl", "sdxl"),
+        ("/train anime zuri base:sdxxl", "You can choose from demo"),
         ("/trian anime zuri", "/train"),
         ("/cancel nonsense", "no job called nonsense"),
     ):
