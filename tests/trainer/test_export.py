@@ -203,6 +203,9 @@ def test_what_a_recipe_asks_for_is_written_down() -> None:
     assert json.loads(meta["ss_network_args"]) == {"conv_dim": "4", "conv_alpha": "6"}
     assert (meta["ss_min_snr_gamma"], meta["ss_flip_aug"], meta["ss_noise_offset"]) == ("None", "False", "0.05")
     assert (meta["ss_steps"], meta["ss_max_train_steps"]) == ("4", "6")
+    recipe = json.loads(meta["lorabot.recipe"])
+    assert (recipe["layers"], recipe["rank"], recipe["p2_gamma"]) == ("all", 4, tiny_recipe().p2_gamma)
+    assert not [name for name in recipe if "prompt" in name]
 
 
 def test_no_name_or_path_or_caption_of_a_person_is_in_the_file(trained: Trained) -> None:

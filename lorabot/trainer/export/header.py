@@ -62,7 +62,7 @@ class Description:
 
 def metadata(about: Description) -> dict[str, str]:
     """The file's header, all of it text; what a person wrote about their images stays out of it."""
-    return {**_modelspec(about), **_kohya(about)}
+    return {**_modelspec(about), **_kohya(about), "lorabot.recipe": _recipe(about.recipe)}
 
 
 def _known(about: Description) -> _Known:
@@ -108,7 +108,8 @@ def _kohya(about: Description) -> dict[str, str]:
         "ss_network_args": json.dumps(_network_args(about)),
         "ss_resolution": f"({plan.resolution}, {plan.resolution})",
         "ss_num_train_images": str(len(plan.split.training)),
-        "ss_num_reg_images": "0",
+        "ss_num_reg_images": str(recipe.preserve.pictures if recipe.preserve else 0),
+        "ss_prior_loss_weight": f"{recipe.preserve.weight if recipe.preserve else 0:g}",
         "ss_batch_size_per_device": str(plan.batch),
         "ss_gradient_accumulation_steps": str(plan.accumulation),
         "ss_max_train_steps": str(plan.steps),
@@ -137,6 +138,11 @@ def _kohya(about: Description) -> dict[str, str]:
         "ss_bucket_info": json.dumps(buckets),
         "ss_training_comment": f"lorabot {__version__}",
     }
+
+
+def _recipe(recipe: Recipe) -> str:
+    """Everything that was asked for, also what kohya's scripts have no key for; without the texts of its pictures."""
+    return recipe.model_dump_json(exclude={"sample_prompts": True, "negative_prompt": True, "preserve": {"prompts"}})
 
 
 def _network_args(about: Description) -> dict[str, str]:
