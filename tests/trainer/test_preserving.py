@@ -193,7 +193,7 @@ def test_what_the_base_draws_moves_less_while_the_images_are_learnt_as_well(
     models: Models, encoded: Encoded, preserved: Preserved, fresh: Preserved
 ) -> None:
     alone = taught(models, encoded, recipe_of(), None, STEPS, 2, fresh)
-    recipe = recipe_of(preserve=WORLD.model_copy(update={"weight": 6.0}))
+    recipe = recipe_of(preserve=WORLD.model_copy(update={"weight": 2.0}))
     held = taught(models, encoded, recipe, preserved, STEPS, 4, fresh)
     assert held.moved < 0.7 * alone.moved
     assert held.end < 1.1 * alone.end
