@@ -26,9 +26,9 @@ from lorabot.trainer.denoising import denoiser
 from lorabot.trainer.devices import MIB
 from lorabot.trainer.encoding import encode, latent_bytes, listening, tell, text_learners
 from lorabot.trainer.errors import BadResumeState, DiskFull, NoImages
-from lorabot.trainer.export import file_bytes, rounded
-from lorabot.trainer.finishing import Finished, write_files
-from lorabot.trainer.infotext import KEY, infotext
+from lorabot.trainer.export import file_bytes, model_hash, rounded
+from lorabot.trainer.finishing import Finished, file_name, write_files
+from lorabot.trainer.infotext import KEY, Lora, infotext
 from lorabot.trainer.latents import place
 from lorabot.trainer.models import Models
 from lorabot.trainer.offloading import off_card
@@ -148,7 +148,9 @@ def run(job: TrainingJob, models: Models, config: TrainerConfig, control: Contro
         best_state = rounded(best.state, recipe.save_precision)
         adapter.write(modules, best_state)
         with clock.running("sampling"):
-            last = _pictures(job, setup, wanted, chosen_plan.steps, control, emit)
+            digest = model_hash(best_state, base.family, base.unet, chosen_plan.alpha, recipe.save_precision)
+            lora = Lora(file_name(job.name), digest)
+            last = _pictures(job, setup, wanted, chosen_plan.steps, control, emit, lora)
 
     control.check_cancel()
     teller.stage("exporting")
@@ -223,13 +225,17 @@ def _check_disk(modules: adapter.Modules, folder: Path, latents: int) -> None:
 
 
 def _pictures(
-    job: TrainingJob, setup: Setup, wanted: Settings, step: int, control: Control, emit: Emit
+    job: TrainingJob, setup: Setup, wanted: Settings, step: int, control: Control, emit: Emit, lora: Lora | None = None
 ) -> tuple[bytes, ...]:
-    """Draw the sample pictures after ``step`` and show them; before the first step, those of the base model alone."""
+    """Draw the sample pictures after ``step`` and show them; before the first step, those of the base model alone.
+
+    ``lora``: the file that they will be drawn with elsewhere, once there is one.
+    """
     with adapter.switched_off(setup.modules) if step == 0 else nullcontext():
         drawn = sample(setup.base, setup.denoise, wanted, control.check)
     files = tuple(
-        _png(picture, infotext(wanted.drawn(prompt))) for picture, prompt in zip(drawn, wanted.prompts, strict=True)
+        _png(picture, infotext(wanted.drawn(prompt), lora))
+        for picture, prompt in zip(drawn, wanted.prompts, strict=True)
     )
     _show(job, step, files, wanted, emit)
     return files

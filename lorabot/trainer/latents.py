@@ -59,7 +59,7 @@ def keep(where: Place, folder: Path, name: str, make: Callable[[], torch.Tensor]
     if not _whole(path):
         folder.mkdir(parents=True, exist_ok=True)
         part = path.with_suffix(".part")
-        save_file({_KEY: make().cpu()}, part)
+        save_file({_KEY: make().cpu().contiguous()}, part)
         part.replace(path)
     return path
 

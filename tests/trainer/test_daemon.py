@@ -23,7 +23,7 @@ from lorabot.queue.keys import image_key, job_prefix
 from lorabot.queue.model import Address, Image, Job, JobState, NewJob, Stage
 from lorabot.trainer.config import TrainerConfig
 from lorabot.trainer.daemon import run_trainer
-from lorabot.trainer.workspace import sweep, workspace
+from lorabot.trainer.workspace import cache_of, sweep, workspace
 from tests.queue.servers import PostgreSQL, s3_server
 from tests.trainer.conftest import QUICK, draw_images, tiny_preset, vocabulary
 
@@ -121,7 +121,12 @@ async def test_a_job_survives_the_engines_death_and_an_outage_of_redis_and_is_de
         await valkey.start()
         assert first.attempt == 1
         assert first.resume is not None
+        kept = cache_of(tmp_path / "work", job.id) / "latents.safetensors"
+        kept.parent.mkdir(parents=True)
+        kept.touch()
         os.kill(engine_pid(), signal.SIGKILL)
+        await until(queue, job, lambda now: now.attempt == 2)
+        assert kept.exists(), "for the next attempt"
         done = await until(queue, job, final)
     assert done.state is JobState.SUCCEEDED
     assert (done.attempt, done.crashes) == (2, 1)
@@ -144,7 +149,7 @@ async def test_a_job_survives_the_engines_death_and_an_outage_of_redis_and_is_de
     assert not [key for key in await queue.blobs.list(job_prefix(job.id)) if "/resume/" in key]
     kinds = [event.kind for event in await queue.jobs.events(job.id)]
     assert kinds.count("succeeded") == 1
-    assert not list((tmp_path / "work").glob("*"))
+    assert not [path for path in (tmp_path / "work").rglob("*") if path.is_file()]
 
 
 @pytest.mark.slow
@@ -273,9 +278,15 @@ def test_work_of_dead_processes_is_removed_and_that_of_living_ones_kept(tmp_path
     dead = tmp_path / "trainer-dead"
     dead.mkdir()
     (dead / ".lock").touch()
+    waiting, forgotten = cache_of(tmp_path, "job1"), cache_of(tmp_path, "job2")
+    for cache in (waiting, forgotten):
+        cache.mkdir(parents=True)
+    os.utime(forgotten, (time.time() - 2 * 24 * 3600,) * 2)
     (dead / "image.png").touch()
     with workspace(tmp_path) as mine:
         assert not dead.exists()
+        assert waiting.exists()
+        assert not forgotten.exists()
         assert sweep(tmp_path) == 0
         assert mine.is_dir()
     assert not mine.exists()

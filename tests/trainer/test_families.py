@@ -1,5 +1,6 @@
 """Every family trains, goes on and draws: small models with all that their text encoders and conditions ask for."""
 
+import copy
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -15,12 +16,13 @@ from PIL import Image
 
 from lorabot.presets import Family, Recipe
 from lorabot.trainer import adapter
+from lorabot.trainer.bases import BaseModel
 from lorabot.trainer.buckets import sort_in
 from lorabot.trainer.captioning import Caption
 from lorabot.trainer.control import Control
 from lorabot.trainer.course import Course
 from lorabot.trainer.denoising import denoiser, plain
-from lorabot.trainer.encoding import encode, listening, tell, text_learners
+from lorabot.trainer.encoding import encode, latent_bytes, listening, tell, text_learners
 from lorabot.trainer.pictures import picture_size
 from lorabot.trainer.planning import Hardware, Plan, plan
 from lorabot.trainer.sampling import RESCALE, sample, settings
@@ -159,6 +161,27 @@ def test_each_view_is_told_with_its_own_sizes_and_some_order_of_its_tags(tmp_pat
     dropped = encoded.conditions(images, views, torch.tensor([0, 1, 5]), ~no)
     assert torch.equal(dropped.states[0], dropped.states[1])
     assert encoded.clean(images, views).shape == (3, 4, 4, 12)
+
+
+def test_another_attempt_takes_latents_from_disk_and_only_those_of_its_own_model(tmp_path: Path) -> None:
+    trial = Trial("sd15", recipe_of(text_encoder_lr=0), tmp_path / "images")
+    base, recipe, told = trial.base, trial.recipe, trial.encoded.told
+    images = drawn(tmp_path / "images")
+    buckets = sort_in(SIZES, 64, Shapes.of(base).grain).buckets
+    other = replace(base, vae=copy.deepcopy(base.vae), identity="another")
+    for parameter in other.vae.parameters():
+        parameter.data *= 0.9
+
+    def latents(model: BaseModel) -> torch.Tensor:
+        found = encode(model, images, buckets, told, recipe, 7, "disk", tmp_path / "cache", Control())
+        return found.clean(torch.tensor([0, 3]), torch.tensor([3, 1]))
+
+    first = latents(base)
+    assert torch.equal(first, trial.encoded.clean(torch.tensor([0, 3]), torch.tensor([3, 1])))
+    assert torch.equal(latents(replace(other, identity=base.identity)), first), "found, not made again"
+    assert not torch.equal(latents(other), first)
+    held = sum(path.stat().st_size for path in (tmp_path / "cache").iterdir()) / 2
+    assert 1 <= held / latent_bytes(base, buckets, recipe) < 1.1
 
 
 @pytest.mark.parametrize(("family", "to_noise"), [("sdxl", False), ("sd21", True), ("sd21", False)])

@@ -1,5 +1,6 @@
 """A whole job in this process: its stages, its resumption, its stops, its failures."""
 
+import hashlib
 import json
 import shutil
 from collections import namedtuple
@@ -62,6 +63,23 @@ def test_pictures_are_drawn_before_during_and_after_with_one_name_each(trained: 
     assert {each.prompt for each in samples} == {"zuri in a forest", "a cat on a hill"}
     assert len({each.path for each in samples}) == 6
     assert all(Image.open(each.path).size == (64, 64) for each in samples)
+
+
+def test_a_picture_says_how_it_was_drawn_and_the_last_one_with_which_file(trained: Trained) -> None:
+    found = {}
+    for event in trained.events:
+        if isinstance(event, wire.SampleMade) and event.index == 0:
+            with Image.open(event.path) as picture:
+                found[event.step] = picture.info["parameters"]
+    lora = trained.file("lora").read_bytes()
+    digest = hashlib.sha256(lora[8 + int.from_bytes(lora[:8], "little") :]).hexdigest()
+    assert found[0] == found[3]
+    prompt, *_, settings = found[3].split("\n")
+    assert prompt == "zuri in a forest"
+    assert "Steps: 3, Sampler: DPM++ 2M, Schedule type: Karras, " in settings
+    assert "Seed: 7, Size: 64x64, Model: demo, " in settings
+    assert found[6].startswith("zuri in a forest <lora:My-Zuri:1>\n")
+    assert f'Lora hashes: "My-Zuri: {digest[:12]}"' in found[6]
 
 
 def test_the_rate_leaves_out_saving_and_sampling(trained: Trained) -> None:
@@ -201,6 +219,25 @@ def test_a_state_that_does_not_fit_is_left_aside_and_the_person_told(
     assert notices == ["training-notice-begun-anew"]
     counted = [each for each in of(seen, wire.Progress) if each.stage == "captioning"]
     assert [(each.step, each.loss) for each in counted] == [(0, ())]
+
+
+def test_a_caption_too_long_to_be_heard_is_said_with_its_image(models: Models, tmp_path: Path) -> None:
+    job = make_job(tmp_path, 2)
+    long = job.images[1].model_copy(update={"caption": "word " * 230})
+    control, seen = Control(), []
+
+    def listen(event: wire.Event) -> None:
+        seen.append(event)
+        if isinstance(event, wire.Notice):
+            control.cancel()
+
+    with pytest.raises(Cancelled):
+        run(job.model_copy(update={"images": (job.images[0], long)}), models, QUICK, control, listen)
+    (notice,) = [event.message for event in seen if isinstance(event, wire.Notice)]
+    assert (notice.code, notice.params) == (
+        "training-notice-captions-cut",
+        {"count": 1, "image": "photo 1.png", "most": 225},
+    )
 
 
 def test_a_broken_image_is_named(models: Models, tmp_path: Path) -> None:

@@ -62,6 +62,13 @@ def export(path: Path, state: State, unet: "UNet2DConditionModel", alpha: float,
     return path.stat().st_size
 
 
+def model_hash(
+    state: State, family: Family, unet: "UNet2DConditionModel", alpha: float, precision: SavePrecision
+) -> str:
+    """The SHA-256 by which AUTOMATIC1111 will know the file of ``state``: of all that comes after its header."""
+    return hashes(tensors(state, layer_namer(family, unet), alpha, DTYPES[precision]), {})["sshs_model_hash"]
+
+
 def hashes(content: dict[str, torch.Tensor], header: Mapping[str, str]) -> dict[str, str]:
     """The two hashes by which model sites and AUTOMATIC1111 know a file, over the tensors and ``ss_`` keys alone."""
     serialised = save(content, metadata={key: value for key, value in header.items() if key.startswith("ss_")})
