@@ -1,16 +1,19 @@
 """What must reach a conversation once, and what each job's card shows."""
 
+from collections.abc import Collection
+
 from sqlalchemy import Column, ColumnElement, select, update
 
 from lorabot.queue import rows
 from lorabot.queue.clock import now, now_plus
 from lorabot.queue.database import Database
-from lorabot.queue.model import Card, Job, OutboxEntry
+from lorabot.queue.model import Address, Card, Job, OutboxEntry
 from lorabot.queue.tables import jobs, outbox, stale_card, undelivered
 
 
-def _on(platform: str | None, address: Column[str]) -> tuple[ColumnElement[bool], ...]:
-    return () if platform is None else (address.startswith(f"{platform}:", autoescape=True),)
+def _on(platform: str | None, besides: Collection[Address], address: Column[str]) -> tuple[ColumnElement[bool], ...]:
+    there = () if platform is None else (address.startswith(f"{platform}:", autoescape=True),)
+    return (*there, address.not_in([str(one) for one in besides])) if besides else there
 
 
 class Outbox:
@@ -19,11 +22,13 @@ class Outbox:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def pending(self, limit: int = 50, platform: str | None = None) -> list[OutboxEntry]:
-        """Entries that are due, oldest first; those of one platform only, when it is named."""
+    async def pending(
+        self, limit: int = 50, platform: str | None = None, besides: Collection[Address] = ()
+    ) -> list[OutboxEntry]:
+        """Entries that are due, oldest first; those of one platform only, when it is named, and none to ``besides``."""
         query = (
             select(outbox)
-            .where(undelivered, outbox.c.due_at <= now(), *_on(platform, outbox.c.address))
+            .where(undelivered, outbox.c.due_at <= now(), *_on(platform, besides, outbox.c.address))
             .order_by(outbox.c.due_at, outbox.c.id)
             .limit(limit)
         )
@@ -51,12 +56,14 @@ class Cards:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def stale(self, limit: int = 50, platform: str | None = None) -> list[tuple[Job, Card]]:
+    async def stale(
+        self, limit: int = 50, platform: str | None = None, besides: Collection[Address] = ()
+    ) -> list[tuple[Job, Card]]:
         """Jobs that have changed since their card was drawn, or that have none yet (``card.ref`` is None).
 
-        Those of one platform only, when it is named.
+        Those of one platform only, when it is named, and none of ``besides``.
         """
-        query = select(jobs).where(stale_card, *_on(platform, jobs.c.address)).order_by(jobs.c.id).limit(limit)
+        query = select(jobs).where(stale_card, *_on(platform, besides, jobs.c.address)).order_by(jobs.c.id).limit(limit)
         async with self._database.read() as connection:
             found = (await connection.execute(query)).mappings().all()
         return [(rows.job(row), rows.card(row)) for row in found]

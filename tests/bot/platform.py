@@ -11,7 +11,11 @@ from tests.bot.house import PRESETS
 
 
 class Platform:
-    """Speaks the front end's protocol. ``trouble`` is asked before everything and may raise."""
+    """Speaks the front end's protocol. ``trouble`` is asked before everything and may raise.
+
+    Channels that are ``stuck`` take their time, until the event. ``marks_changes``: a reference is another one after
+    each change, as those of real platforms are.
+    """
 
     def __init__(self, platform: str = "fake", interval_s: float = 0) -> None:
         self.platform = platform
@@ -22,6 +26,8 @@ class Platform:
         self.runs = 0
         self.trouble: Callable[[str], Exception | None] = lambda channel: None
         self.breaks_down = False
+        self.stuck: dict[str, asyncio.Event] = {}
+        self.marks_changes = False
         self._news = asyncio.Condition()
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -37,6 +43,8 @@ class Platform:
         await self._enter(address)
         self.cards.append((address.channel, card, ref))
         await self._tell()
+        if self.marks_changes and ref is not None:
+            return f"{ref.partition('/')[0]}/{len(self.cards)}"
         return ref or f"message {len(self.cards)}"
 
     async def post(self, address: Address, reply: Reply, key: str) -> None:
@@ -53,6 +61,8 @@ class Platform:
         self.tries += 1
         error = self.trouble(address.channel)
         await self._tell()
+        if address.channel in self.stuck:
+            await self.stuck[address.channel].wait()
         if error is not None:
             raise error
 
@@ -61,9 +71,11 @@ class Platform:
             self._news.notify_all()
 
 
-async def asked(queue: Queue, channel: str = "c1", platform: str = "fake", language: str = "en") -> Job:
+async def asked(
+    queue: Queue, channel: str = "c1", platform: str = "fake", language: str = "en", owner: str | None = None
+) -> Job:
     """A job that a person of ``channel`` has asked for."""
-    owner, address = f"{platform}:{channel}", Address(platform, channel)
+    owner, address = owner or f"{platform}:{channel}", Address(platform, channel)
     image = Image("a.png", "images/a/a.webp", "a" * 64, 100, 100, 10)
     await queue.drafts.add(owner, address, [image])
     dataset = await queue.drafts.seal(owner, address)

@@ -1,6 +1,7 @@
 """News of jobs reach their conversation: progress throttled, ends for certain, nothing twice, whatever fails."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from itertools import pairwise
@@ -99,6 +100,48 @@ async def test_one_conversation_in_trouble_holds_up_no_other(queue: Queue) -> No
         await platform.until(lambda: len(platform.posts) == 1)
     assert [channel for channel, _, _ in platform.posts] == ["good"]
     assert [entry.address.channel for entry in await queue.outbox.pending()] in ([], ["bad"])
+
+
+async def test_a_conversation_that_takes_its_time_holds_up_no_other(queue: Queue) -> None:
+    platform = Platform()
+    platform.stuck["slow"] = asyncio.Event()
+    for channel in ("slow", "quick"):
+        await asked(queue, channel)
+        await finish(await claimed(queue), queue)
+    async with delivering(queue, platform):
+        await platform.until(lambda: [channel for channel, _, _ in platform.posts] == ["quick"])
+        platform.stuck.pop("slow").set()
+        await platform.until(lambda: len(platform.posts) == 2)
+    assert len({key for _, key, _ in platform.posts}) == 2, "each once"
+
+
+async def test_a_result_does_not_wait_for_the_places_in_line_of_its_conversation(queue: Queue) -> None:
+    platform = Platform(interval_s=0.5)
+    platform.marks_changes = True
+    await asked(queue)
+    waiting = {(await asked(queue, owner=f"fake:{number}")).id for number in range(4)}
+    async with delivering(queue, platform):
+        await platform.until(lambda: len(platform.cards) == 5)
+        await asyncio.sleep(0.5)  # each of them might be changed now
+        slow = platform.stuck["c1"] = asyncio.Event()
+        tries = platform.tries
+        lease = await claimed(queue)
+        await platform.until(lambda: platform.tries > tries)  # a card is being changed
+        await finish(lease, queue)
+        del platform.stuck["c1"]
+        slow.set()
+        await platform.until(lambda: len(platform.posts) == 1)
+        begun, before = time.monotonic(), len(platform.cards)
+        await platform.until(lambda: len(places_of(waiting, platform)) == 4)
+        took = time.monotonic() - begun
+    assert before <= 5 + 2, "the one that was under way, and the end of the job"
+    assert took >= 2 * 0.5, "the others one after the other"
+    assert places_of(waiting, platform) == [1, 2, 3, 4], "those who are served next read it first"
+
+
+def places_of(jobs: set[str], platform: Platform) -> list[int | None]:
+    """What the cards of ``jobs`` came to say of their place in line, in the order it was said."""
+    return [card.position for _, card, ref in platform.cards if card.job in jobs and ref is not None]
 
 
 async def test_a_platform_that_asks_to_wait_is_left_alone_that_long(queue: Queue) -> None:

@@ -43,6 +43,24 @@ async def test_a_job_goes_on_over_restarts_with_one_card_and_one_result(
     assert discord.rest.syncs == syncs, "the commands are made known once, not at every start"
 
 
+async def test_cards_that_show_what_they_should_are_left_alone_by_a_restart(
+    shared: Shared, discord: DiscordServer, bot: House, channel: Channel
+) -> None:
+    people = [Person.at(discord, channel, f"p{number}") for number in range(3)]
+    cards = [await a_job(person, shared.queue, person.user.name) for person in people]
+    lease = await claimed(shared.queue)
+    await show(lease, shared.queue, 40)
+    places = {"Next in line", "Number 2 in line", "Step 40"}
+    await discord.until(lambda: all(any(place in card.text for card in cards) for place in places), 30)
+    await shared.stop()
+    discord.messages.edits.clear()
+    await shared.start()
+    await a_job(Person.at(discord, channel, "late"), shared.queue, "late")
+    await show(lease, shared.queue, 60)
+    await discord.until(lambda: any("Step 60" in card.text for card in cards))
+    assert len(discord.messages.edits) == 1, "what had changed, and nothing else"
+
+
 async def test_a_message_whose_receipt_was_lost_is_there_once(
     discord: DiscordServer, bot: House, anna: Person, channel: Channel
 ) -> None:

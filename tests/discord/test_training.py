@@ -189,6 +189,26 @@ async def test_a_boosted_server_gets_the_file_itself(discord: DiscordServer, bot
     assert last(discord, channel).file(".safetensors").data == bytes(30 * MIB)
 
 
+async def test_a_boosted_server_gets_the_file_itself_before_discord_has_described_the_server(
+    shared: Shared, discord: DiscordServer, bot: House
+) -> None:
+    guild = discord.guild("Boosted", tier=2)
+    channel = discord.channel(guild)
+    await discord.tell(guild)
+    _, lease = await a_running_job(Person.at(discord, channel), shared.queue)
+    await shared.stop()
+    await finish(lease, shared.queue, bytes(11 * MIB))
+    discord.gateway.describes_guilds = False
+    try:
+        await shared.start()
+        await discord.until(lambda: len(discord.public(channel)) == 2)
+    finally:
+        discord.gateway.describes_guilds = True
+        for known in discord.guilds.values():
+            await discord.tell(known)
+    assert last(discord, channel).file(".safetensors").data == bytes(11 * MIB)
+
+
 async def test_a_channel_that_takes_less_than_it_says_gets_a_link(
     discord: DiscordServer, bot: House, anna: Person, channel: Channel
 ) -> None:

@@ -264,6 +264,22 @@ async def test_a_busy_discord_is_given_the_time_it_asks_for(
     await discord.until(lambda: len(discord.public(channel)) == 2)
 
 
+async def test_a_channel_that_has_to_wait_holds_up_no_other(
+    discord: DiscordServer, bot: House, anna: Person, channel: Channel
+) -> None:
+    assert channel.guild is not None
+    other = discord.channel(channel.guild, "other")
+    await discord.tell(channel.guild)
+    leases = [(await a_running_job(one, bot.queue))[1] for one in (anna, Person.at(discord, other, "ben"))]
+    busy = Refused(429, 0, "You are being rate limited.", retry_after=8)
+    discord.refuse("POST", rf"/channels/{channel.id}/messages", busy)
+    await finish(leases[0], bot.queue)
+    await discord.until(lambda: any(request.status == 429 for request in discord.rest.requests))
+    await finish(leases[1], bot.queue)
+    await discord.until(lambda: len(discord.public(other)) == 2)
+    assert len(discord.public(channel)) == 1, "it still waits"
+
+
 async def test_a_press_on_a_job_that_is_gone_is_answered(
     discord: DiscordServer, bot: House, anna: Person, channel: Channel
 ) -> None:

@@ -2,8 +2,10 @@
 
 import asyncio
 import contextlib
+import hashlib
 import logging
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from typing import TypeVar
 
 import discord
@@ -95,17 +97,21 @@ class DiscordFrontEnd:
         sender = self._ready()
         job = await self._parts.queue.jobs.get(card.job)
         say = translator(job.language)
-        loss = await loss_picture(card) if card.loss and card.state != "succeeded" else None
         user = user_of(job.owner)
-        out = card_out(card, loss, user, say)
         old = Ref.parse(ref) if ref is not None else None
+        curve = (card.loss, card.validation, card.total_steps) if card.loss and card.state != "succeeded" else None
+        digest = _digest(card_out(card, None, user, say), curve)
+        if old is not None and old.digest == digest:
+            return str(old)
+        loss = await loss_picture(card) if curve is not None else None
+        out = card_out(card, loss, user, say)
         if old is not None and not (_is_old(old) and not card.final):
             try:
                 await _with_or_without(lambda one: sender.edit(old, one), out, say)
             except (MessageGone, ChannelShut) as error:
                 _log.info("card of %s is shown anew: %s", card.job, error)
             else:
-                return str(old)
+                return str(replace(old, digest=digest))
 
         async def send(place: Place, one: Out) -> Ref:
             return await sender.post(place, one, f"card:{card.job}:{ref}")
@@ -113,7 +119,7 @@ class DiscordFrontEnd:
         fresh = await self._somewhere(sender, address, user, out, say, send)
         if old is not None:
             await sender.delete(old)
-        return str(fresh)
+        return str(replace(fresh, digest=digest))
 
     async def post(self, address: Address, reply: Reply, key: str) -> None:
         """A message of its own that notifies the asker; each part of it once."""
@@ -121,7 +127,7 @@ class DiscordFrontEnd:
         person = await self._parts.queue.people.get(reply.owner) if reply.owner else None
         say = translator((person.language if person else None) or self._parts.language)
         user = user_of(reply.owner) if reply.owner else None
-        most = sender.upload_limit(Place.parse(address))
+        most = await sender.upload_limit(Place.parse(address))
         links = file_links(reply, self._parts.links)
         local = not self._parts.links.public
         outs = result_outs(reply, most, links, local, say) if reply.result else [reply_out(reply)]
@@ -185,6 +191,11 @@ async def _with_or_without(
             return await send(plain)
         except FilesRefused as again:
             raise ChannelShut(str(again)) from again
+
+
+def _digest(*shown: object) -> str:
+    """The same for a card that would look the same."""
+    return hashlib.sha256(repr(shown).encode()).hexdigest()[:16]
 
 
 def _is_old(ref: Ref) -> bool:

@@ -2,7 +2,7 @@
 
 import base64
 import struct
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Self
 
 import discord
@@ -41,18 +41,19 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Ref:
-    """A message of ours."""
+    """A message of ours. ``digest``: of what it shows, where that is worth knowing after a restart."""
 
     channel: int
     message: int
+    digest: str = field(default="", compare=False)
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        channel, _, message = text.partition("/")
-        return cls(int(channel), int(message))
+        channel, message, digest = (*text.split("/"), "")[:3]
+        return cls(int(channel), int(message), digest)
 
     def __str__(self) -> str:
-        return f"{self.channel}/{self.message}"
+        return "/".join(part for part in (str(self.channel), str(self.message), self.digest) if part)
 
 
 def bound(action: str, about: Address) -> str:

@@ -102,10 +102,18 @@ class Sender:
             channel = await (await self._client.fetch_user(user)).create_dm()
         return Place(None, channel.id)
 
-    def upload_limit(self, place: Place) -> int:
-        """Bytes that one file may have there."""
-        guild = self._client.get_guild(place.guild) if place.guild is not None else None
-        return guild.filesize_limit if guild is not None else limits.UPLOAD_BYTES
+    async def upload_limit(self, place: Place) -> int:
+        """Bytes that one file may have there. Raises ``TryLater`` while Discord does not say."""
+        if place.guild is None:
+            return limits.UPLOAD_BYTES
+        guild = self._client.get_guild(place.guild)
+        if guild is None or guild.unavailable:  # right after a start Discord has not described it yet
+            try:
+                with _explained(False):
+                    guild = await self._client.fetch_guild(place.guild, with_counts=False)
+            except ChannelShut:
+                return limits.UPLOAD_BYTES
+        return guild.filesize_limit
 
     def _remember(self, ref: Ref, out: Out, message: discord.Message) -> None:
         there = {attachment.filename: attachment for attachment in message.attachments}

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import secrets
+import time
 import zlib
 from collections import deque
 from collections.abc import Callable
@@ -49,7 +50,10 @@ class Socket:
 
 
 class Gateway:
-    """Answers ``/gateway``. ``ready`` and ``guilds`` say what a new session is told first."""
+    """Answers ``/gateway``. ``ready`` and ``guilds`` say what a new session is told first.
+
+    Discord has been seen to take its time with ``guilds``; without ``describes_guilds`` it does so for ever.
+    """
 
     def __init__(
         self,
@@ -65,6 +69,8 @@ class Gateway:
         self._sessions: dict[str, Session] = {}
         self._changed = asyncio.Condition()
         self.identified = 0
+        self.begun: list[float] = []
+        self.describes_guilds = True
         self.resumed = 0
 
     @property
@@ -170,7 +176,8 @@ class Gateway:
         self._sessions[session.id] = session
         self.identified += 1
         await self.dispatch("READY", self._ready() | {"session_id": session.id})
-        if session.intents & GUILDS_INTENT:
+        self.begun.append(time.monotonic())
+        if session.intents & GUILDS_INTENT and self.describes_guilds:
             for guild in self._guilds():
                 await self.dispatch("GUILD_CREATE", guild)
         await self._tell()

@@ -1,6 +1,7 @@
 """Messages as they are sent, edited and deleted, under Discord's rules."""
 
 import io
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -53,6 +54,15 @@ class Sent:
     files: dict[str, tuple[str, bytes]]
 
 
+@dataclass(frozen=True, slots=True)
+class Edit:
+    """A change to what everybody sees. ``goes_on``: there are buttons under it, so it is not the last one."""
+
+    message: Message
+    at: float
+    goes_on: bool
+
+
 class Messages:
     """All messages of all channels."""
 
@@ -62,6 +72,7 @@ class Messages:
         self._cdn = cdn
         self._me = me
         self.upload_limit: int | None = None  # where it is less than a guild's boosts promise
+        self.edits: list[Edit] = []
 
     def post(self, channel: Channel, sent: Sent) -> Message:
         """An ordinary message of the bot's."""
@@ -127,6 +138,8 @@ class Messages:
             message.edits.append(now)
         message.flags, message.files, message.edited = flags, files, now
         self._fill(message, after | {"allowed_mentions": payload.get("allowed_mentions")}, pings=False)
+        if message.seen_by is None:
+            self.edits.append(Edit(message, time.monotonic(), bool(message.buttons)))
         return message
 
     def delete(self, message: Message) -> None:

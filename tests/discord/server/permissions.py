@@ -25,15 +25,9 @@ EVERYONE = (
     | Permission.SEND_MESSAGES
     | Permission.EMBED_LINKS
     | Permission.ATTACH_FILES
-    | Permission.READ_MESSAGE_HISTORY
     | Permission.USE_APPLICATION_COMMANDS
     | Permission.SEND_MESSAGES_IN_THREADS
 )
-BOT = (
-    Permission.VIEW_CHANNEL
-    | Permission.SEND_MESSAGES
-    | Permission.SEND_MESSAGES_IN_THREADS
-    | Permission.ATTACH_FILES
-    | Permission.READ_MESSAGE_HISTORY
-)
-IN_A_DM = EVERYONE
+# What our set-up page asks for, and no more; @everyone above gives nothing beyond it that a bot could live on.
+BOT = Permission.VIEW_CHANNEL | Permission.SEND_MESSAGES | Permission.SEND_MESSAGES_IN_THREADS | Permission.ATTACH_FILES
+IN_A_DM = EVERYONE | Permission.READ_MESSAGE_HISTORY

@@ -222,6 +222,8 @@ class Rest:
         return self._messages.as_json(self._messages.post(self._channel(request), sent))
 
     async def _get_message(self, request: web.Request, _: Sent) -> object:
+        if not self._channel(request).permissions_of(self._me) & Permission.READ_MESSAGE_HISTORY:
+            raise MISSING_ACCESS
         return self._messages.as_json(self._message(request))
 
     async def _patch(self, request: web.Request, sent: Sent) -> object:

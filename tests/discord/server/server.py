@@ -3,9 +3,11 @@
 import asyncio
 import re
 import secrets
+from collections import defaultdict
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from functools import reduce
+from itertools import pairwise
 from operator import or_
 
 from aiohttp import web
@@ -14,11 +16,13 @@ from tests.discord.server.cdn import Cdn
 from tests.discord.server.command_rules import CreateLimit
 from tests.discord.server.gateway import Gateway
 from tests.discord.server.interactions import ACKNOWLEDGE_S, AUTOCOMPLETE, Interaction, Interactions, Watch
-from tests.discord.server.messages import Messages
+from tests.discord.server.messages import Edit, Messages
 from tests.discord.server.permissions import BOT, Permission
 from tests.discord.server.rest import Rest, Trouble
 from tests.discord.server.wire import Clock, Json, Refused, Snowflakes
 from tests.discord.server.world import PUBLIC_THREAD, Channel, Guild, Message, Role, User
+
+_LEAST_PAUSE_S = 4.8  # five seconds between two edits, as they come in over a network
 
 
 class DiscordServer:
@@ -131,6 +135,7 @@ class DiscordServer:
         self.violations.clear()
         self.rest.troubles.clear()
         self.rest.requests.clear()
+        self.messages.edits.clear()
         self.interactions.all.clear()
         self._expected.clear()
         self._may_be_late = False
@@ -193,7 +198,22 @@ class DiscordServer:
     def judge(self) -> None:
         """Fail on anything Discord would have refused and the test did not ask for."""
         late = [] if self._may_be_late else [f"not acknowledged: {one.invoked}" for one in self.missed()]
-        assert not self.violations + late, "\n".join(self.violations + late)
+        found = self.violations + late + self.hasty()
+        assert not found, "\n".join(found)
+
+    def hasty(self) -> list[str]:
+        """Messages that one run of the bot changed again before the least pause was over, and not for the last time."""
+        by_message: defaultdict[int, list[Edit]] = defaultdict(list)
+        for edit in self.messages.edits:
+            by_message[edit.message.id].append(edit)
+        return [
+            f"edited after {after.at - before.at:.1f} s: {after.message.text!r}"
+            for edits in by_message.values()
+            for before, after in pairwise(edits)
+            if after.goes_on
+            and after.at - before.at < _LEAST_PAUSE_S
+            and not any(before.at < begun < after.at for begun in self.gateway.begun)
+        ]
 
     def _violate(self, what: str, code: int) -> None:
         if code not in self._expected:
