@@ -25,7 +25,7 @@ from lorabot.queue.model import Card as CardRow
 _AT_ONCE = 200
 _RECALLED = 1000
 _RECALL_S = 600.0
-_FINISH_S = 3.0
+_FINISH_S = 6.0  # longer than a front end takes to hear out what it is sending
 _log = logging.getLogger(__name__)
 
 
