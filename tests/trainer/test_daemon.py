@@ -10,25 +10,29 @@ import time
 import urllib.request
 from collections.abc import AsyncIterator, Callable
 from contextlib import ExitStack, asynccontextmanager
+from functools import partial
 from hashlib import sha256
 from pathlib import Path
 
 import pytest
 from PIL import Image as Pillow
 
-from lorabot.presets import Bases
+from lorabot.presets import Bases, NamedBase
 from lorabot.queue import Queue, QueueConfig, migrate, open_queue
 from lorabot.queue.embedded import EmbeddedValkey
 from lorabot.queue.keys import image_key, job_prefix
 from lorabot.queue.model import Address, Image, Job, JobState, NewJob, Stage
+from lorabot.trainer import daemon
 from lorabot.trainer.config import TrainerConfig
 from lorabot.trainer.daemon import run_trainer
+from lorabot.trainer.supervising import Engine
 from lorabot.trainer.workspace import cache_of, sweep, workspace
 from tests.queue.servers import PostgreSQL, s3_server
 from tests.trainer.conftest import QUICK, draw_images, tiny_preset, vocabulary
 
 QUEUE = QueueConfig(lease_s=2.0, heartbeat_s=0.1, reconcile_s=0.2, poll_s=0.05, shutdown_s=60.0, jobs_per_owner=9)
 SAVING = QUICK.model_copy(update={"checkpoint_s": 0})
+BASES = Bases([NamedBase(id="broken", title="Broken", source="./broken.ckpt", family="sd15").of("sd15")])
 OWNER = "web:ann"
 ADDRESS = Address("web", "conversation")
 
@@ -38,7 +42,7 @@ def queue_config() -> QueueConfig:
     return QUEUE
 
 
-async def submit(queue: Queue, folder: Path, count: int = 10, **recipe: object) -> Job:
+async def submit(queue: Queue, folder: Path, count: int = 10, base: str = "demo", **recipe: object) -> Job:
     """A job with real images in the blobs."""
     images = []
     for drawn in draw_images(folder, count):
@@ -59,7 +63,7 @@ async def submit(queue: Queue, folder: Path, count: int = 10, **recipe: object) 
             preset=json.loads(tiny_preset(**recipe).model_dump_json()),
             vocabulary=json.loads(vocabulary().model_dump_json()),
             trigger="zuri",
-            base="demo",
+            base=base,
             dataset_id=dataset.id,
             seed=7,
         )
@@ -69,7 +73,7 @@ async def submit(queue: Queue, folder: Path, count: int = 10, **recipe: object) 
 @asynccontextmanager
 async def trainer(queue: Queue, data_dir: Path, config: TrainerConfig = SAVING) -> AsyncIterator[None]:
     stop = asyncio.Event()
-    task = asyncio.create_task(run_trainer(queue, config, data_dir, stop, Bases(), worker="worker"))
+    task = asyncio.create_task(run_trainer(queue, config, data_dir, stop, BASES, worker="worker"))
     try:
         yield
     finally:
@@ -262,6 +266,30 @@ async def delivered_whole_and_once(queue: Queue, job: Job) -> None:
             await asyncio.sleep(0.1)
     assert [entry.kind for entry in await queue.outbox.pending(10)].count("outcome") == 1
     assert [event.kind for event in await queue.jobs.events(job.id)].count("succeeded") == 1
+
+
+IDLE_ENGINE = """
+import sys
+from lorabot.trainer import wire
+hello = wire.Hello(version=wire.VERSION, pid=1, device="cpu", device_name="none", loading_s=0)
+sys.stdout.buffer.write(wire.line(hello))
+sys.stdout.buffer.flush()
+sys.stdin.read()
+"""
+"""It starts at once and is never given a job."""
+
+
+@pytest.mark.parametrize(("base", "code"), [("elsewhere", "trainer-unknown-base"), ("broken", "base-pickle")])
+async def test_a_job_on_a_base_that_this_host_can_not_have_ends_with_the_reason(
+    base: str, code: str, queue: Queue, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(daemon, "Engine", partial(Engine, command=(sys.executable, "-c", IDLE_ENGINE)))
+    job = await submit(queue, tmp_path / "images", base=base)
+    async with trainer(queue, tmp_path, QUICK.model_copy(update={"silence_s": 3600})):
+        done = await until(queue, job, final)
+    assert done.state is JobState.FAILED
+    assert done.failure is not None
+    assert done.failure.code == code
 
 
 def test_the_daemons_process_knows_neither_torch_nor_a_chat_library() -> None:
