@@ -49,7 +49,7 @@ def training(stack: contextlib.ExitStack, ours: bool) -> Callable[[int], float]:
     told = tell(base.towers, captions, recipe, SEED, torch.device("cpu"))
     encoded = Encoded(latents, 2, told, None)
     batches = Batches(SEED, (range(IMAGES),), recipe.batch, STEPS_MOST)
-    process = schedule(base.scheduler, recipe.min_snr_gamma, recipe.p2_gamma, torch.device("cpu"))
+    process = schedule(base.scheduler, recipe, torch.device("cpu"))
     stack.enter_context(adapter.attached({"unet": base.unet}, recipe, SEED))
     denoise = stack.enter_context(denoiser(base.unet, "fp32")) if ours else plain(base.unet, "fp32")
     parameters = [parameter for _, parameter in adapter.parameters({"unet": base.unet})]

@@ -11,6 +11,9 @@ from lorabot.locale import UserError
 Family = Literal["demo", "sd15", "sd21", "sdxl"]
 Layers = Literal["attention", "linear", "all"]
 SavePrecision = Literal["fp16", "bf16", "fp32"]
+OptimiserName = Literal["adamw", "adamw8bit", "prodigy", "schedule-free"]
+TimestepBias = Literal["none", "content", "style"]
+ScheduleName = Literal["constant", "linear", "cosine", "restarts"]
 
 Id = Annotated[str, Field(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$", max_length=40)]
 Line = Annotated[str, Field(min_length=1, max_length=500, pattern=r"^\S(.*\S)?$")]
@@ -103,9 +106,27 @@ class Recipe(_Strict):
     )
     views: int = Field(ge=1, le=100_000, description="Budget in image-views; a view is one image seen once.")
     batch: int = Field(ge=1, le=64, description="Images per optimiser step, after gradient accumulation.")
-    unet_lr: float = Field(gt=0, le=0.01, description="Peak learning rate of the UNet's LoRA.")
+    unet_lr: float = Field(gt=0, le=2, description="Peak learning rate of the UNet's LoRA, at most 0.01.")
     text_encoder_lr: float = Field(
-        ge=0, le=0.01, description="Peak learning rate of the text encoder's LoRA; 0 leaves it as it is."
+        ge=0, le=2, description="Peak learning rate of the text encoder's LoRA; 0 leaves it as it is."
+    )
+    optimiser: OptimiserName = Field(
+        "adamw",
+        description="`adamw`; `adamw8bit`, which keeps its moments in 8 bits on a card with bitsandbytes; `prodigy`, "
+        "which finds the rate itself (arXiv 2306.06101), so that `unet_lr` is a factor of it, best 1; or "
+        "`schedule-free` AdamW, which averages instead of lowering the rate (arXiv 2405.15682).",
+    )
+    schedule: ScheduleName = Field(
+        "cosine",
+        description="How the rate goes on after its rise: `constant`; `linear` or in half a `cosine` to 0; or "
+        "`restarts`, several of those.",
+    )
+    restarts: int = Field(3, ge=2, le=20, description="How often the rate falls with the schedule `restarts`.")
+    lora_plus: float = Field(
+        1.0,
+        ge=1,
+        le=64,
+        description="How much faster the LoRA's up matrices learn (LoRA+, arXiv 2402.12354; its authors say 16).",
     )
     layers: Layers = Field(
         "attention",
@@ -114,6 +135,23 @@ class Recipe(_Strict):
     )
     rank: int = Field(ge=1, le=128, description="Rank of the LoRA matrices.")
     alpha: float = Field(gt=0, le=256, description="LoRA alpha; the update is scaled by alpha / rank.")
+    rank_stabilised: bool = Field(
+        False,
+        description="Whether the update is scaled by alpha / the square root of rank instead, so that high ranks learn "
+        "as fast as low ones (arXiv 2312.03732).",
+    )
+    dora: bool = Field(
+        False,
+        description="Whether the length of each output's weights is learnt apart from their direction (DoRA, arXiv "
+        "2402.09353); slower.",
+    )
+    dropout: float = Field(
+        0.0,
+        ge=0,
+        le=0.9,
+        description="Share of a LoRA's inputs that are left out at random in training, against memorising; slower on a "
+        "CPU.",
+    )
     warmup: float = Field(ge=0, le=0.5, description="Share of the steps over which the rate rises from 0.")
     min_snr_gamma: float | None = Field(
         gt=0, le=20, description="Cap of the min-SNR loss weight (arXiv 2303.09556); null weighs all timesteps alike."
@@ -124,6 +162,27 @@ class Recipe(_Strict):
         le=1,
         description="Exponent of the P2 loss weight (arXiv 2204.00227): above 0 the shapes and colours of the whole "
         "picture count for more than its details.",
+    )
+    loss: Literal["l2", "huber"] = Field(
+        "l2",
+        description="`l2`: the squared error; `huber`: the same for small errors and a line for large ones, so that "
+        "odd pictures count for less (arXiv 2403.16728).",
+    )
+    huber_delta: float = Field(
+        0.1,
+        gt=0,
+        le=1,
+        description="Where `huber` turns from square to line at the noisiest timestep; 1 at the least noisy.",
+    )
+    timestep_bias: TimestepBias = Field(
+        "none",
+        description="Which timesteps are trained on more often: the noisy ones, which settle the `content` of a "
+        "picture, or the others, which settle its `style`.",
+    )
+    zero_terminal_snr: bool = Field(
+        False,
+        description="Whether the noisiest timestep is noise alone, for pictures that are very dark or very bright "
+        "(arXiv 2305.08891). Only for bases that predict v; `min_snr_gamma` gives that timestep no weight.",
     )
     noise_offset: float = Field(ge=0, le=0.2, description="Strength of the per-channel offset added to the noise.")
     flip: bool = Field(description="Whether every image is also shown mirrored.")
@@ -178,6 +237,24 @@ class Recipe(_Strict):
     negative_prompt: str = Field(max_length=500, description="What the sample pictures should not show; may be empty.")
     guidance: float = Field(ge=1, le=20, description="Classifier-free guidance scale of the sample pictures.")
     sample_steps: int = Field(ge=1, le=150, description="Denoising steps of a sample picture.")
+
+    @model_validator(mode="after")
+    def _rates_fit_the_optimiser(self) -> Self:
+        rates = {"unet_lr": self.unet_lr, "text_encoder_lr": self.text_encoder_lr}
+        if self.optimiser == "prodigy":
+            if self.unet_lr < 0.1:
+                raise ValueError(
+                    "prodigy finds the rate itself; unet_lr is a factor of it and must be 0.1 to 2, best 1"
+                )
+            if self.text_encoder_lr not in (0, self.unet_lr):
+                raise ValueError("prodigy finds one rate for all; text_encoder_lr must be 0 or the same as unet_lr")
+        elif high := [name for name, rate in rates.items() if rate > 0.01]:
+            raise ValueError(f"{high[0]} must be at most 0.01 with {self.optimiser}")
+        if self.optimiser == "schedule-free" and self.schedule != "constant":
+            raise ValueError("schedule-free takes the place of a schedule; set schedule: constant")
+        if self.optimiser in ("prodigy", "schedule-free") and self.lora_plus != 1:
+            raise ValueError(f"lora_plus contradicts {self.optimiser}, which balances the rates itself; leave it out")
+        return self
 
     @field_validator("sample_prompts")
     @classmethod

@@ -2,15 +2,16 @@
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from math import sqrt
+from typing import TYPE_CHECKING, Any
 
 import torch
 
 from lorabot.presets import Layers, Recipe
+from lorabot.trainer.draws import generator
 
 if TYPE_CHECKING:
     from peft import LoraConfig
-    from peft.tuners.tuners_utils import BaseTunerLayer
 
 _ATTENTION = (
     *("to_q", "to_k", "to_v", "to_out.0"),
@@ -38,9 +39,20 @@ def options(recipe: Recipe) -> "LoraConfig":
     """What peft is told to put on."""
     from peft import LoraConfig
 
-    config = LoraConfig(r=recipe.rank, target_modules=list(TARGETS[recipe.layers]), init_lora_weights=True)
+    config = LoraConfig(
+        r=recipe.rank,
+        target_modules=list(TARGETS[recipe.layers]),
+        use_rslora=recipe.rank_stabilised,
+        use_dora=recipe.dora,
+        lora_dropout=recipe.dropout,
+    )
     config.lora_alpha = recipe.alpha  # type: ignore[assignment]  # declared int; used as a factor only
     return config
+
+
+def effective_alpha(recipe: Recipe) -> float:
+    """The alpha with which alpha / rank is the scale of the update: for a file, whose readers know no other scaling."""
+    return recipe.alpha * sqrt(recipe.rank) if recipe.rank_stabilised else recipe.alpha
 
 
 @contextmanager
@@ -58,6 +70,8 @@ def attached(modules: Modules, recipe: Recipe, seed: int) -> Iterator[None]:
                 inject_adapter_in_model(options(recipe), module, adapter_name=_NAME)
         for _, parameter in parameters(modules):
             parameter.data = parameter.data.float()
+        for _, layer in _layers(*modules.values()):
+            layer.eval()
         yield
     finally:
         for module in modules.values():
@@ -87,9 +101,31 @@ def write(modules: Modules, state: Mapping[str, torch.Tensor]) -> None:
 
 
 @contextmanager
+def dropping_out(modules: Modules, seed: int, step: int) -> Iterator[None]:
+    """With the adapter's dropout at work, where it has some; outside, nothing is left out.
+
+    What is left out in step number ``step`` depends on ``seed`` and on how the batch is split, not on what was before.
+    """
+    dropouts = [layer.lora_dropout for _, layer in _layers(*modules.values())]
+    if not any(isinstance(part, torch.nn.Dropout) for dropout in dropouts for part in dropout.values()):
+        yield
+        return
+    devices = {parameter.device for _, parameter in parameters(modules)}
+    with torch.random.fork_rng(devices=[device for device in devices if device.type == "cuda"]):
+        torch.manual_seed(generator(seed, "dropout", step).initial_seed())
+        for dropout in dropouts:
+            dropout.train()
+        try:
+            yield
+        finally:
+            for dropout in dropouts:
+                dropout.eval()
+
+
+@contextmanager
 def switched_off(modules: Modules) -> Iterator[None]:
     """The base model as if there were no adapter."""
-    layers = [layer for module in modules.values() for _, layer in _layers(module)]
+    layers = [layer for _, layer in _layers(*modules.values())]
     for layer in layers:
         layer.enable_adapters(False)
     try:
@@ -101,10 +137,13 @@ def switched_off(modules: Modules) -> Iterator[None]:
             parameter.requires_grad_(True)
 
 
-def _layers(module: torch.nn.Module) -> list[tuple[str, "BaseTunerLayer"]]:
-    from peft.tuners.tuners_utils import BaseTunerLayer
+def _layers(*modules: torch.nn.Module) -> list[tuple[str, Any]]:
+    """The layers that peft put in, each with its name in its module."""
+    from peft.tuners.lora import LoraLayer
 
-    return [(name, layer) for name, layer in module.named_modules() if isinstance(layer, BaseTunerLayer)]
+    return [
+        (name, layer) for module in modules for name, layer in module.named_modules() if isinstance(layer, LoraLayer)
+    ]
 
 
 def _take_off(module: torch.nn.Module) -> None:

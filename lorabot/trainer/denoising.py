@@ -27,10 +27,13 @@ moment of the call.
 
 
 @contextmanager
-def denoiser(unet: "UNet2DConditionModel", precision: Precision, checkpointing: bool = False) -> Iterator[Denoiser]:
+def denoiser(
+    unet: "UNet2DConditionModel", precision: Precision, checkpointing: bool = False, dropout: bool = False
+) -> Iterator[Denoiser]:
     """The fastest way through ``unet`` and the adapter on it. On a CPU the lanes have torch's threads for the block.
 
-    With ``checkpointing`` each block's activations are computed again for the backward pass instead of being kept.
+    With ``checkpointing`` each block's activations are computed again for the backward pass instead of being kept. With
+    ``dropout`` the way is plain: what is dropped are a LoRA's inputs, and folded into weights it has none.
     """
     if checkpointing:
         unet.enable_gradient_checkpointing()
@@ -40,7 +43,7 @@ def denoiser(unet: "UNet2DConditionModel", precision: Precision, checkpointing: 
             unet.disable_gradient_checkpointing()
         return
     # torch.jit.trace, which the lanes need, is not supported from Python 3.14 on.
-    if unet.device.type != "cpu" or sys.version_info >= (3, 14):
+    if unet.device.type != "cpu" or dropout or sys.version_info >= (3, 14):
         yield plain(unet, precision)
         return
     threads = torch.get_num_threads()
@@ -187,13 +190,18 @@ def _folded(layer: Any) -> torch.Tensor:
     """The weight of a layer with its adapter: W + BA, scaled; W alone where the adapter is switched off.
 
     A convolution's adapter is one of its own size to few channels and one of 1 x 1 back: a product of matrices too.
+    DoRA gives each output's weights the length that is learnt; their own counts as constant (arXiv 2402.09353, 4.3).
     """
     weight: torch.Tensor = layer.base_layer.weight
     if layer.disable_adapters:
         return weight
     for name in layer.active_adapters:
         up, down = layer.lora_B[name].weight.flatten(1), layer.lora_A[name].weight.flatten(1)
-        weight = torch.addmm(weight.flatten(1), up, down, alpha=layer.scaling[name]).view(weight.shape)
+        flat = torch.addmm(weight.flatten(1), up, down, alpha=layer.scaling[name])
+        if name in layer.lora_magnitude_vector:
+            lengths = layer.lora_magnitude_vector[name].weight.view(-1, 1)
+            flat = flat * (lengths / torch.linalg.vector_norm(flat.detach(), dim=1, keepdim=True))
+        weight = flat.view(weight.shape)
     return weight
 
 

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 
 import torch
 
+from lorabot.presets import TimestepBias
+
 
 @dataclass(frozen=True, slots=True)
 class Draw:
@@ -37,16 +39,23 @@ def draw(
     timesteps: int,
     offset: float,
     dropout: float,
+    bias: TimestepBias = "none",
 ) -> Draw:
     """How step number ``step`` (from 0) trains on ``images`` (B), each with ``views`` latents of ``shape`` (C, H, W).
 
     Timesteps are stratified: each of B equal ranges holds one, which
     keeps the expectation and lowers the variance of the loss. ``offset`` adds a constant per image and channel to the
     noise (noise offset). ``dropout`` is the share of views without caption.
+
+    ``bias`` bends the even density of x = timestep / timesteps: ``content`` to (1 - x) ** (-2 / 3) / 3, so that half of
+    all lie in the noisiest eighth, where a picture's layout is settled (cubic sampling, arXiv 2302.08453, section 3.4);
+    ``style`` to its mirror image. The ranges stay equal in what they hold.
     """
     chance = generator(seed, "step", step)
     batch = len(images)
     ranges = (torch.randperm(batch, generator=chance) + torch.rand(batch, generator=chance)) / batch
+    if bias != "none":
+        ranges = ranges**3 if bias == "style" else 1 - ranges**3
     noise = torch.randn(batch, *shape, generator=chance)
     noise += offset * torch.randn(batch, shape[0], 1, 1, generator=chance)
     return Draw(

@@ -56,6 +56,13 @@ class DiskFull(TrainerError):
         super().__init__("trainer-disk-full", needed=needed_mb, free=free_mb)
 
 
+class NeedsVelocity(TrainerError):
+    """A recipe with zero terminal SNR on a base model that predicts the noise."""
+
+    def __init__(self) -> None:
+        super().__init__("trainer-needs-velocity")
+
+
 class Diverged(TrainerError):
     """The loss ran away."""
 

@@ -16,7 +16,6 @@ from lorabot.trainer.planning import Plan
 from lorabot.trainer.plotting import LossPlot, plot_losses
 from lorabot.trainer.report import LoraFile, Report, write_json, write_markdown
 from lorabot.trainer.telling import Stopwatch
-from lorabot.trainer.training import learning_rate
 from lorabot.trainer.wire import Done, MadeFile, TrainingJob
 
 
@@ -68,7 +67,7 @@ def write_files(finished: Finished) -> Done:
                 losses=course.losses,
                 validation=course.validation,
                 seen=course.seen,
-                rates=[learning_rate(plan, step) for step in range(course.step)],
+                rates=course.rates,
                 samples=sorted({*course.pictures, plan.steps}),
                 chosen=finished.chosen,
             ),

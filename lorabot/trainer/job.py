@@ -5,6 +5,7 @@ import shutil
 import time
 from collections.abc import Sequence
 from contextlib import nullcontext
+from dataclasses import replace
 from datetime import UTC, datetime
 from io import BytesIO
 from pathlib import Path
@@ -30,8 +31,10 @@ from lorabot.trainer.export import file_bytes, model_hash, rounded
 from lorabot.trainer.finishing import Finished, file_name, write_files
 from lorabot.trainer.infotext import KEY, Lora, infotext
 from lorabot.trainer.latents import place
+from lorabot.trainer.loss import forward_process
 from lorabot.trainer.models import Models
 from lorabot.trainer.offloading import off_card
+from lorabot.trainer.optimisers import Moments
 from lorabot.trainer.pictures import picture_size
 from lorabot.trainer.planning import Plan, megabytes, moved, plan
 from lorabot.trainer.preserving import preserve, prompts
@@ -41,7 +44,7 @@ from lorabot.trainer.sampling import Settings, sample, settings
 from lorabot.trainer.shapes import Shapes
 from lorabot.trainer.telling import Emit, Stopwatch, Teller
 from lorabot.trainer.texts import CHUNK, MOST_CHUNKS, too_long
-from lorabot.trainer.training import Moments, Setup, Watch, batches_of, train
+from lorabot.trainer.training import Setup, Watch, batches_of, train
 from lorabot.trainer.wire import CheckpointMade, Done, Notice, SampleMade, TrainingJob
 
 _SPARE = 64 * MIB
@@ -76,6 +79,7 @@ def run(job: TrainingJob, models: Models, config: TrainerConfig, control: Contro
     with clock.running("captioning"):
         captions = saved.captions if saved else _captions(job, models, control, recipe.caption.method)
 
+    base = replace(base, scheduler=forward_process(base.scheduler, recipe))
     towers = listening(base, recipe)
     _say_what_is_cut(job, towers, captions, emit)
     learners = text_learners(base, recipe)
@@ -84,7 +88,7 @@ def run(job: TrainingJob, models: Models, config: TrainerConfig, control: Contro
     modules: adapter.Modules = {"unet": base.unet, **learners}
     with (
         adapter.attached(modules, recipe, job.seed),
-        denoiser(base.unet, hardware.precision, recipe.checkpointing) as denoise,
+        denoiser(base.unet, hardware.precision, recipe.checkpointing, recipe.dropout > 0) as denoise,
     ):
         control.check()
         teller.stage("planning")
@@ -141,7 +145,8 @@ def run(job: TrainingJob, models: Models, config: TrainerConfig, control: Contro
             timed=clock.add,
         )
         teller.training(course, chosen_plan.steps, None)
-        train(setup, course, saved.moments if saved else None, watch)
+        going_on = saved is not None and saved.plan.optimiser == chosen_plan.optimiser
+        train(setup, course, saved.moments if saved and going_on else None, watch)
 
         teller.stage("evaluating", "evaluating-note-sampling")
         best = choose(course)
@@ -216,8 +221,8 @@ def _dearest(sorted_in: Sorted, recipe: Recipe) -> tuple[int, int]:
 def _check_disk(modules: adapter.Modules, folder: Path, latents: int) -> None:
     """Raise ``DiskFull`` where saved states, results and ``latents``, in bytes, would not find room."""
     weights = sum(parameter.numel() for _, parameter in adapter.parameters(modules)) * 4
-    # A saved state holds the adapter, two moments and the candidates; two of them may lie there at once.
-    needed = 2 * weights * (1 + 2 + KEPT) + latents + _SPARE
+    # A saved state holds the adapter, up to four moments (Prodigy's) and the candidates; two may lie there at once.
+    needed = 2 * weights * (1 + 4 + KEPT) + latents + _SPARE
     folder.mkdir(parents=True, exist_ok=True)
     free = shutil.disk_usage(folder).free
     if free < needed:

@@ -7,11 +7,13 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from lorabot.locale import Message, Param
-from lorabot.presets import Recipe
+from lorabot.presets import OptimiserName, Recipe, ScheduleName
+from lorabot.trainer.adapter import effective_alpha
 from lorabot.trainer.buckets import MOST_UPSCALED, Filled, Sorted, filled
 from lorabot.trainer.config import TrainerConfig
 from lorabot.trainer.devices import MIB, Card
 from lorabot.trainer.errors import OutOfMemory
+from lorabot.trainer.optimisers import has_8bit
 
 Precision = Literal["fp32", "bf16"]
 
@@ -54,7 +56,8 @@ class Plan:
     ``preserved`` of a step's rows hold on to what the base draws by itself; the others are images.
     ``buckets``: the sizes they are trained at. ``checkpointing``: whether activations are computed again when needed.
     ``estimate_s`` is the time of the training steps alone, ``step_s`` what the probe measured for one of them.
-    ``sample_at`` and ``validate_at`` are steps done; ``reasons`` says why, in the order to be read.
+    ``sample_at`` and ``validate_at`` are steps done; ``restarts`` counts only with that schedule. ``alpha`` is the
+    effective one: divided by the rank, it is the scale of the update. ``reasons`` says why, in the order to be read.
     """
 
     device: str
@@ -66,6 +69,9 @@ class Plan:
     steps: int
     warmup_steps: int
     learning_rate: float
+    optimiser: OptimiserName
+    schedule: ScheduleName
+    restarts: int
     rank: int
     alpha: float
     split: Split
@@ -111,6 +117,7 @@ def plan(
     steps = math.ceil(recipe.views / recipe.batch)
     warmup = min(math.ceil(recipe.warmup * steps), steps - 1)
     split = hold_out(images, seed)
+    optimiser = _optimiser(recipe.optimiser, hardware.device)
     estimate = steps * step_s
     reasons = [
         Message("plan-resolution", {"resolution": recipe.resolution}),
@@ -133,12 +140,15 @@ def plan(
             {
                 "rate": f"{recipe.unet_lr:.1e}",
                 "warmup": warmup,
+                "schedule": recipe.schedule,
+                "restarts": recipe.restarts,
                 "rank": recipe.rank,
                 "alpha": f"{recipe.alpha:g}",
-                "scale": f"{recipe.alpha / recipe.rank:g}",
+                "scale": f"{effective_alpha(recipe) / recipe.rank:g}",
             },
         ),
         Message("plan-file", {"megabytes": megabytes(file_bytes), "precision": recipe.save_precision}),
+        *_on_learning(recipe, optimiser, hardware.device),
         Message("plan-held-out", {"count": len(split.held_out)})
         if split.held_out
         else Message("plan-none-held-out", {"images": images, "least": HOLD_OUT_FROM}),
@@ -169,8 +179,11 @@ def plan(
         steps=steps,
         warmup_steps=warmup,
         learning_rate=recipe.unet_lr,
+        optimiser=optimiser,
+        schedule=recipe.schedule,
+        restarts=recipe.restarts,
         rank=recipe.rank,
-        alpha=recipe.alpha,
+        alpha=effective_alpha(recipe),
         split=split,
         sample_at=_spread(steps, config.sample_rounds + 1)[:-1],
         validate_at=_spread(steps, config.validations),
@@ -200,7 +213,8 @@ def moved(made: Plan, hardware: Hardware, probe: Probe) -> Plan:
 
     Raises ``OutOfMemory`` when not even one image fits.
     """
-    if (made.device_name, made.precision) == (hardware.name, hardware.precision):
+    optimiser = _optimiser(made.optimiser, hardware.device)
+    if (made.device_name, made.precision, made.optimiser) == (hardware.name, hardware.precision, optimiser):
         return replace(made, device=hardware.device)
     batch, step_s = _fit(made.rows, hardware, probe)
     accumulation = made.rows // batch
@@ -209,10 +223,15 @@ def moved(made: Plan, hardware: Hardware, probe: Probe) -> Plan:
         device=hardware.device,
         device_name=hardware.name,
         precision=hardware.precision,
+        optimiser=optimiser,
         batch=batch,
         accumulation=accumulation,
         step_s=step_s * accumulation,
-        reasons=(*made.reasons, Message("plan-moved", {"device": hardware.name, "batch": batch})),
+        reasons=(
+            *made.reasons,
+            Message("plan-moved", {"device": hardware.name, "batch": batch}),
+            *([Message("plan-optimiser-no-8bit")] if optimiser != made.optimiser else []),
+        ),
     )
 
 
@@ -225,6 +244,37 @@ def _precision(hardware: Hardware) -> Message:
     if hardware.card is not None and hardware.precision == "fp32":
         return Message("plan-precision-no-bf16", {"device": hardware.name})
     return Message(f"plan-precision-{hardware.precision}", {"device": hardware.name})
+
+
+def _optimiser(wanted: OptimiserName, device: str) -> OptimiserName:
+    """What can take the place of the optimiser ``wanted`` where it can't be had: 8 bits only save memory."""
+    return "adamw" if wanted == "adamw8bit" and not has_8bit(device) else wanted
+
+
+def _on_learning(recipe: Recipe, optimiser: OptimiserName, device: str) -> list[Message]:
+    """What is to be said about options that differ from the usual ones."""
+    said = []
+    if optimiser != recipe.optimiser:
+        said.append(Message("plan-optimiser-no-8bit"))
+    elif optimiser != "adamw":
+        said.append(Message(f"plan-optimiser-{optimiser}"))
+    if recipe.lora_plus != 1:
+        said.append(Message("plan-lora-plus", {"ratio": f"{recipe.lora_plus:g}"}))
+    if recipe.rank_stabilised:
+        said.append(Message("plan-rank-stabilised"))
+    if recipe.dora:
+        said.append(Message("plan-dora"))
+    if recipe.dropout > 0:
+        said.append(Message("plan-dropout", {"percent": round(100 * recipe.dropout)}))
+        if device == "cpu":
+            said.append(Message("plan-dropout-plain"))
+    if recipe.loss == "huber":
+        said.append(Message("plan-loss-huber", {"delta": f"{recipe.huber_delta:g}"}))
+    if recipe.timestep_bias != "none":
+        said.append(Message(f"plan-timesteps-{recipe.timestep_bias}"))
+    if recipe.zero_terminal_snr:
+        said.append(Message("plan-zero-terminal-snr"))
+    return said
 
 
 def hold_out(images: int, seed: int) -> Split:

@@ -15,8 +15,8 @@ from lorabot.trainer.adapter import State
 from lorabot.trainer.captioning import Caption
 from lorabot.trainer.course import Candidate, Course
 from lorabot.trainer.errors import BadResumeState
+from lorabot.trainer.optimisers import Moments
 from lorabot.trainer.planning import Plan
-from lorabot.trainer.training import Moments
 
 VERSION = 2
 _KEY = "lorabot"
@@ -50,6 +50,7 @@ class _Header(BaseModel):
     plan: Plan
     captions: tuple[Caption, ...]
     losses: list[float | None]
+    rates: list[float]
     validation: list[tuple[int, float]]
     seen: list[tuple[int, float]]
     candidates: list[tuple[int, float]]
@@ -70,6 +71,7 @@ def write(path: Path, state: ResumeState) -> None:
         plan=state.plan,
         captions=state.captions,
         losses=course.losses,
+        rates=course.rates,
         validation=course.validation,
         seen=course.seen,
         candidates=[(candidate.step, candidate.validation) for candidate in course.candidates],
@@ -125,6 +127,7 @@ def _state(header: _Header, tensors: dict[str, torch.Tensor]) -> ResumeState:
         captions=header.captions,
         course=Course(
             losses=header.losses,
+            rates=header.rates,
             validation=header.validation,
             seen=header.seen,
             candidates=[Candidate(step, loss, under(f"candidate/{step}/")) for step, loss in header.candidates],

@@ -4,7 +4,6 @@ import math
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -20,8 +19,10 @@ from lorabot.trainer.draws import Draw, draw, measure
 from lorabot.trainer.encoding import Encoded
 from lorabot.trainer.errors import Diverged, NotFinite, Suspended
 from lorabot.trainer.loss import Rows, Schedule, losses, rows, schedule
+from lorabot.trainer.optimisers import Moments, Optimiser
 from lorabot.trainer.planning import Plan
 from lorabot.trainer.preserving import Preserved
+from lorabot.trainer.rates import share
 
 if TYPE_CHECKING:
     from lorabot.trainer.bases import BaseModel
@@ -33,9 +34,6 @@ MEASURED_PAIRS = 16
 _MOST_SKIPPED = 20
 _RUNAWAY = 2.0
 _RATE_OVER = 20
-
-Moments = dict[str, dict[str, torch.Tensor]]
-"""AdamW's state by parameter name: ``step``, ``exp_avg``, ``exp_avg_sq``, on the CPU."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,29 +80,32 @@ def train(setup: Setup, course: Course, moments: Moments | None, watch: Watch) -
     Raises ``Diverged``, ``NotFinite`` and what ``watch.check`` raises; before ``Suspended`` leaves, the state is saved.
     """
     plan = setup.plan
-    trained = adapter.parameters(setup.modules)
-    optimiser = torch.optim.AdamW([parameter for _, parameter in trained], lr=plan.learning_rate, fused=True)
+    optimiser = Optimiser(plan.optimiser, setup.recipe, adapter.parameters(setup.modules))
     if moments is not None:
-        _restore(optimiser, trained, moments)
-    process = schedule(setup.base.scheduler, setup.recipe.min_snr_gamma, setup.recipe.p2_gamma, setup.base.unet.device)
+        optimiser.restore(moments)
+    process = schedule(setup.base.scheduler, setup.recipe, setup.base.unet.device)
     durations: deque[float] = deque(maxlen=_RATE_OVER)
     begun_at = course.step
     try:
         while True:
             watch.check()
             if course.step == 0 or course.step in plan.validate_at:
-                _measure(setup, course, process, watch)
+                with optimiser.evaluating():
+                    _measure(setup, course, process, watch)
             if course.step not in course.pictures and (course.step == 0 or course.step in plan.sample_at):
-                course.pictures[course.step] = watch.pictures(course.step)
+                with optimiser.evaluating():
+                    course.pictures[course.step] = watch.pictures(course.step)
             if course.step >= plan.steps:
                 if begun_at < plan.steps:
-                    watch.save(course, _moments(optimiser, trained))
+                    watch.save(course, optimiser.moments())
                 watch.progress(course, _rate(durations))
                 return course
             if course.step and watch.saving_due():
-                watch.save(course, _moments(optimiser, trained))
+                watch.save(course, optimiser.moments())
             began = time.perf_counter()
+            rate = optimiser.set_rate(share(plan, course.step))
             course.losses.append(_step(setup, course.step, optimiser, process))
+            course.rates.append(rate)
             durations.append(time.perf_counter() - began)
             watch.timed("training", durations[-1])
             if course.skipped_in_a_row() >= _MOST_SKIPPED:
@@ -112,37 +113,28 @@ def train(setup: Setup, course: Course, moments: Moments | None, watch: Watch) -
             watch.progress(course, _rate(durations))
     except Suspended:
         if course.step:
-            watch.save(course, _moments(optimiser, trained))
+            watch.save(course, optimiser.moments())
         raise
-
-
-def learning_rate(plan: Plan, step: int) -> float:
-    """The rate of step number ``step`` (from 0): a linear rise over the warm-up, then half a cosine towards 0."""
-    if step < plan.warmup_steps:
-        return plan.learning_rate * (step + 1) / plan.warmup_steps
-    share = (step - plan.warmup_steps) / (plan.steps - plan.warmup_steps)
-    return plan.learning_rate * 0.5 * (1 + math.cos(math.pi * share))
 
 
 def _rate(durations: Sequence[float]) -> float | None:
     return len(durations) / sum(durations) if durations else None
 
 
-def _step(setup: Setup, step: int, optimiser: torch.optim.AdamW, process: Schedule) -> float | None:
+def _step(setup: Setup, step: int, optimiser: Optimiser, process: Schedule) -> float | None:
     """One optimiser step; its mean loss, or None when it was skipped for not being finite."""
     plan = setup.plan
-    for group in optimiser.param_groups:
-        group["lr"] = learning_rate(plan, step)
     total = 0.0
-    for part, images in _parts(setup, step, process):
-        each = losses(setup.denoise, part)
-        (each.sum() / plan.effective_batch).backward()  # type: ignore[no-untyped-call]
-        total += float(each.detach()[:images].sum())
-    norm = torch.nn.utils.clip_grad_norm_(optimiser.param_groups[0]["params"], GRADIENT_NORM)
+    with adapter.dropping_out(setup.modules, setup.seed, step):
+        for part, images in _parts(setup, step, process):
+            each = losses(setup.denoise, part, process)
+            (each.sum() / plan.effective_batch).backward()  # type: ignore[no-untyped-call]
+            total += float(each.detach()[:images].sum())
+    norm = torch.nn.utils.clip_grad_norm_(optimiser.parameters, GRADIENT_NORM)
     good = math.isfinite(total) and math.isfinite(float(norm))
     if good:
         optimiser.step()
-    optimiser.zero_grad(set_to_none=True)
+    optimiser.zero_grad()
     return total / plan.effective_batch if good else None
 
 
@@ -175,6 +167,7 @@ def _draw(setup: Setup, step: int, process: Schedule) -> Draw:
         process.timesteps,
         setup.recipe.noise_offset,
         setup.recipe.caption_dropout,
+        setup.recipe.timestep_bias,
     )
 
 
@@ -205,26 +198,6 @@ def fixed_loss(setup: Setup, members: tuple[int, ...], process: Schedule) -> flo
     at_once = 2 * setup.plan.batch  # without gradients, twice as many need less memory than a training step
     for drawn in measure(setup.seed, members, setup.encoded.latents.shapes, MEASURED_PAIRS, process.timesteps):
         for start in range(0, len(drawn.images), at_once):
-            each = losses(setup.denoise, rows(setup.encoded, drawn, slice(start, start + at_once), process))
+            each = losses(setup.denoise, rows(setup.encoded, drawn, slice(start, start + at_once), process), process)
             total += float(each.sum())
     return total / MEASURED_PAIRS
-
-
-def _moments(optimiser: torch.optim.AdamW, trained: list[tuple[str, torch.nn.Parameter]]) -> Moments:
-    moments: Moments = {}
-    for name, parameter in trained:
-        with suppress(KeyError):  # no step was good yet
-            state = dict(optimiser.state)[parameter]
-            moments[name] = {key: value.detach().to("cpu", copy=True) for key, value in state.items()}
-    return moments
-
-
-def _restore(optimiser: torch.optim.AdamW, trained: list[tuple[str, torch.nn.Parameter]], moments: Moments) -> None:
-    for name, parameter in trained:
-        if name in moments:
-            state = moments[name]
-            optimiser.state[parameter] = {
-                "step": state["step"].to(parameter.device),
-                "exp_avg": state["exp_avg"].to(parameter.device),
-                "exp_avg_sq": state["exp_avg_sq"].to(parameter.device),
-            }

@@ -1,7 +1,9 @@
 """What chance decides in a training, as a function of seed and step."""
 
+import pytest
 import torch
 
+from lorabot.presets import TimestepBias
 from lorabot.trainer.draws import Draw, draw, measure
 
 SHAPE = (4, 8, 8)
@@ -26,6 +28,20 @@ def test_each_equal_range_of_timesteps_is_met_once_a_step() -> None:
     for step in range(20):
         timesteps = make(step=step).timesteps
         assert sorted((timesteps // 250).tolist()) == [0, 1, 2, 3]
+
+
+@pytest.mark.parametrize(("bias", "median"), [("none", 500), ("content", 875), ("style", 125)])
+def test_biased_timesteps_lie_as_dense_as_stated_and_a_step_still_spreads_its_own(
+    bias: TimestepBias, median: int
+) -> None:
+    steps = [draw(1, step, torch.arange(4), SHAPE, 1, 1000, 0.0, 0.0, bias).timesteps for step in range(500)]
+    assert float(torch.cat(steps).float().median()) == pytest.approx(median, abs=15)
+    for timesteps in steps:
+        assert int((timesteps >= median).sum()) == 2
+    below_half = float((torch.cat(steps) < 500).float().mean())
+    assert below_half == pytest.approx(
+        {"none": 0.5, "content": 1 - 0.5 ** (1 / 3), "style": 0.5 ** (1 / 3)}[bias], abs=0.02
+    )
 
 
 def test_timesteps_are_even_over_all_steps() -> None:

@@ -25,7 +25,7 @@ from lorabot.trainer.models import Models
 from lorabot.trainer.planning import Hardware, plan
 from lorabot.trainer.preserving import UNPROMPTED, Preserved, preserve, prompts
 from lorabot.trainer.training import Setup, Watch, batches_of, train
-from tests.trainer.conftest import QUICK, draw_images, make_job, tiny_preset
+from tests.trainer.conftest import QUICK, draw_images, make_job, tiny_preset, tiny_recipe
 
 WORLD = Preserve(
     prompts=("a {red|green|blue} {cat|dog|bear} in the {city|desert}, {pixel art|clay render}", "a {house|car}"),
@@ -171,7 +171,7 @@ def test_the_states_lie_on_the_bases_own_way_whatever_the_adapter_does(models: M
 def test_a_steps_rows_depend_on_seed_and_step_alone_and_are_spread_over_the_way(
     models: Models, preserved: Preserved
 ) -> None:
-    process = schedule(models.base().scheduler, None, 0.5, torch.device("cpu"))
+    process = schedule(models.base().scheduler, tiny_recipe(), torch.device("cpu"))
     every = [preserved.rows(5, step, 4, 3.0, process) for step in range(50)]
     assert torch.equal(every[7].noisy, preserved.rows(5, 7, 4, 3.0, process).noisy)
     assert not torch.equal(every[7].noisy, preserved.rows(6, 7, 4, 3.0, process).noisy)
@@ -184,9 +184,9 @@ def test_a_steps_rows_depend_on_seed_and_step_alone_and_are_spread_over_the_way(
 
 
 def test_before_the_first_step_nothing_is_lost(models: Models, preserved: Preserved) -> None:
-    process = schedule(models.base().scheduler, None, 0.5, torch.device("cpu"))
+    process = schedule(models.base().scheduler, tiny_recipe(), torch.device("cpu"))
     with worn(models, recipe_of()) as denoise, torch.no_grad():
-        assert losses(denoise, preserved.rows(1, 0, 8, 1.0, process)).max() < 1e-8
+        assert losses(denoise, preserved.rows(1, 0, 8, 1.0, process), process).max() < 1e-8
 
 
 def test_what_the_base_draws_moves_less_while_the_images_are_learnt_as_well(

@@ -11,7 +11,7 @@ from PIL import Image
 from lorabot.locale import translator
 from lorabot.trainer.grid import draw_grid
 from lorabot.trainer.plotting import LossPlot, drawable, plot_losses
-from lorabot.trainer.training import learning_rate
+from lorabot.trainer.rates import share
 from tests.trainer.conftest import Trained
 from tests.trainer.test_planning import make
 
@@ -79,7 +79,7 @@ def test_the_loss_plot_holds_its_lines(trained: Trained, tmp_path: Path) -> None
         losses=losses,
         validation=[(step, 0.2 * 0.996**step) for step in (0, *made.validate_at)],
         seen=[(step, 0.19 * 0.994**step) for step in (0, *made.validate_at)],
-        rates=[learning_rate(made, step) for step in range(300)],
+        rates=[made.learning_rate * share(made, step) for step in range(300)],
         samples=(0, 100, 200, 300),
         chosen=270,
     )
@@ -124,14 +124,3 @@ def test_the_grid_has_a_row_a_prompt_and_a_column_a_moment(tmp_path: Path) -> No
 def test_text_without_letters_in_the_font_is_replaced() -> None:
     assert drawable("zuri in a café") == "zuri in a café"
     assert drawable("雪中的祖里", "prompt 2") == "prompt 2"
-
-
-def test_the_learning_rate_rises_then_falls_to_almost_nothing() -> None:
-    made = make(views=1200, batch=4, warmup=0.1, unet_lr=1e-3)
-    rates = [learning_rate(made, step) for step in range(made.steps)]
-    assert made.warmup_steps == 30
-    assert rates[:30] == sorted(rates[:30])
-    assert rates[0] > 0
-    assert max(rates) == rates[29] == pytest.approx(1e-3)
-    assert rates[30:] == sorted(rates[30:], reverse=True)
-    assert 0 < rates[-1] < 1e-6

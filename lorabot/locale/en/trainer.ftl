@@ -8,6 +8,7 @@ trainer-broken-image = The image “{ $image }” can't be read. Send it again, 
 trainer-out-of-memory = There is not enough memory to train even one image at a time. Try again later, or ask the operator for a larger machine.
 trainer-out-of-memory-held = There is not enough memory to train even one image at a time. These programs hold the card's memory: { $holders }. Try again when they have ended.
 trainer-disk-full = The disk is full: the training needs { $needed } MB, and { $free } MB are free. The operator has to make room; your images are safe.
+trainer-needs-velocity = The preset wants zero terminal SNR, which only base models that predict v can learn; this one predicts the noise. Choose another base model, or set zero_terminal_snr: false in the preset.
 trainer-diverged = The training ran away at step { $step }: its loss went from { $first } to { $now }. More varied images, or another preset, usually help.
 trainer-not-finite = The training gave no numbers any more at step { $step } ({ $skipped } steps were skipped). Try again, or with another preset.
 trainer-crashed = The training broke down unexpectedly ({ $signature }). The operator finds the details in the log.
@@ -37,8 +38,26 @@ plan-batch-split = { $batch } at a time, { $accumulation } times a step: more do
 plan-precision-fp32 = Numbers of 32 bits, which { $device } calculates best with.
 plan-precision-no-bf16 = Numbers of 32 bits: { $device } has no bfloat16, and in the older float16 trainings overflow. It takes twice the memory and longer.
 plan-precision-bf16 = Numbers of 16 bits (bfloat16), which { $device } is fast with; the LoRA itself keeps 32.
-plan-rate = Learning rate { $rate }, rising over { $warmup } steps and then falling in half a cosine. Rank { $rank } and alpha { $alpha }: scale { $scale }.
+plan-rate = Learning rate { $rate }, rising over { $warmup } steps { $schedule ->
+        [constant] and then staying as it is
+        [linear] and then falling in a line
+        [restarts] and then falling in half a cosine, { $restarts } times from the top
+       *[cosine] and then falling in half a cosine
+    }. Rank { $rank } and alpha { $alpha }: scale { $scale }.
+plan-optimiser-adamw8bit = AdamW keeps its moments in 8 bits, which saves memory.
+plan-optimiser-no-8bit = AdamW with moments of 32 bits: 8 bits need an NVIDIA card and the package bitsandbytes. The result is the same, it only takes more memory.
+plan-optimiser-prodigy = Prodigy finds the learning rate itself while it goes; what is stated here is a factor of it.
+plan-optimiser-schedule-free = Schedule-free AdamW averages what it finds, in place of lowering the rate.
+plan-lora-plus = The LoRA's up matrices learn { $ratio } times as fast as its down matrices (LoRA+).
 plan-file = The LoRA file will have about { $megabytes } MB, in { $precision } numbers.
+plan-rank-stabilised = The scale is alpha through the square root of the rank, so that a high rank learns as fast as a low one.
+plan-dora = The length of each layer's weights is learnt apart from their direction (DoRA).
+plan-dropout = { $percent } % of what goes into the LoRA are left out at random in every step, so that it memorises less.
+plan-dropout-plain = Because of that the LoRA can't be folded into the base model's weights: on this processor the steps take longer.
+plan-loss-huber = Large errors count for less (Huber loss, { $delta } at the noisiest timestep), so that odd pictures don't pull the rest along.
+plan-timesteps-content = The noisy timesteps are trained on more often: they settle what a picture shows.
+plan-timesteps-style = The less noisy timesteps are trained on more often: they settle how a picture is drawn.
+plan-zero-terminal-snr = The noisiest timestep is noise alone, so that very dark and very bright pictures can be learnt.
 plan-held-out = { $count } images are not trained on: they show whether the model learns or only memorises.
 plan-none-held-out = With { $images } { $images ->
     [one] image

@@ -8,6 +8,7 @@ trainer-broken-image = 图片“{ $image }”无法读取。请重新发送，�
 trainer-out-of-memory = 内存不足，连一次训练一张图片都放不下。请稍后再试，或请管理员换一台更大的机器。
 trainer-out-of-memory-held = 显存不足，连一次训练一张图片都放不下。以下程序占用着显存：{ $holders }。等它们结束后再试。
 trainer-disk-full = 磁盘已满：训练需要 { $needed } MB，只剩 { $free } MB。请管理员清理磁盘；你的图片没有丢失。
+trainer-needs-velocity = 这个预设要求零终端信噪比，只有预测 v 的底模才能学；当前底模预测的是噪声。请换一个底模，或在预设中设置 zero_terminal_snr: false。
 trainer-diverged = 训练在第 { $step } 步失控：损失从 { $first } 变成了 { $now }。换更多样的图片或换一个预设，通常会有帮助。
 trainer-not-finite = 训练在第 { $step } 步得不到有效数值（已跳过 { $skipped } 步）。请重试，或换一个预设。
 trainer-crashed = 训练意外中断（{ $signature }）。管理员可以在日志中查看详情。
@@ -31,8 +32,26 @@ plan-batch-split = 每次处理 { $batch } 张，每步累积 { $accumulation } 
 plan-precision-fp32 = 使用 32 位数值，{ $device } 这样计算效果最好。
 plan-precision-no-bf16 = 使用 32 位数值：{ $device } 没有 bfloat16，而较早的 float16 在训练中会溢出。显存占用加倍，也会更慢。
 plan-precision-bf16 = 使用 16 位数值（bfloat16），{ $device } 这样算得快；LoRA 本身仍保留 32 位。
-plan-rate = 学习率 { $rate }，先在 { $warmup } 步内升高，再按半个余弦下降。秩 { $rank }，alpha { $alpha }：缩放为 { $scale }。
+plan-rate = 学习率 { $rate }，先在 { $warmup } 步内升高，{ $schedule ->
+        [constant] 之后保持不变
+        [linear] 再直线下降
+        [restarts] 再按半个余弦下降，共从最高处重来 { $restarts } 次
+       *[cosine] 再按半个余弦下降
+    }。秩 { $rank }，alpha { $alpha }：缩放为 { $scale }。
+plan-optimiser-adamw8bit = AdamW 的动量用 8 位保存，更省显存。
+plan-optimiser-no-8bit = AdamW 的动量用 32 位保存：8 位需要 NVIDIA 显卡和 bitsandbytes 软件包。结果相同，只是多占一些内存。
+plan-optimiser-prodigy = Prodigy 会在训练中自己找到学习率；这里写的只是它的倍数。
+plan-optimiser-schedule-free = 无调度 AdamW 用平均代替降低学习率。
+plan-lora-plus = LoRA 的上行矩阵学得比下行矩阵快 { $ratio } 倍（LoRA+）。
 plan-file = LoRA 文件约为 { $megabytes } MB，数值精度为 { $precision }。
+plan-rank-stabilised = 缩放为 alpha 除以秩的平方根，因此高秩和低秩学得一样快。
+plan-dora = 每层权重的长度和方向分开学习（DoRA）。
+plan-dropout = 每一步随机丢弃进入 LoRA 的 { $percent } % 的输入，减少死记硬背。
+plan-dropout-plain = 因此 LoRA 无法合并进底模的权重：在这个处理器上每一步会更慢。
+plan-loss-huber = 较大的误差影响更小（Huber 损失，最嘈杂时刻为 { $delta }），个别反常的图片不会带偏整体。
+plan-timesteps-content = 更多训练嘈杂的时刻：它们决定画面画什么。
+plan-timesteps-style = 更多训练较清晰的时刻：它们决定画面怎么画。
+plan-zero-terminal-snr = 最嘈杂的时刻只剩噪声，因此很暗和很亮的画面也能学到。
 plan-held-out = 留出 { $count } 张图片不参与训练，用来判断模型是学会了还是只是背下来了。
 plan-none-held-out = 只有 { $images } 张图片，不留出验证图片（至少需要 { $least } 张）：验证损失在训练图片上测量，每次使用相同的噪声。
 plan-estimate = 试跑一步用了 { $step_ms } 毫秒，全部步骤预计约 { $seconds } 秒，不含绘制样张。
