@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from lorabot import __version__
-from lorabot.presets import Family, Recipe
+from lorabot.presets import Family, OptimiserName, Recipe
 from lorabot.trainer.captioning import Caption
 from lorabot.trainer.planning import Plan
 
@@ -35,6 +35,14 @@ _KNOWN_BY_V: Mapping[Family, _Known] = {
     "sd21": _Known("stable-diffusion-v2-768-v", "sd_v2_v"),
 }
 """Where a base that predicts v goes by another name."""
+
+
+_OPTIMISERS: Mapping[OptimiserName, str] = {
+    "adamw": "torch.optim.AdamW",
+    "adamw8bit": "bitsandbytes.optim.AdamW8bit",
+    "prodigy": "prodigyopt.Prodigy",
+    "schedule-free": "schedulefree.AdamWScheduleFree",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,9 +125,9 @@ def _kohya(about: Description) -> dict[str, str]:
         "ss_learning_rate": f"{plan.learning_rate:g}",
         "ss_unet_lr": f"{plan.learning_rate:g}",
         "ss_text_encoder_lr": f"{recipe.text_encoder_lr:g}",
-        "ss_lr_scheduler": "cosine",
+        "ss_lr_scheduler": "cosine_with_restarts" if plan.schedule == "restarts" else plan.schedule,
         "ss_lr_warmup_steps": str(plan.warmup_steps),
-        "ss_optimizer": "torch.optim.AdamW",
+        "ss_optimizer": _OPTIMISERS[plan.optimiser],
         "ss_mixed_precision": {"fp32": "no", "bf16": "bf16"}[plan.precision],
         "ss_min_snr_gamma": f"{recipe.min_snr_gamma:g}" if recipe.min_snr_gamma is not None else "None",
         "ss_noise_offset": f"{recipe.noise_offset:g}",
