@@ -208,6 +208,27 @@ def test_what_a_recipe_asks_for_is_written_down() -> None:
     assert not [name for name in recipe if "prompt" in name]
 
 
+def test_what_a_recipe_asks_for_beyond_the_usual_is_written_down_too() -> None:
+    meta = metadata(
+        describe(
+            optimiser="prodigy",
+            unet_lr=1.0,
+            schedule="restarts",
+            rank_stabilised=True,
+            dora=True,
+            layers="attention",
+            dropout=0.1,
+            loss="huber",
+        )
+    )
+    assert meta["ss_optimizer"] == "prodigyopt.Prodigy"
+    assert meta["ss_lr_scheduler"] == "cosine_with_restarts"
+    assert meta["ss_network_alpha"] == "12", "6 through the root of rank 4, times the rank"
+    assert meta["ss_network_module"] == "lycoris.kohya"
+    assert json.loads(meta["ss_network_args"]) == {"algo": "locon", "dora_wd": "True", "wd_on_output": "True"}
+    assert (meta["ss_network_dropout"], meta["ss_loss_type"]) == ("0.1", "huber")
+
+
 def test_no_name_or_path_or_caption_of_a_person_is_in_the_file(trained: Trained) -> None:
     text = json.dumps(header(trained.file("lora")), ensure_ascii=False)
     for word in ("photo", "friend", str(trained.job.folder), trained.job.folder.name, "/tmp", ".png"):

@@ -110,10 +110,11 @@ def _kohya(about: Description) -> dict[str, str]:
         "ss_base_model_version": _known(about).version,
         "ss_v2": str(about.family == "sd21"),
         "ss_clip_skip": str(about.clip_skip),
-        "ss_network_module": "networks.lora",
+        "ss_network_module": "lycoris.kohya" if recipe.dora else "networks.lora",
         "ss_network_dim": str(plan.rank),
         "ss_network_alpha": f"{plan.alpha:g}",
         "ss_network_args": json.dumps(_network_args(about)),
+        "ss_network_dropout": f"{recipe.dropout:g}",
         "ss_resolution": f"({plan.resolution}, {plan.resolution})",
         "ss_num_train_images": str(len(plan.split.training)),
         "ss_num_reg_images": str(recipe.preserve.pictures if recipe.preserve else 0),
@@ -131,6 +132,8 @@ def _kohya(about: Description) -> dict[str, str]:
         "ss_mixed_precision": {"fp32": "no", "bf16": "bf16"}[plan.precision],
         "ss_min_snr_gamma": f"{recipe.min_snr_gamma:g}" if recipe.min_snr_gamma is not None else "None",
         "ss_noise_offset": f"{recipe.noise_offset:g}",
+        "ss_zero_terminal_snr": str(recipe.zero_terminal_snr),
+        "ss_loss_type": recipe.loss,
         "ss_enable_bucket": "True",
         "ss_bucket_no_upscale": "False",
         "ss_shuffle_caption": str(recipe.shuffle_captions > 0),
@@ -155,9 +158,14 @@ def _recipe(recipe: Recipe) -> str:
 
 def _network_args(about: Description) -> dict[str, str]:
     """What kohya's scripts would have been told beside rank and alpha; they take text."""
-    if about.recipe.layers != "all":
-        return {}
-    return {"conv_dim": str(about.plan.rank), "conv_alpha": f"{about.plan.alpha:g}"}
+    said = {}
+    if about.recipe.layers == "all":
+        said |= {"conv_dim": str(about.plan.rank), "conv_alpha": f"{about.plan.alpha:g}"}
+    if about.recipe.dora:
+        said |= {"algo": "locon", "dora_wd": "True", "wd_on_output": "True"}
+    if about.recipe.lora_plus != 1:
+        said["loraplus_lr_ratio"] = f"{about.recipe.lora_plus:g}"
+    return said
 
 
 def tag_frequency(trigger: str, captions: Sequence[Caption]) -> dict[str, int]:
