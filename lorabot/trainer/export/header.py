@@ -158,7 +158,7 @@ def _recipe(recipe: Recipe) -> str:
 
 def _network_args(about: Description) -> dict[str, str]:
     """What kohya's scripts would have been told beside rank and alpha; they take text."""
-    said = {}
+    said: dict[str, str] = {}
     if about.recipe.layers == "all":
         said |= {"conv_dim": str(about.plan.rank), "conv_alpha": f"{about.plan.alpha:g}"}
     if about.recipe.dora:
