@@ -4,7 +4,7 @@ import re
 from collections import Counter
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
 from lorabot.locale import UserError
 
@@ -106,15 +106,15 @@ class Recipe(_Strict):
     )
     views: int = Field(ge=1, le=100_000, description="Budget in image-views; a view is one image seen once.")
     batch: int = Field(ge=1, le=64, description="Images per optimiser step, after gradient accumulation.")
-    unet_lr: float = Field(gt=0, le=2, description="Peak learning rate of the UNet's LoRA, at most 0.01.")
-    text_encoder_lr: float = Field(
-        ge=0, le=2, description="Peak learning rate of the text encoder's LoRA; 0 leaves it as it is."
-    )
     optimiser: OptimiserName = Field(
         "adamw",
         description="`adamw`; `adamw8bit`, which keeps its moments in 8 bits on a card with bitsandbytes; `prodigy`, "
         "which finds the rate itself (arXiv 2306.06101), so that `unet_lr` is a factor of it, best 1; or "
         "`schedule-free` AdamW, which averages instead of lowering the rate (arXiv 2405.15682).",
+    )
+    unet_lr: float = Field(gt=0, le=2, description="Peak learning rate of the UNet's LoRA, at most 0.01.")
+    text_encoder_lr: float = Field(
+        ge=0, le=2, description="Peak learning rate of the text encoder's LoRA; 0 leaves it as it is."
     )
     schedule: ScheduleName = Field(
         "cosine",
@@ -240,21 +240,24 @@ class Recipe(_Strict):
 
     @model_validator(mode="after")
     def _rates_fit_the_optimiser(self) -> Self:
-        rates = {"unet_lr": self.unet_lr, "text_encoder_lr": self.text_encoder_lr}
-        if self.optimiser == "prodigy":
-            if self.unet_lr < 0.1:
-                raise ValueError(
-                    "prodigy finds the rate itself; unet_lr is a factor of it and must be 0.1 to 2, best 1"
-                )
-            if self.text_encoder_lr not in (0, self.unet_lr):
-                raise ValueError("prodigy finds one rate for all; text_encoder_lr must be 0 or the same as unet_lr")
-        elif high := [name for name, rate in rates.items() if rate > 0.01]:
-            raise ValueError(f"{high[0]} must be at most 0.01 with {self.optimiser}")
+        if self.optimiser == "prodigy" and self.text_encoder_lr not in (0, self.unet_lr):
+            raise ValueError("prodigy finds one rate for all; text_encoder_lr must be 0 or the same as unet_lr")
         if self.optimiser == "schedule-free" and self.schedule != "constant":
             raise ValueError("schedule-free takes the place of a schedule; set schedule: constant")
         if self.optimiser in ("prodigy", "schedule-free") and self.lora_plus != 1:
             raise ValueError(f"lora_plus contradicts {self.optimiser}, which balances the rates itself; leave it out")
         return self
+
+    @field_validator("unet_lr", "text_encoder_lr")
+    @classmethod
+    def _is_a_rate_of_the_optimiser(cls, rate: float, info: ValidationInfo) -> float:
+        optimiser = info.data.get("optimiser", "adamw")
+        if optimiser == "prodigy":
+            if info.field_name == "unet_lr" and rate < 0.1:
+                raise ValueError("prodigy finds the rate itself; this is a factor of it and must be 0.1 to 2, best 1")
+        elif rate > 0.01:
+            raise ValueError(f"must be less than or equal to 0.01 with {optimiser}")
+        return rate
 
     @field_validator("sample_prompts")
     @classmethod
