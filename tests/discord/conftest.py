@@ -6,7 +6,7 @@ One bot serves them all, as in life; each test has a server, a channel and peopl
 import asyncio
 import shutil
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -22,6 +22,7 @@ from lorabot.bot.signing import Signer
 from lorabot.bot.web.links import Links
 from lorabot.queue import Queue, QueueConfig, migrate, open_queue
 from lorabot.queue.embedded import EmbeddedValkey
+from lorabot.queue.errors import AlreadyFinished
 from tests.bot.house import INTAKE, PRESETS, SECRET, WEB, House, running_bot
 from tests.discord.server import Channel, DiscordServer, Person
 
@@ -130,7 +131,8 @@ async def bot(shared: Shared, discord: DiscordServer) -> AsyncIterator[House]:
     """The running bot; jobs that the test leaves behind are cancelled."""
     yield await shared.start()
     for job in await shared.queue.jobs.unfinished(1000):
-        await shared.queue.jobs.cancel(job.id, "tester", moderator=True)
+        with suppress(AlreadyFinished):  # a cancel of the test itself may come first
+            await shared.queue.jobs.cancel(job.id, "tester", moderator=True)
 
 
 @pytest_asyncio.fixture(loop_scope="session")

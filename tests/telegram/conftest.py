@@ -7,6 +7,7 @@ their own (``telegram``, ``queue``) and stand in ``test_restarts.py``.
 import asyncio
 import shutil
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ import pytest_asyncio
 
 from lorabot.queue import open_queue
 from lorabot.queue.embedded import EmbeddedValkey
+from lorabot.queue.errors import AlreadyFinished
 from tests.conftest import QUICK
 from tests.telegram.house import House, telegram_bot
 from tests.telegram.server import Person, TelegramServer
@@ -55,7 +57,8 @@ async def house(shared: House) -> AsyncIterator[House]:
     finally:
         shared.telegram.forget_people()
         for job in await shared.queue.jobs.unfinished(1000):
-            await shared.queue.jobs.cancel(job.id, "tests", moderator=True)
+            with suppress(AlreadyFinished):  # a cancel of the test itself may come first
+                await shared.queue.jobs.cancel(job.id, "tests", moderator=True)
         await shared.queue.jobs.unpause("tests", None)
 
 
