@@ -222,7 +222,8 @@ class DiscordServer:
     def _expected_of(self, what: str) -> set[int]:
         """The codes that the test expects which made what is named: a bot may still be busy with an earlier one."""
         tests = self._expected[1:] or self._expected
-        named = min((int(id) for id in re.findall(r"\d{17,}", what) if int(id) >= tests[0][0]), default=None)
+        numbers = [int(number) for number in re.findall(r"\d{17,}", what)]
+        named = min((number for number in numbers if number >= tests[0][0]), default=None)
         return next((codes for since, codes in reversed(tests) if named is None or since <= named), set())
 
     def _ready(self) -> Json:
