@@ -22,6 +22,11 @@ async def shoot(html: str, target: Path, *, width: int, scale: float = 2.0, most
             shot = await page.locator("#chat").screenshot()
         finally:
             await browser.close()
+    await save(shot, target, most_bytes=most_bytes)
+
+
+async def save(shot: bytes, target: Path, *, most_bytes: int) -> None:
+    """Write a screenshot to ``target``, packed. Raises ``ValueError`` if it is over the limit."""
     small = await asyncio.to_thread(_packed, shot)
     if len(small) > most_bytes:
         raise ValueError(f"{target.name}: {len(small)} bytes, {most_bytes} is the most")
