@@ -7,12 +7,12 @@ import re
 import shutil
 import sys
 import tempfile
-from collections.abc import AsyncIterator, Awaitable, Callable, Container, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from types import MappingProxyType
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from lorabot.locale import Message, Param, UserError
 from lorabot.presets import DEMO, load_presets
@@ -24,6 +24,10 @@ from lorabot.queue.migrations import current, known, newest
 from lorabot.queue.redis import AWAY, connect
 from lorabot.settings import Settings
 from lorabot.supervisor import PortTaken, is_running, refuse_taken_port
+from lorabot.trainer.config import TrainerConfig
+
+if TYPE_CHECKING:
+    from lorabot.trainer.devices import Card
 
 State = Literal["ok", "missing", "broken"]
 """``missing`` is something that one can do without; only ``broken`` makes the doctor worried."""
@@ -32,6 +36,8 @@ _TORCH_S = 120.0
 _SOME_DISK = 10 * 1024**3
 _LEAST_DISK = 1024**3
 _LEAST_GPU_FREE = 0.25
+# Less than this nobody is asked about: the driver's own tables, a display's picture.
+_SOME_GPU_MEMORY = 256 * 1024**2
 _PACKAGES = {
     "bot": ("aiohttp", "discord.py", "python-telegram-bot"),
     "trainer": ("torch", "diffusers", "transformers", "peft", "open_clip_torch", "safetensors", "matplotlib"),
@@ -41,7 +47,11 @@ _DISCORD_TOKEN = re.compile(r"[\w-]{18,}\.[\w-]{6,}\.[\w-]{25,}")
 _TELEGRAM_TOKEN = re.compile(r"\d{5,}:[\w-]{30,}")
 _ASK_TORCH = """
 import json, torch
-cards = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())] if torch.cuda.is_available() else []
+cards = []
+for i in range(torch.cuda.device_count() if torch.cuda.is_available() else 0):
+    about = torch.cuda.get_device_properties(i)
+    free, total = torch.cuda.mem_get_info(i)
+    cards.append({"name": about.name, "uuid": str(about.uuid), "free": free, "total": total})
 print(json.dumps({"version": torch.__version__, "cuda": torch.version.cuda, "cards": cards}))
 """
 
@@ -83,7 +93,7 @@ def _extra(extra: str) -> Finding:
 
 
 async def _torch_and_cards(settings: Settings) -> list[Finding]:
-    from lorabot.trainer.devices import cards, holders_text
+    from lorabot.trainer.devices import cards
 
     try:
         version("torch")
@@ -92,30 +102,75 @@ async def _torch_and_cards(settings: Settings) -> list[Finding]:
     torch = await _ask_torch()
     if isinstance(torch, str):
         return [_finding("torch", "broken", "doctor-torch-broken", "doctor-torch-mend", reason=torch)]
-    findings = [_finding("torch", "ok", "doctor-torch", version=str(torch["version"]), cuda=str(torch["cuda"] or "-"))]
-    seen = await asyncio.to_thread(cards)
-    device = settings.trainer.device
-    if device.startswith("cuda") and int(device.partition(":")[2] or 0) >= len(seen):
-        findings.append(_finding("gpu", "broken", "doctor-gpu-wanted", "doctor-gpu-wanted-mend", device=device))
-    elif not seen:
-        findings.append(_finding("gpu", "missing", "doctor-gpu-none", "doctor-gpu-none-mend"))
-    elif not torch["cards"] and device != "cpu":
-        findings.append(_finding("gpu", "broken", "doctor-gpu-unused", "doctor-gpu-unused-mend", name=seen[0].name))
+    said = _finding("torch", "ok", "doctor-torch", version=torch.version, cuda=torch.cuda or "-")
+    return [said, *_cards(settings.trainer, await asyncio.to_thread(cards), torch.cards)]
+
+
+def _cards(config: TrainerConfig, seen: tuple["Card", ...], by_torch: Sequence["_TorchCard"]) -> Iterator[Finding]:
+    """What there is to say of the cards that the driver has ``seen`` and of those that torch counts, in its order."""
+    from lorabot.trainer.devices import bytes_of, card_by
+
+    device = config.device
+    wanted = int(device.partition(":")[2] or 0)
+    if device.startswith("cuda") and wanted >= max(len(seen), len(by_torch)):
+        yield _finding("gpu", "broken", "doctor-gpu-wanted", "doctor-gpu-wanted-mend", device=device)
+    elif not seen and not by_torch:
+        yield _finding("gpu", "missing", "doctor-gpu-none", "doctor-gpu-none-mend")
+    elif not by_torch and device != "cpu":
+        yield _finding("gpu", "broken", "doctor-gpu-unused", "doctor-gpu-unused-mend", name=seen[0].name)
+    elif device.startswith("cuda") and wanted >= len(by_torch):
+        yield _finding("gpu", "broken", "doctor-gpu-wanted", "doctor-gpu-hidden-mend", device=device)
     for card in seen:
-        params: dict[str, Param] = {
-            "index": card.index,
-            "name": card.name,
-            "free": f"{card.free / 1e9:.1f}",
-            "total": f"{card.total / 1e9:.1f}",
-            "holders": holders_text(card, os.getpid()) or "-",
-        }
-        scarce = card.free < _LEAST_GPU_FREE * card.total
-        mend = "doctor-gpu-full-mend" if scarce else None
-        findings.append(_finding("gpu", "missing" if scarce else "ok", "doctor-gpu", mend, **params))
-    return findings
+        yield _card(card)
+    for number, torchs in enumerate(by_torch):
+        if card_by(torchs.uuid, seen, number) is None:
+            mend = "doctor-gpu-no-nvml-mend"
+            params: dict[str, Param] = {"name": torchs.name, "free": _gb(torchs.free), "total": _gb(torchs.total)}
+            yield _finding("gpu", "ok", "doctor-gpu-no-nvml", mend, **params)
+    if by_torch and device != "cpu" and wanted < len(by_torch) and config.memory_limit != 1.0:
+        used = by_torch[wanted]
+        most = _gb(min(bytes_of(config.memory_limit, used.total), used.total))
+        yield _finding("gpu", "ok", "doctor-gpu-limit", name=used.name, most=most)
 
 
-async def _ask_torch() -> dict[str, object] | str:
+def _card(card: "Card") -> Finding:
+    from lorabot.trainer.devices import holders_text
+
+    params: dict[str, Param] = {"index": card.index, "name": card.name}
+    if not card.total:
+        return _finding("gpu", "ok", "doctor-gpu-unmeasured", **params)
+    params |= {"free": _gb(card.free), "total": _gb(card.total), "holders": holders_text(card, os.getpid()) or "-"}
+    scarce = card.free < _LEAST_GPU_FREE * card.total
+    state: State = "missing" if scarce else "ok"
+    if card.unnamed >= _SOME_GPU_MEMORY:
+        found, params["unnamed"] = "doctor-gpu-unnamed", _gb(card.unnamed)
+    else:
+        found = "doctor-gpu"
+    return _finding("gpu", state, found, "doctor-gpu-full-mend" if scarce else None, **params)
+
+
+def _gb(size: int) -> str:
+    return f"{size / 1e9:.1f}"
+
+
+@dataclass(frozen=True, slots=True)
+class _TorchCard:
+    name: str
+    uuid: str
+    free: int
+    total: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Torch:
+    """What torch says of itself, and of the cards in its own order."""
+
+    version: str
+    cuda: str | None
+    cards: tuple[_TorchCard, ...]
+
+
+async def _ask_torch() -> _Torch | str:
     """What torch says of itself, or why it says nothing; in a child, since a broken one can take its process along."""
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-c", _ASK_TORCH, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
@@ -129,8 +184,8 @@ async def _ask_torch() -> dict[str, object] | str:
     if process.returncode != 0:
         lines = err.decode(errors="replace").strip().splitlines()
         return lines[-1] if lines else f"exit code {process.returncode}"
-    answer: dict[str, object] = json.loads(out.splitlines()[-1])
-    return answer
+    answer = json.loads(out.splitlines()[-1])
+    return _Torch(answer["version"], answer["cuda"], tuple(_TorchCard(**card) for card in answer["cards"]))
 
 
 async def _redis(settings: Settings) -> list[Finding]:

@@ -9,10 +9,11 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
+import psutil
 import pytest
 
 from lorabot.doctor import EXAMINATIONS, Finding, examine
-from lorabot.locale import translator
+from lorabot.locale import Message, translator
 from lorabot.queue.embedded import EmbeddedValkey
 from lorabot.queue.migrations import migrate
 from lorabot.settings import load_settings
@@ -20,6 +21,7 @@ from lorabot.supervisor import only_one
 from tests.house import clean_environment, free_port, lorabot
 from tests.trainer.bases.files import write_header
 from tests.trainer.bases.test_detection import WHOLE
+from tests.trainer.nvml import Driver, Silicon, driver
 
 DISCORD = "MTIzNDU2Nzg5MDEyMzQ1Njc4.GaBcDe.abcdefghijklmnopqrstuvwxyz0123456789AB"
 TELEGRAM = "1234567890:AAabcdefghijklmnopqrstuvwxyz012345678"
@@ -44,6 +46,30 @@ async def findings(place: pytest.MonkeyPatch, *only: str, **settings: str) -> Ma
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
     monkeypatch.chdir(tmp_path)
     return monkeypatch
+
+
+TORCH = """
+from types import SimpleNamespace as Properties
+__version__ = "2.99"
+version = Properties(cuda="13.0")
+CARDS = {cards}
+class cuda:
+    is_available = staticmethod(lambda: bool(CARDS))
+    device_count = staticmethod(lambda: len(CARDS))
+    get_device_properties = staticmethod(lambda i: Properties(name=CARDS[i][0], uuid=CARDS[i][1]))
+    mem_get_info = staticmethod(lambda i: (int(5e9), int(24e9)))
+"""
+UUIDS = ("aaaaaaaa-1111-2222-3333-444444444444", "bbbbbbbb-1111-2222-3333-444444444444")
+
+
+def torch_that_sees(place: pytest.MonkeyPatch, folder: Path, *cards: tuple[str, str]) -> None:
+    """What the doctor's child takes for torch: one that counts these cards, by name and uuid."""
+    (folder / "torch.py").write_text(TORCH.format(cards=list(cards)))
+    place.setenv("PYTHONPATH", str(folder))
+
+
+def texts(found: Mapping[str, list[Finding]], what: str) -> list[str]:
+    return [f"{each.state}: {translator('en').text(each.found)}" for each in found[what]]
 
 
 async def test_base_models_are_looked_at_by_their_headers(here: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -151,9 +177,46 @@ async def test_a_token_is_judged_by_its_shape_and_never_shown(
         assert not token or token not in repr(finding)
 
 
-async def test_a_card_that_is_wanted_and_not_there_is_broken(here: pytest.MonkeyPatch) -> None:
+async def test_a_card_that_is_wanted_and_not_there_is_broken(here: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    torch_that_sees(here, tmp_path)
     found = await findings(here, "torch", LORABOT_TRAINER__DEVICE="cuda:7")
     assert any(finding.state == "broken" for finding in found["gpu"])
+
+
+async def test_who_holds_a_card_s_memory_is_named_with_how_much(here: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    names = {os.getppid(): int(3.1e9)}
+    first = Silicon(f"GPU-{UUIDS[0]}", "A card", int(24e9), int(20.9e9), computing=names)
+    second = Silicon(f"GPU-{UUIDS[1]}", "B card", int(24e9), int(4e9), computing=None)
+    torch_that_sees(here, tmp_path, ("B card", UUIDS[1]), ("A card", UUIDS[0]))
+    with driver(Driver(first, second)):
+        found = texts(await findings(here, "torch", LORABOT_TRAINER__MEMORY_LIMIT="0.5"), "gpu")
+    name = psutil.Process(os.getppid()).name()
+    assert found == [
+        f"ok: A card (number 0): 20.9 of 24.0 GB free, held by: {name} (3.1 GB)",
+        "missing: B card (number 1): 4.0 of 24.0 GB free, held by: -, "
+        "and 20.0 GB by programs that can't be named from here",
+        "ok: of B card trainings take at most 12.0 GB, as LORABOT_TRAINER__MEMORY_LIMIT says",
+    ]
+
+
+async def test_a_card_in_a_container_without_nvml_is_known_by_torch(here: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    torch_that_sees(here, tmp_path, ("A card", UUIDS[0]))
+    found = await findings(here, "torch", LORABOT_TRAINER__DEVICE="cuda:0")
+    assert texts(found, "gpu") == ["ok: A card: 5.0 of 24.0 GB free; who holds the rest can't be asked"]
+    assert "compute,utility" in translator("en").text(found["gpu"][0].mend or Message(""))
+
+
+async def test_a_card_that_torch_does_not_count_is_no_card(here: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    torch_that_sees(here, tmp_path, ("A card", UUIDS[0]))
+    both = (Silicon(f"GPU-{UUIDS[0]}", "A card", int(24e9)), Silicon(f"GPU-{UUIDS[1]}", "GB10", None))
+    with driver(Driver(*both)):
+        found = await findings(here, "torch", LORABOT_TRAINER__DEVICE="cuda:1")
+        assert found["gpu"][0].state == "broken"
+        assert "CUDA_VISIBLE_DEVICES" in translator("en").text(found["gpu"][0].mend or Message(""))
+        torch_that_sees(here, tmp_path)
+        found = await findings(here, "torch")
+    assert texts(found, "gpu")[0] == "broken: A card is here, but torch can't use it"
+    assert texts(found, "gpu")[-1] == "ok: GB10 (number 1) shares the memory of the host"
 
 
 async def test_a_broken_preset_is_named(here: pytest.MonkeyPatch, tmp_path: Path) -> None:

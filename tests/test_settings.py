@@ -181,6 +181,12 @@ def test_a_wrong_value_is_one_line_with_name_value_and_what_is_allowed(
     assert "应为" in chinese
 
 
+def test_gigabytes_taken_for_bytes_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LORABOT_TRAINER__MEMORY_LIMIT", "24")
+    (line,) = problems()
+    assert "memory_limit is a share up to 1, or bytes from 1073741824 on" in line
+
+
 def test_a_wrong_value_in_the_file_is_named_by_file_and_key(tmp_path: Path) -> None:
     (tmp_path / "lorabot.toml").write_text("[web]\nport = 99999\n")
     (line,) = problems()

@@ -1,7 +1,10 @@
 """How the trainer behaves on its host; what is trained and how is the preset's matter."""
 
-from pydantic import BaseModel, ConfigDict, Field
+from typing import Self
 
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+_LEAST_BYTES = 1024**3
 DEVICE_PATTERN = r"^(auto|cpu|cuda|cuda:\d+)$"
 
 
@@ -12,6 +15,11 @@ class TrainerConfig(BaseModel):
 
     device: str = Field(
         "auto", pattern=DEVICE_PATTERN, description="Where to train: auto, cpu, cuda, or one card such as cuda:1"
+    )
+    memory_limit: float = Field(
+        1.0,
+        gt=0.0,
+        description="The most of a card's memory that training may hold: up to 1 a share of it, above that bytes",
     )
     threads: int = Field(0, ge=0, le=1024, description="CPU threads for training; 0 takes every core")
     sample_rounds: int = Field(
@@ -38,3 +46,9 @@ class TrainerConfig(BaseModel):
     silence_s: float = Field(
         60.0, ge=0.5, le=3600.0, description="An engine that says nothing for this long is taken for dead (seconds)"
     )
+
+    @model_validator(mode="after")
+    def _limit_is_no_slip(self) -> Self:
+        if 1.0 < self.memory_limit < _LEAST_BYTES:
+            raise ValueError(f"memory_limit is a share up to 1, or bytes from {_LEAST_BYTES} on")
+        return self

@@ -215,7 +215,7 @@ def _load(config: TrainerConfig) -> "Models":
 
     torch.set_num_threads(config.threads or cores())
     transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
-    models = Models(config.device)
+    models = Models(config.device, config.memory_limit)
     models.hardware()
     models.base(demo_base())
     models.clip()

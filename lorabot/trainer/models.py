@@ -9,7 +9,7 @@ import torch
 
 from lorabot.trainer.bases import BaseModel, LocatedBase, demo_base, load_base
 from lorabot.trainer.clip import Clip, load_clip
-from lorabot.trainer.devices import GIB, Card, cards, holders_text
+from lorabot.trainer.devices import GIB, Card, Memory, card_by, cards, holders_text, usable
 from lorabot.trainer.errors import NoCard
 from lorabot.trainer.planning import Hardware, Precision
 
@@ -18,10 +18,14 @@ _SMALL_CARD = 12 * GIB
 
 
 class Models:
-    """The models of one device, loaded when first asked for; one base at a time, since a card may hold no second."""
+    """The models of one device, loaded when first asked for; one base at a time, since a card may hold no second.
 
-    def __init__(self, device: str) -> None:
+    ``memory_limit`` is the setting of that name.
+    """
+
+    def __init__(self, device: str, memory_limit: float = 1.0) -> None:
         self._wanted = device
+        self._limit = memory_limit
         self._base: tuple[LocatedBase, BaseModel] | None = None
         self._clip: Clip | None = None
 
@@ -31,9 +35,11 @@ class Models:
         if device.type == "cpu":
             return Hardware("cpu", cpu_name(), "fp32")
         free, total = torch.cuda.mem_get_info(device)
+        reserved, allocated = torch.cuda.memory_reserved(device), torch.cuda.memory_allocated(device)
         properties = torch.cuda.get_device_properties(device)
-        seen = next((card for card in cards() if card.uuid.endswith(str(properties.uuid))), None)
-        card = Card(device.index or 0, str(properties.uuid), properties.name, total, free, seen.holders if seen else ())
+        uuid, ordinal = str(properties.uuid), device.index or 0
+        seen = card_by(uuid, cards(), ordinal) or Card(ordinal, uuid, properties.name, total, free, ())
+        card = usable(seen, Memory(total, free, reserved, allocated), self._limit, os.getpid())
         precision: Precision = "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp32"
         return Hardware(str(device), properties.name, precision, card, holders_text(card, os.getpid()))
 

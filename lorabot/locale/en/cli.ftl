@@ -164,11 +164,17 @@ doctor-torch = { $version }, CUDA { $cuda }
 doctor-torch-broken = torch is installed but does not start: { $reason }
 doctor-torch-mend = Install it again: pip install --force-reinstall torch torchvision
 doctor-gpu = { $name } (number { $index }): { $free } of { $total } GB free, held by: { $holders }
+doctor-gpu-unnamed = { $name } (number { $index }): { $free } of { $total } GB free, held by: { $holders }, and { $unnamed } GB by programs that can't be named from here
+doctor-gpu-unmeasured = { $name } (number { $index }) shares the memory of the host
+doctor-gpu-no-nvml = { $name }: { $free } of { $total } GB free; who holds the rest can't be asked
+doctor-gpu-no-nvml-mend = The driver's NVML is missing here. A container gets it with NVIDIA_DRIVER_CAPABILITIES=compute,utility.
+doctor-gpu-limit = of { $name } trainings take at most { $most } GB, as LORABOT_TRAINER__MEMORY_LIMIT says
 doctor-gpu-full-mend = Little of its memory is free. End what holds it, or trainings will be slow or refused.
 doctor-gpu-none = no NVIDIA card found; trainings run on the processor
 doctor-gpu-none-mend = That is fine for the demo model. For real ones install the NVIDIA driver; nvidia-smi should list the card.
 doctor-gpu-wanted = LORABOT_TRAINER__DEVICE is { $device }, but there is no such card
 doctor-gpu-wanted-mend = Install the NVIDIA driver (nvidia-smi lists the cards), or set LORABOT_TRAINER__DEVICE=auto.
+doctor-gpu-hidden-mend = torch counts fewer cards than the driver. Correct CUDA_VISIBLE_DEVICES, or set LORABOT_TRAINER__DEVICE=auto.
 doctor-gpu-unused = { $name } is here, but torch can't use it
 doctor-gpu-unused-mend = This torch was built without CUDA or for a newer driver. See pytorch.org/get-started for the right one, or set LORABOT_TRAINER__DEVICE=cpu.
 doctor-redis = { $where }, version { $version }

@@ -158,11 +158,17 @@ doctor-torch = { $version }，CUDA { $cuda }
 doctor-torch-broken = torch 已安装但无法启动：{ $reason }
 doctor-torch-mend = 请重新安装：pip install --force-reinstall torch torchvision
 doctor-gpu = { $name }（编号 { $index }）：共 { $total } GB，空闲 { $free } GB，占用者：{ $holders }
+doctor-gpu-unnamed = { $name }（编号 { $index }）：共 { $total } GB，空闲 { $free } GB，占用者：{ $holders }，另有 { $unnamed } GB 被在此看不到的程序占用
+doctor-gpu-unmeasured = { $name }（编号 { $index }）与主机共用内存
+doctor-gpu-no-nvml = { $name }：共 { $total } GB，空闲 { $free } GB；无法查询其余显存被谁占用
+doctor-gpu-no-nvml-mend = 这里缺少驱动的 NVML。容器需设置 NVIDIA_DRIVER_CAPABILITIES=compute,utility。
+doctor-gpu-limit = 按 LORABOT_TRAINER__MEMORY_LIMIT，训练最多使用 { $name } 的 { $most } GB
 doctor-gpu-full-mend = 空闲显存很少。请结束占用者，否则训练会很慢或被拒绝。
 doctor-gpu-none = 未找到 NVIDIA 显卡，将用处理器训练
 doctor-gpu-none-mend = 对演示模型来说足够。使用真实模型请安装 NVIDIA 驱动，nvidia-smi 应能列出显卡。
 doctor-gpu-wanted = LORABOT_TRAINER__DEVICE 是 { $device }，但没有这块显卡
 doctor-gpu-wanted-mend = 请安装 NVIDIA 驱动（nvidia-smi 会列出显卡），或设置 LORABOT_TRAINER__DEVICE=auto。
+doctor-gpu-hidden-mend = torch 看到的显卡比驱动少。请改正 CUDA_VISIBLE_DEVICES，或设置 LORABOT_TRAINER__DEVICE=auto。
 doctor-gpu-unused = 有 { $name }，但 torch 无法使用
 doctor-gpu-unused-mend = 当前的 torch 不含 CUDA，或需要更新的驱动。请按 pytorch.org/get-started 安装合适的版本，或设置 LORABOT_TRAINER__DEVICE=cpu。
 doctor-redis = { $where }，版本 { $version }
