@@ -208,7 +208,7 @@ def test_a_folder_of_photos_becomes_a_lora(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     assert "broken.png" in done.stderr
     made = {path.name for path in (tmp_path / "out").iterdir()}
-    assert made == {"zuri.safetensors", "loss.png", "samples.png", "report.json", "report.md"}
+    assert made == {"zuri.safetensors", "zuri.tfevents", "loss.png", "samples.png", "report.json", "report.md"}
     assert all(name in done.stdout for name in made)
     assert json.loads((tmp_path / "out" / "report.json").read_text())
 

@@ -8,7 +8,7 @@ from lorabot.locale import Message, Translator
 from lorabot.queue.model import Artefact, Job, JobState, JsonObject, Outcome
 
 _PICTURES = ("plot", "grid")
-_FILES = ("lora", "report", "report_json", "log")
+_FILES = ("lora", "report", "report_json", "tensorboard", "log")
 
 
 def result_of(job: Job, text: Translator) -> Reply:

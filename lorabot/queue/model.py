@@ -37,7 +37,7 @@ class Stage(StrEnum):
     EXPORTING = "exporting"
 
 
-ArtefactKind = Literal["lora", "plot", "grid", "report", "report_json", "sample", "log"]
+ArtefactKind = Literal["lora", "plot", "grid", "report", "report_json", "tensorboard", "sample", "log"]
 
 
 @dataclass(frozen=True, slots=True)

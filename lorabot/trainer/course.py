@@ -23,13 +23,15 @@ class Course:
     """Grows while the training runs; together with the optimiser's state it is all that a resumed training needs.
 
     ``losses``: the training loss of each step done, None where the step was skipped because it was not finite;
-    ``rates``: the learning rate of each. ``validation`` and ``seen``: the fixed loss on held-out images and on training
-    images as (steps done, loss); without held-out images ``validation`` is measured on training images and ``seen``
-    stays empty. ``pictures``: PNG files by steps done, one a prompt; 0 is the base model without adapter.
+    ``rates``: the learning rate of each; ``durations``: its seconds. ``validation`` and ``seen``: the fixed loss on
+    held-out images and on training images as (steps done, loss); without held-out images ``validation`` is measured on
+    training images and ``seen`` stays empty. ``pictures``: PNG files by steps done, one a prompt; 0 is the base model
+    without adapter.
     """
 
     losses: list[float | None] = field(default_factory=list)
     rates: list[float] = field(default_factory=list)
+    durations: list[float] = field(default_factory=list)
     validation: list[tuple[int, float]] = field(default_factory=list)
     seen: list[tuple[int, float]] = field(default_factory=list)
     candidates: list[Candidate] = field(default_factory=list)

@@ -1,7 +1,6 @@
 """Stage: writes a job's files: the LoRA, the loss plot, the sample grid and the report."""
 
 import hashlib
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -10,11 +9,12 @@ from lorabot.trainer.bases import BaseModel
 from lorabot.trainer.captioning import Caption
 from lorabot.trainer.course import Course
 from lorabot.trainer.encoding import listening
+from lorabot.trainer.events import write_events
 from lorabot.trainer.export import Description, export
 from lorabot.trainer.grid import draw_grid
 from lorabot.trainer.planning import Plan
 from lorabot.trainer.plotting import LossPlot, plot_losses
-from lorabot.trainer.report import LoraFile, Report, write_json, write_markdown
+from lorabot.trainer.report import LoraFile, Report, language_of, plan_section, write_json, write_markdown
 from lorabot.trainer.telling import Stopwatch
 from lorabot.trainer.wire import Done, MadeFile, TrainingJob
 
@@ -30,7 +30,7 @@ class Finished:
     course: Course
     chosen: int
     state: State
-    prompts: Sequence[str]
+    prompts: tuple[str, ...]
     last_pictures: tuple[bytes, ...]
     started: datetime
     clock: Stopwatch
@@ -42,7 +42,8 @@ def write_files(finished: Finished) -> Done:
     folder = job.folder
     recipe = job.recipe
     name = file_name(job.name)
-    lora, loss, grid = folder / f"{name}.safetensors", folder / "loss.png", folder / "samples.png"
+    lora, events = folder / f"{name}.safetensors", folder / f"{name}.tfevents"
+    loss, grid = folder / "loss.png", folder / "samples.png"
     with clock.running("exporting"):
         about = Description(
             name=name,
@@ -90,6 +91,9 @@ def write_files(finished: Finished) -> Done:
     )
     write_json(report, folder / "report.json")
     write_markdown(report, folder / "report.md")
+    pictures = {**course.pictures, course.step: finished.last_pictures}
+    plan_text = plan_section(report, language_of(job))
+    write_events(course, pictures, finished.prompts, plan_text, finished.started, events)
     validation = dict(course.validation)
     good = [value for value in course.losses if value is not None]
     return Done(
@@ -100,6 +104,7 @@ def write_files(finished: Finished) -> Done:
             MadeFile(kind="grid", path=grid, content_type="image/png"),
             MadeFile(kind="report", path=folder / "report.md", content_type="text/markdown; charset=utf-8"),
             MadeFile(kind="report_json", path=folder / "report.json", content_type="application/json"),
+            MadeFile(kind="tensorboard", path=events, content_type="application/octet-stream"),
         ),
         summary={
             "preset": job.preset.id,

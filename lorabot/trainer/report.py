@@ -136,12 +136,17 @@ def versions() -> dict[str, str]:
 
 def write_markdown(report: Report, path: Path) -> None:
     """Write the report as a page in the job's language."""
-    path.write_text(markdown(report, translator(negotiate(report.job.language))), encoding="utf-8")
+    path.write_text(markdown(report, language_of(report.job)), encoding="utf-8")
+
+
+def language_of(job: TrainingJob) -> Translator:
+    """Sentences in the job's language."""
+    return translator(negotiate(job.language))
 
 
 def markdown(report: Report, say: Translator) -> str:
     """The report as Markdown in the language of ``say``."""
-    sections = (_head, _usage, _numbers, _plan, _losses, _dataset, _timings, _versions)
+    sections = (_head, _usage, _numbers, plan_section, _losses, _dataset, _timings, _versions)
     return "\n\n".join(section(report, say) for section in sections) + "\n"
 
 
@@ -218,7 +223,8 @@ def _numbers(report: Report, say: Translator) -> str:
     return "\n".join([f"## {say('report-numbers')}", "", "| | |", "| --- | --- |", *table])
 
 
-def _plan(report: Report, say: Translator) -> str:
+def plan_section(report: Report, say: Translator) -> str:
+    """What was decided and why, and how long the steps took after all, as Markdown."""
     reasons = [f"- {say.text(reason)}" for reason in report.plan.reasons]
     came_true = Message(
         "report-estimate-true",

@@ -18,7 +18,7 @@ from lorabot.trainer.errors import BadResumeState
 from lorabot.trainer.optimisers import Moments
 from lorabot.trainer.planning import Plan
 
-VERSION = 2
+VERSION = 3
 _KEY = "lorabot"
 
 
@@ -44,13 +44,14 @@ class _Header(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    version: Literal[2]
+    version: Literal[3]
     job: str
     base: str
     plan: Plan
     captions: tuple[Caption, ...]
     losses: list[float | None]
     rates: list[float]
+    durations: list[float]
     validation: list[tuple[int, float]]
     seen: list[tuple[int, float]]
     candidates: list[tuple[int, float]]
@@ -72,6 +73,7 @@ def write(path: Path, state: ResumeState) -> None:
         captions=state.captions,
         losses=course.losses,
         rates=course.rates,
+        durations=course.durations,
         validation=course.validation,
         seen=course.seen,
         candidates=[(candidate.step, candidate.validation) for candidate in course.candidates],
@@ -128,6 +130,7 @@ def _state(header: _Header, tensors: dict[str, torch.Tensor]) -> ResumeState:
         course=Course(
             losses=header.losses,
             rates=header.rates,
+            durations=header.durations,
             validation=header.validation,
             seen=header.seen,
             candidates=[Candidate(step, loss, under(f"candidate/{step}/")) for step, loss in header.candidates],

@@ -2,8 +2,7 @@
 
 import math
 import time
-from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -84,7 +83,6 @@ def train(setup: Setup, course: Course, moments: Moments | None, watch: Watch) -
     if moments is not None:
         optimiser.restore(moments)
     process = schedule(setup.base.scheduler, setup.recipe, setup.base.unet.device)
-    durations: deque[float] = deque(maxlen=_RATE_OVER)
     begun_at = course.step
     try:
         while True:
@@ -98,7 +96,7 @@ def train(setup: Setup, course: Course, moments: Moments | None, watch: Watch) -
             if course.step >= plan.steps:
                 if begun_at < plan.steps:
                     watch.save(course, optimiser.moments())
-                watch.progress(course, _rate(durations))
+                watch.progress(course, _rate(course, begun_at))
                 return course
             if course.step and watch.saving_due():
                 watch.save(course, optimiser.moments())
@@ -106,19 +104,21 @@ def train(setup: Setup, course: Course, moments: Moments | None, watch: Watch) -
             rate = optimiser.set_rate(share(plan, course.step))
             course.losses.append(_step(setup, course.step, optimiser, process))
             course.rates.append(rate)
-            durations.append(time.perf_counter() - began)
-            watch.timed("training", durations[-1])
+            course.durations.append(time.perf_counter() - began)
+            watch.timed("training", course.durations[-1])
             if course.skipped_in_a_row() >= _MOST_SKIPPED:
                 raise NotFinite(course.step, course.skipped)
-            watch.progress(course, _rate(durations))
+            watch.progress(course, _rate(course, begun_at))
     except Suspended:
         if course.step:
             watch.save(course, optimiser.moments())
         raise
 
 
-def _rate(durations: Sequence[float]) -> float | None:
-    return len(durations) / sum(durations) if durations else None
+def _rate(course: Course, begun_at: int) -> float | None:
+    """Steps per second lately, of this attempt alone: the one before may have been made on another device."""
+    lately = course.durations[max(begun_at, course.step - _RATE_OVER) :]
+    return len(lately) / sum(lately) if lately else None
 
 
 def _step(setup: Setup, step: int, optimiser: Optimiser, process: Schedule) -> float | None:

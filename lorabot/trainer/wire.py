@@ -15,7 +15,7 @@ VERSION = 1
 StageName = Literal["preparing", "captioning", "planning", "training", "evaluating", "exporting"]
 """The values of the queue's ``Stage``, which the engine does not import: the queue brings a database along."""
 
-FileKind = Literal["lora", "plot", "grid", "report", "report_json"]
+FileKind = Literal["lora", "plot", "grid", "report", "report_json", "tensorboard"]
 Points = tuple[tuple[int, float], ...]
 
 

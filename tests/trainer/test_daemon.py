@@ -13,6 +13,7 @@ from contextlib import ExitStack, asynccontextmanager
 from functools import partial
 from hashlib import sha256
 from pathlib import Path
+from typing import get_args
 
 import pytest
 from PIL import Image as Pillow
@@ -22,7 +23,7 @@ from lorabot.queue import Queue, QueueConfig, migrate, open_queue
 from lorabot.queue.embedded import EmbeddedValkey
 from lorabot.queue.keys import image_key, job_prefix
 from lorabot.queue.model import Address, Image, Job, JobState, NewJob, Stage
-from lorabot.trainer import daemon
+from lorabot.trainer import daemon, wire
 from lorabot.trainer.config import TrainerConfig
 from lorabot.trainer.daemon import run_trainer
 from lorabot.trainer.supervising import Engine
@@ -136,7 +137,7 @@ async def test_a_job_survives_the_engines_death_and_an_outage_of_redis_and_is_de
     assert (done.attempt, done.crashes) == (2, 1)
     assert done.outcome is not None
     files = {artefact.kind: artefact for artefact in done.outcome.artefacts}
-    assert set(files) == {"lora", "plot", "grid", "report", "report_json"}
+    assert set(files) == {"lora", "plot", "grid", "report", "report_json", "tensorboard"}
     for artefact in files.values():
         content = await queue.blobs.get(artefact.key)
         assert (len(content), sha256(content).hexdigest()) == (artefact.size, artefact.sha256)
@@ -255,7 +256,7 @@ async def delivered_whole_and_once(queue: Queue, job: Job) -> None:
     assert job.state is JobState.SUCCEEDED, job.failure
     assert (job.attempt, job.crashes) == (1, 0)
     assert job.outcome is not None
-    assert {artefact.kind for artefact in job.outcome.artefacts} == {"lora", "plot", "grid", "report", "report_json"}
+    assert {artefact.kind for artefact in job.outcome.artefacts} == {*get_args(wire.FileKind)}
     for artefact in job.outcome.artefacts:
         assert sha256(await queue.blobs.get(artefact.key)).hexdigest() == artefact.sha256
     assert job.progress is not None

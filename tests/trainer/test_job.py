@@ -27,6 +27,7 @@ from lorabot.trainer.errors import (
 from lorabot.trainer.job import run
 from lorabot.trainer.models import Models
 from tests.trainer.conftest import QUICK, Trained, make_job, tiny_preset
+from tests.trainer.test_events import read
 
 FEW = 6
 """Images of jobs whose measurements nobody looks at: too few to hold any out, so that half as much is measured."""
@@ -37,8 +38,7 @@ def of(events: tuple[wire.Event, ...] | list[wire.Event], kind: type[wire.Progre
 
 
 def losses(done: wire.Done) -> list[float]:
-    report = next(file.path for file in done.files if file.kind == "report_json")
-    found: list[float] = json.loads(report.read_text())["training"]["loss"]
+    found: list[float] = json.loads(_file(done, "report_json").read_text())["training"]["loss"]
     return found
 
 
@@ -110,8 +110,11 @@ def test_a_resumed_training_goes_on_exactly_as_if_it_had_never_been_interrupted(
     done = run(job, models, QUICK, Control(), events.append)
     assert losses(done) == losses(trained.done)
     assert done.summary["best_validation"] == trained.done.summary["best_validation"]
-    again = next(file.path for file in done.files if file.kind == "lora")
-    assert _tensors(again) == _tensors(trained.file("lora"))
+    assert _tensors(_file(done, "lora")) == _tensors(trained.file("lora"))
+    curves, whole = (read(path) for path in (_file(done, "tensorboard"), trained.file("tensorboard")))
+    assert [at for at, _ in curves["train/steps_per_second"]] == [1, 2, 3, 4, 5, 6], "each once"
+    for tag in ("train/loss", "train/learning_rate", "validation/loss", "samples/1"):
+        assert curves[tag] == whole[tag]
     shown = {event.step for event in events if isinstance(event, wire.SampleMade)}
     assert shown == {0, 3, 6}
 
@@ -125,7 +128,7 @@ def test_the_same_seed_gives_the_same_training_on_a_warm_engine_after_another_jo
     job = make_job(tmp_path / "again")
     done = run(job, models, QUICK, Control(), lambda _: None)
     assert losses(done) == losses(trained.done)
-    assert _tensors(next(file.path for file in done.files if file.kind == "lora")) == _tensors(trained.file("lora"))
+    assert _tensors(_file(done, "lora")) == _tensors(trained.file("lora"))
 
 
 def test_a_split_batch_trains_the_same_as_a_whole_one(trained: Trained, models: Models, tmp_path: Path) -> None:
@@ -319,6 +322,10 @@ def poisoned(monkeypatch: pytest.MonkeyPatch) -> Callable[[int, int], None]:
 
 def _states(trained: Trained) -> list[Path]:
     return [event.path for event in trained.events if isinstance(event, wire.CheckpointMade)]
+
+
+def _file(done: wire.Done, kind: wire.FileKind) -> Path:
+    return next(file.path for file in done.files if file.kind == kind)
 
 
 def _tensors(path: Path) -> dict[str, list[float]]:
