@@ -6,6 +6,7 @@ import os
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -25,14 +26,18 @@ QUICK = TrainerConfig(
 """Few pictures and measurements, and no saved states unless asked for."""
 
 
+presets = cache(load_presets)
+"""The built-in ones, read once: they never change."""
+
+
 def tiny_preset(**changes: object) -> Preset:
     """The anime preset with ``tiny_recipe`` for the demo base."""
-    return load_presets().get("anime").model_copy(update={"recipes": {"demo": tiny_recipe(**changes)}})
+    return presets().get("anime").model_copy(update={"recipes": {"demo": tiny_recipe(**changes)}})
 
 
 def tiny_recipe(**changes: object) -> Recipe:
     """The anime recipe of the demo base for 64 pixels, 6 steps of 2 images, alpha other than rank."""
-    recipe = load_presets().get("anime").recipes["demo"]
+    recipe = presets().get("anime").recipes["demo"]
     return Recipe.model_validate(
         recipe.model_dump()
         | {
@@ -53,7 +58,7 @@ def tiny_recipe(**changes: object) -> Recipe:
 
 
 def vocabulary() -> Vocabulary:
-    return load_presets().vocabulary("demo-subject")
+    return presets().vocabulary("demo-subject")
 
 
 def draw_images(folder: Path, count: int) -> tuple[wire.TrainingImage, ...]:

@@ -38,7 +38,7 @@ def of(events: tuple[wire.Event, ...] | list[wire.Event], kind: type[wire.Progre
 
 
 def losses(done: wire.Done) -> list[float]:
-    found: list[float] = json.loads(_file(done, "report_json").read_text())["training"]["loss"]
+    found: list[float] = json.loads(made_file(done, "report_json").read_text())["training"]["loss"]
     return found
 
 
@@ -110,8 +110,8 @@ def test_a_resumed_training_goes_on_exactly_as_if_it_had_never_been_interrupted(
     done = run(job, models, QUICK, Control(), events.append)
     assert losses(done) == losses(trained.done)
     assert done.summary["best_validation"] == trained.done.summary["best_validation"]
-    assert _tensors(_file(done, "lora")) == _tensors(trained.file("lora"))
-    curves, whole = (read(path) for path in (_file(done, "tensorboard"), trained.file("tensorboard")))
+    assert _tensors(made_file(done, "lora")) == _tensors(trained.file("lora"))
+    curves, whole = (read(path) for path in (made_file(done, "tensorboard"), trained.file("tensorboard")))
     assert [at for at, _ in curves["train/steps_per_second"]] == [1, 2, 3, 4, 5, 6], "each once"
     for tag in ("train/loss", "train/learning_rate", "validation/loss", "samples/1"):
         assert curves[tag] == whole[tag]
@@ -128,7 +128,7 @@ def test_the_same_seed_gives_the_same_training_on_a_warm_engine_after_another_jo
     job = make_job(tmp_path / "again")
     done = run(job, models, QUICK, Control(), lambda _: None)
     assert losses(done) == losses(trained.done)
-    assert _tensors(_file(done, "lora")) == _tensors(trained.file("lora"))
+    assert _tensors(made_file(done, "lora")) == _tensors(trained.file("lora"))
 
 
 def test_a_split_batch_trains_the_same_as_a_whole_one(trained: Trained, models: Models, tmp_path: Path) -> None:
@@ -324,7 +324,7 @@ def _states(trained: Trained) -> list[Path]:
     return [event.path for event in trained.events if isinstance(event, wire.CheckpointMade)]
 
 
-def _file(done: wire.Done, kind: wire.FileKind) -> Path:
+def made_file(done: wire.Done, kind: wire.FileKind) -> Path:
     return next(file.path for file in done.files if file.kind == kind)
 
 
