@@ -270,10 +270,30 @@ async def test_a_chinese_browser_gets_a_chinese_page_and_may_choose_another(bot:
         page = visitor.page
         await expect(page.locator("html")).to_have_attribute("lang", "zh-CN")
         chinese = await page.locator("#empty h2").text_content()
-        await page.locator("#language").select_option("en")
+        async with page.expect_navigation():
+            await page.locator("#language").select_option("en")
+        await expect(page.locator("body:not(.loading)[data-connection=open]")).to_be_visible()
         await expect(page.locator("html")).to_have_attribute("lang", "en")
         await expect(page.locator("#empty h2")).not_to_have_text(chinese or "")
         await visitor.say("/help")
+        await expect(page.locator(".line.lorabot .text")).to_contain_text("/train")
+
+
+async def test_what_is_typed_while_the_page_loads_stays(bot: Bot, browser: Browser) -> None:
+    async with visiting(browser, bot) as visitor:
+        page, typed = visitor.page, asyncio.Event()
+
+        async def wait(route: Route) -> None:
+            await typed.wait()
+            await route.continue_()
+
+        await page.route("**/api/texts*", wait)
+        await page.reload(wait_until="domcontentloaded")
+        # Before its style has come the box is there to be typed into.
+        await page.locator("#say").evaluate("(box) => { box.value = '/help'; }")
+        typed.set()
+        await expect(page.locator("body:not(.loading)[data-connection=open]")).to_be_visible()
+        await page.locator("#say").press("Enter")
         await expect(page.locator(".line.lorabot .text")).to_contain_text("/train")
 
 

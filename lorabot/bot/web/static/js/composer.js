@@ -16,7 +16,8 @@ export class Composer {
   constructor(on) {
     this.#on = on;
     this.#completion = new Completion(this.#box, find("suggestions"), on.complete);
-    this.#box.value = sessionStorage.getItem(DRAFT) ?? "";
+    // What was typed while the page was still loading stands.
+    this.#box.value ||= sessionStorage.getItem(DRAFT) ?? "";
     this.#box.addEventListener("input", () => this.#changed());
     this.#box.addEventListener("keydown", (event) => this.#key(event));
     find("composer").addEventListener("submit", (event) => {
