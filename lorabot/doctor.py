@@ -11,15 +11,19 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Container, Itera
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from statistics import median
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Literal
+
+from sqlalchemy.exc import DatabaseError
 
 from lorabot.locale import Message, Param, UserError
 from lorabot.presets import DEMO, load_presets
 from lorabot.queue.blobs import open_blobs
-from lorabot.queue.database import parse_database_url, sqlite_file, without_password
+from lorabot.queue.database import Database, create_engine, parse_database_url, sqlite_file, without_password
 from lorabot.queue.embedded import EmbeddedValkey, ValkeyFailed
 from lorabot.queue.errors import StoreUnavailable
+from lorabot.queue.history import History
 from lorabot.queue.migrations import current, known, newest
 from lorabot.queue.redis import AWAY, connect
 from lorabot.settings import Settings
@@ -238,6 +242,25 @@ async def _database(settings: Settings) -> list[Finding]:
     return [_finding("database", "ok", "doctor-database-older", where=where, version=has or "-", newest=wants)]
 
 
+async def _estimates(settings: Settings) -> list[Finding]:
+    """How far off the last estimates were, where there is a database to ask."""
+    url = parse_database_url(settings.database)
+    file = sqlite_file(url)
+    if file is not None and not file.exists():
+        return []
+    database = Database(create_engine(url))
+    try:
+        errors = await History(database).errors()
+    except (StoreUnavailable, DatabaseError):
+        return []  # away, or of another version: that is said of the database itself
+    finally:
+        await database.close()
+    if not errors:
+        return [_finding("estimates", "ok", "doctor-estimates-none")]
+    percent = round(100 * median(abs(error) for error in errors))
+    return [_finding("estimates", "ok", "doctor-estimates", count=len(errors), percent=percent)]
+
+
 async def _blobs(settings: Settings) -> list[Finding]:
     where = without_password(settings.blobs).removeprefix("file://")
     try:
@@ -341,6 +364,7 @@ EXAMINATIONS: Mapping[str, Callable[[Settings], Awaitable[list[Finding]]]] = Map
         "torch": _torch_and_cards,
         "redis": _redis,
         "database": _database,
+        "estimates": _estimates,
         "blobs": _blobs,
         "disk": _disk,
         "web": _web,

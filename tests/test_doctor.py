@@ -14,11 +14,14 @@ import pytest
 
 from lorabot.doctor import EXAMINATIONS, Finding, examine
 from lorabot.locale import Message, translator
+from lorabot.queue import Queue
 from lorabot.queue.embedded import EmbeddedValkey
 from lorabot.queue.migrations import migrate
+from lorabot.queue.model import Outcome
 from lorabot.settings import load_settings
 from lorabot.supervisor import only_one
 from tests.house import clean_environment, free_port, lorabot
+from tests.queue.samples import submit
 from tests.trainer.bases.files import write_header
 from tests.trainer.bases.test_detection import WHOLE
 from tests.trainer.nvml import Driver, Silicon, driver
@@ -111,6 +114,26 @@ async def test_what_is_in_use_is_known_as_ours(here: pytest.MonkeyPatch, tmp_pat
     assert found["redis"][0].found.code == "doctor-valkey-runs"
     assert found["web"][0].found.code == "doctor-web-runs"
     assert found["database"][0].found.code == "doctor-database"
+
+
+@pytest.mark.parametrize(
+    ("errors", "text"),
+    [
+        ((), "no training here was estimated beforehand yet"),
+        ((0.5,), "the last training took 50 % longer or shorter than estimated"),
+        ((0.05, -0.1, 0.9), "the last 3 trainings took 10 % longer or shorter than estimated, in the median"),
+    ],
+)
+async def test_the_error_of_past_estimates_is_told(
+    here: pytest.MonkeyPatch, queue: Queue, tmp_path: Path, errors: tuple[float, ...], text: str
+) -> None:
+    for error in (None, *errors):  # the first one nobody could estimate
+        await submit(queue)
+        lease = await queue.jobs.claim("tester")
+        assert lease is not None
+        await lease.succeed(Outcome((), {"estimate_error": error}))
+    where = f"sqlite:///{tmp_path / 'lorabot.sqlite3'}"
+    assert texts(await findings(here, "estimates", LORABOT_DATABASE_URL=where), "estimates") == [f"ok: {text}"]
 
 
 async def test_a_redis_of_the_operators_is_asked(here: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -8,6 +8,8 @@ from lorabot.locale import Translator
 from lorabot.presets import Bilingual
 from lorabot.queue.model import Job, JobState, Progress
 
+_SCALES = (("seconds", 1, 5.0, 90.0), ("minutes", 60, 1.0, 3600.0), ("hours", 3600, 0.5, float("inf")))
+"""How a duration is said: in which unit of so many seconds, rounded to what, below how many seconds."""
 Curve = tuple[tuple[int, float], ...]
 
 
@@ -110,6 +112,15 @@ def duration_text(seconds: float, text: Translator) -> str:
         return text("duration-minutes", minutes=round(seconds / 60))
     hours, minutes = divmod(round(seconds / 60), 60)
     return text("duration-hours", hours=hours, minutes=minutes)
+
+
+def range_text(low: float, high: float, text: Translator) -> str:
+    """A duration from ``low`` to ``high`` seconds in words; just one where both are said the same."""
+    code, unit, step = next((code, unit, step) for code, unit, step, most in _SCALES if high < most)
+    first, last = (max(step, round(seconds / unit / step) * step) for seconds in (low, high))
+    if first == last:
+        return duration_text((low + high) / 2, text)
+    return text(f"duration-{code}-range", low=f"{first:g}", high=f"{last:g}")
 
 
 def _state_text(job: Job, position: int | None, text: Translator) -> str:

@@ -17,7 +17,7 @@ from lorabot.queue.model import Event, Job, JobState, NewJob
 from lorabot.queue.payload import IMAGES, MESSAGE
 from lorabot.queue.proposals import note_started, refuse_second
 from lorabot.queue.rows import new_job_values
-from lorabot.queue.tables import attempts, datasets, drafts, events, jobs, pauses, queued, succeeded
+from lorabot.queue.tables import attempts, datasets, drafts, events, jobs, pauses, queued
 
 _UNFINISHED = (JobState.HELD.value, JobState.QUEUED.value, JobState.RUNNING.value)
 _FRONT = 100
@@ -108,12 +108,6 @@ class JobStore:
                 )
                 found += [rows.job(row) for row in (await connection.execute(query)).mappings()]
         return found
-
-    async def succeeded(self, base: str, limit: int = 50) -> list[Job]:
-        """The last jobs that were trained on ``base``, newest first."""
-        query = select(jobs).where(succeeded, jobs.c.base == base).order_by(jobs.c.finished_at.desc()).limit(limit)
-        async with self._database.read() as connection:
-            return [rows.job(row) for row in (await connection.execute(query)).mappings()]
 
     async def position(self, job_id: str) -> int | None:
         """1 for the job that is served next; None for one that does not wait."""

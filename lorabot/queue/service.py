@@ -12,6 +12,7 @@ from lorabot.queue.config import QueueConfig
 from lorabot.queue.database import Database, create_engine, parse_database_url
 from lorabot.queue.drafts import Drafts
 from lorabot.queue.forgetting import Forgotten, forget
+from lorabot.queue.history import History
 from lorabot.queue.jobs import JobStore
 from lorabot.queue.moving import move
 from lorabot.queue.outbox import Cards, Outbox
@@ -39,6 +40,7 @@ class Queue:
     proposals: Proposals
     refs: Refs
     upload_links: UploadLinks
+    history: History
     audit: Audit
     blobs: Blobs
     tickets: Tickets
@@ -84,6 +86,7 @@ async def open_queue(config: QueueConfig, database_url: str, redis_url: str, blo
                 proposals=Proposals(database),
                 refs=Refs(database),
                 upload_links=UploadLinks(database),
+                history=History(database),
                 audit=Audit(database),
                 blobs=blobs,
                 tickets=Tickets(patient),

@@ -13,11 +13,13 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from pydantic import ValidationError
+
 from lorabot.locale import Message
 from lorabot.presets import Bases, Preset, Vocabulary
 from lorabot.queue import Lease, Queue, keys, run_worker
 from lorabot.queue.errors import BlobMissing, CancelRequested
-from lorabot.queue.model import Dataset, Progress, Stage
+from lorabot.queue.model import Dataset, Job, Progress, Stage
 from lorabot.trainer import wire
 from lorabot.trainer.bases import BaseStore
 from lorabot.trainer.bases.locating import locate
@@ -145,6 +147,7 @@ class _Trainer:
             folder=folder,
             resume=await self._fetch_state(lease, folder / "resume.safetensors"),
             cache=cache_of(self._folder.parent, job.id),
+            expected=_expected(job),
         )
 
     async def _fetch(self, dataset: Dataset, folder: Path) -> tuple[wire.TrainingImage, ...]:
@@ -182,6 +185,14 @@ class _Trainer:
         await asyncio.to_thread(shutil.rmtree, cache_of(self._folder.parent, lease.job.id), ignore_errors=True)
         prefix = f"{keys.job_prefix(lease.job.id)}resume/"
         await attempt(lambda: self._queue.blobs.delete_prefix(prefix))
+
+
+def _expected(job: Job) -> wire.Expected | None:
+    """The estimate that was kept with ``job``; None where there is none, or one of another version."""
+    try:
+        return wire.Expected.model_validate(job.options.get("estimate"))
+    except ValidationError:
+        return None
 
 
 async def _started(engine: Engine, stop: asyncio.Event) -> bool:

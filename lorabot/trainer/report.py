@@ -9,7 +9,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from lorabot import __version__
-from lorabot.locale import Message, Translator, negotiate, translator
+from lorabot.locale import Message, Param, Translator, negotiate, translator
 from lorabot.trainer.captioning import Caption
 from lorabot.trainer.course import Course, candidate_from
 from lorabot.trainer.curves import smooth, window
@@ -50,6 +50,17 @@ class Report:
         """Training steps per second, without saving, validating and sampling."""
         spent = self.seconds.get("training", 0.0)
         return self.course.step / spent if spent else None
+
+    @property
+    def spent(self) -> float:
+        """Seconds that all of it took."""
+        return sum(self.seconds.values())
+
+    @property
+    def error(self) -> float | None:
+        """By how much the job took longer (above 0) or shorter than expected, as a share of that; None: nothing was."""
+        expected = self.job.expected
+        return self.spent / expected.seconds - 1 if expected else None
 
 
 def write_json(report: Report, path: Path) -> None:
@@ -124,9 +135,17 @@ def as_json(report: Report) -> dict[str, object]:
             "chosen_step": report.chosen,
         },
         "file": asdict(report.file),
+        "estimate": _estimate(report),
         "seconds": {name: round(spent, 3) for name, spent in report.seconds.items()},
         "versions": versions(),
     }
+
+
+def _estimate(report: Report) -> dict[str, object] | None:
+    expected = report.job.expected
+    if expected is None or report.error is None:
+        return None
+    return {**expected.model_dump(), "true_seconds": round(report.spent, 1), "error": round(report.error, 4)}
 
 
 def versions() -> dict[str, str]:
@@ -205,7 +224,7 @@ def _usage(report: Report, say: Translator) -> str:
 
 def _numbers(report: Report, say: Translator) -> str:
     plan, course = report.plan, report.course
-    spent, stepping = sum(report.seconds.values()), report.seconds.get("training", 0.0)
+    spent, stepping = report.spent, report.seconds.get("training", 0.0)
     means = [mean for mean in smooth(course.losses, window(max(course.step, 1))) if mean is not None]
     rows = [
         ("report-row-file", f"`{report.file.name}`, {report.file.size / 1e6:.2f} MB"),
@@ -230,7 +249,17 @@ def plan_section(report: Report, say: Translator) -> str:
         "report-estimate-true",
         {"estimate": round(report.plan.estimate_s), "true": round(report.seconds.get("training", 0.0))},
     )
-    return "\n".join([f"## {say('report-plan')}", "", *reasons, f"- {say.text(came_true)}"])
+    lines = [f"## {say('report-plan')}", "", *reasons, f"- {say.text(came_true)}"]
+    if (expected := report.job.expected) and report.error is not None:
+        params: dict[str, Param] = {
+            "low": round(expected.low),
+            "high": round(expected.high),
+            "true": round(report.spent),
+            "percent": round(100 * abs(report.error)),
+            "way": "longer" if report.error >= 0 else "shorter",
+        }
+        lines.append(f"- {say('report-expected', **params)}")
+    return "\n".join(lines)
 
 
 def _losses(report: Report, say: Translator) -> str:
@@ -259,7 +288,7 @@ def _dataset(report: Report, say: Translator) -> str:
 
 def _timings(report: Report, say: Translator) -> str:
     rows = [[say(f"report-seconds-{name}"), f"{spent:.1f} s"] for name, spent in report.seconds.items()]
-    rows.append([say("report-seconds-sum"), f"{sum(report.seconds.values()):.1f} s"])
+    rows.append([say("report-seconds-sum"), f"{report.spent:.1f} s"])
     return "\n".join([f"## {say('report-timings')}", "", *_table([say("report-column-stage"), ""], rows)])
 
 

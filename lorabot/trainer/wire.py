@@ -9,7 +9,7 @@ from lorabot.locale import Message
 from lorabot.presets import Preset, Recipe, Vocabulary
 from lorabot.trainer.bases.located import LocatedBase
 
-VERSION = 1
+VERSION = 2
 """Grows when a message changes; the two ends refuse each other when theirs differ."""
 
 StageName = Literal["preparing", "captioning", "planning", "training", "evaluating", "exporting"]
@@ -35,10 +35,21 @@ class TrainingImage(_Message):
     caption: str | None = None
 
 
+class Expected(_Message):
+    """What the person was told before the job began: seconds, most likely ``low`` to ``high``, and bytes, if known."""
+
+    seconds: float = Field(gt=0)
+    low: float
+    high: float
+    rough: bool = False
+    peak_bytes: int | None = None
+
+
 class TrainingJob(_Message):
     """Everything an engine needs to know about a job. ``folder`` takes all it writes; ``resume`` is where to go on.
 
-    ``cache`` outlives the attempt: latents that are too many for the memory are found there again.
+    ``cache`` outlives the attempt: latents that are too many for the memory are found there again. ``expected`` is what
+    comes true or not.
     """
 
     id: str
@@ -53,6 +64,7 @@ class TrainingJob(_Message):
     folder: Path
     resume: Path | None = None
     cache: Path | None = None
+    expected: Expected | None = None
 
     @property
     def recipe(self) -> Recipe:

@@ -41,8 +41,7 @@ class Driver:
     def __init__(self, *cards: Silicon, second_memory: bool = True) -> None:
         self._cards = cards
         self._handles: list[Silicon] = []
-        if not second_memory:
-            self.nvmlDeviceGetMemoryInfo_v2 = _not_supported  # type: ignore[method-assign]
+        self._second_memory = second_memory
 
     def nvmlInitWithFlags(self, _flags: int) -> int:
         return int(pynvml.NVML_SUCCESS)
@@ -95,6 +94,8 @@ class Driver:
 
     def nvmlDeviceGetMemoryInfo_v2(self, handle: Any, memory: Any) -> int:
         assert memory._obj.version == pynvml.nvmlMemory_v2
+        if not self._second_memory:
+            return int(pynvml.NVML_ERROR_NOT_SUPPORTED)
         status = self.nvmlDeviceGetMemoryInfo(handle, memory)
         memory._obj.reserved = self._of(handle).reserved
         memory._obj.used -= self._of(handle).reserved if status == pynvml.NVML_SUCCESS else 0
@@ -116,10 +117,6 @@ class Driver:
         place = ctypes.cast(handle, ctypes.c_void_p).value
         assert place is not None
         return self._handles[place - 1]
-
-
-def _not_supported(_handle: Any, _memory: Any) -> int:
-    return int(pynvml.NVML_ERROR_NOT_SUPPORTED)
 
 
 def _list(processes: dict[int, int] | None, count: Any, infos: Any) -> int:

@@ -1,6 +1,7 @@
 """What people get to see at the end: report, loss plot, sample grid."""
 
 import json
+from datetime import UTC, datetime
 from io import BytesIO
 from pathlib import Path
 
@@ -32,12 +33,27 @@ def test_the_report_for_programs_says_everything_and_names_no_folder(trained: Tr
     assert str(trained.job.folder) not in text
 
 
+def test_what_was_expected_is_compared_with_what_came_true_and_kept(trained: Trained) -> None:
+    report, summary = json.loads(trained.file("report_json").read_text()), trained.done.summary
+    took = sum(report["seconds"].values())
+    assert report["estimate"]["seconds"] == summary["estimated_seconds"] == 10
+    assert report["estimate"]["true_seconds"] == summary["seconds"] == pytest.approx(took, abs=0.1)
+    assert report["estimate"]["error"] == summary["estimate_error"] == pytest.approx(took / 10 - 1, abs=1e-3)
+    assert summary["seconds_training"] == report["seconds"]["training"]
+    assert f"8 to 12 s were expected for all of it; it took {took:.0f} s" in trained.file("report").read_text()
+
+
+def test_all_of_a_jobs_time_is_accounted_for(trained: Trained) -> None:
+    report = json.loads(trained.file("report_json").read_text())
+    began, ended = (datetime.fromisoformat(report["job"][key]) for key in ("started", "finished"))
+    wall = (ended - began).total_seconds()
+    assert sum(report["seconds"].values()) == pytest.approx(wall, abs=1.5)  # both ends are whole seconds
+
+
 @pytest.mark.parametrize("language", ["en", "zh-CN"])
 def test_the_report_for_people_is_whole_in_their_language(
     trained: Trained, language: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    from datetime import UTC, datetime
-
     from lorabot.trainer import resume
     from lorabot.trainer.report import LoraFile, Report, markdown
 

@@ -1,46 +1,55 @@
-"""How long a job will take and when it will start, as far as past jobs tell."""
+"""How long a job will take, what it needs and when it will start, as far as this installation's past tells."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from statistics import median
+from dataclasses import asdict, dataclass
+from statistics import median, quantiles
 
+from lorabot.bot.commands.prices import price
+from lorabot.bot.commands.work import COUNTED, Done, Work, done_in, recipe_of, work_of
 from lorabot.presets import Bases
 from lorabot.queue import Queue
-from lorabot.queue.model import Job, JobState, NewJob
+from lorabot.queue.model import Job, JobState, JsonObject, NewJob
 
-_LOOKED_AT = 50
-_ALIKE = 10
+_LOOKED_AT = 30
 _AHEAD = 100
-
-
-@dataclass(frozen=True, slots=True)
-class Work:
-    """What a job's time depends on. ``views`` is the preset's budget in image-views."""
-
-    base: str
-    preset: str
-    views: int
+_KEY = "estimate"
+_LATEST = 10
+_TELLING = 5
+"""Errors of so many past estimates say how wide the range has to be."""
+_LEAST_SPREAD = 0.1
+_ALIKE_SPREAD = 0.15
+_OTHER_SPREAD = 0.35
 
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """Seconds that a job takes; ``scaled``: taken from jobs of other presets or lengths, so only roughly known."""
+    """What is expected of a job: its seconds, ``low`` to ``high`` most likely; memory of the card in bytes, if known.
+
+    ``rough``: taken from jobs that were trained in another way.
+    """
 
     seconds: float
-    scaled: bool
+    low: float
+    high: float
+    rough: bool = False
+    peak_bytes: int | None = None
+
+    def stored(self) -> JsonObject:
+        """What is kept with the job, to be compared with what comes true."""
+        return asdict(self)
 
 
-def work_of(job: NewJob, bases: Bases) -> Work:
-    """What ``job`` asks for, by the snapshot of its preset."""
-    return Work(job.base, str(job.preset.get("id")), views_of(job, bases))
+def estimated_s(job: NewJob) -> float | None:
+    """The seconds that were estimated when ``job`` was asked for."""
+    kept = job.options.get(_KEY)
+    seconds = kept.get("seconds") if isinstance(kept, dict) else None
+    return float(seconds) if isinstance(seconds, int | float) and seconds > 0 else None
 
 
-def views_of(job: NewJob, bases: Bases) -> int:
-    """The image-views of the job's recipe; 0 where the snapshot has none for its base model, or that is gone."""
-    base, recipes = bases.get(job.base), job.preset.get("recipes")
-    recipe = recipes.get(base.family) if base is not None and isinstance(recipes, dict) else None
-    views = recipe.get("views") if isinstance(recipe, dict) else None
-    return views if isinstance(views, int) else 0
+def with_estimate(options: JsonObject, estimate: Estimate | None) -> JsonObject:
+    """``options`` of a job with ``estimate`` in the place of another's."""
+    others = {name: value for name, value in options.items() if name != _KEY}
+    return others if estimate is None else {**others, _KEY: estimate.stored()}
 
 
 class Estimates:
@@ -49,17 +58,16 @@ class Estimates:
     def __init__(self, queue: Queue, bases: Bases) -> None:
         self._queue = queue
         self._bases = bases
-        self._known: dict[str, Sequence[tuple[Work, float]]] = {}
+        self._known: dict[str, Sequence[Done]] = {}
 
-    async def duration(self, work: Work) -> Estimate | None:
-        """The median of jobs of the same base and preset, by views; else of those of the same base; else None."""
-        ran = await self._ran(work.base)
-        alike = [(other, seconds) for other, seconds in ran if other.preset == work.preset][:_ALIKE]
-        rates = [(seconds / other.views if other.views else 0.0) for other, seconds in alike or ran if other.views]
-        if not rates or not work.views:
+    async def of(self, job: NewJob, images: int, captioned: int) -> Estimate | None:
+        """What to expect of ``job`` on so many ``images``, ``captioned`` ones by their owner; None where unknown."""
+        recipe = recipe_of(job, self._bases)
+        past = await self._past(job.base)
+        if recipe is None or not past:
             return None
-        same = bool(alike) and any(other.views == work.views for other, _ in alike)
-        return Estimate(median(rates) * work.views, scaled=not same)
+        wanted = work_of(job.base, recipe, images, images - captioned, past[0].course)
+        return estimate(wanted, past)
 
     async def wait(self, place: int) -> float | None:
         """Seconds until the job at ``place`` in line starts; None where that can't be known.
@@ -73,26 +81,41 @@ class Estimates:
             return None
         total = 0.0
         for job in (*running, *waiting):
-            estimate = await self.duration(work_of(job, self._bases))
+            seconds = estimated_s(job)
             if job.state is JobState.RUNNING and job.progress is not None and job.progress.eta_s is not None:
-                total += job.progress.eta_s
-            elif estimate is None:
+                seconds = job.progress.eta_s
+            if seconds is None:
                 return None
-            else:
-                total += estimate.seconds
+            total += seconds
         return total / len(running)
 
-    async def _ran(self, base: str) -> Sequence[tuple[Work, float]]:
+    async def _past(self, base: str) -> Sequence[Done]:
         if base not in self._known:
-            jobs = await self._queue.jobs.succeeded(base, _LOOKED_AT)
-            measured = ((work_of(job, self._bases), _seconds(job)) for job in jobs)
-            self._known[base] = [(work, seconds) for work, seconds in measured if seconds is not None]
+            jobs: Sequence[Job] = await self._queue.history.succeeded(base, _LOOKED_AT)
+            self._known[base] = [done for done in (done_in(job, self._bases) for job in jobs) if done is not None]
         return self._known[base]
 
 
-def _seconds(job: Job) -> float | None:
-    """How long the job took, without what was lost to a crash."""
-    seconds = job.outcome.summary.get("seconds") if job.outcome else None
-    if isinstance(seconds, int | float) and not isinstance(seconds, bool) and seconds > 0:
-        return float(seconds)
-    return None
+def estimate(wanted: Work, past: Sequence[Done]) -> Estimate:
+    """What to expect of ``wanted`` after the ``past``, which holds at least one job of the same base, newest first."""
+    alike = [done for done in past if done.work.alike == wanted.alike]
+    told_by = alike or past
+    seconds = 0.0
+    for name, part in wanted.parts.items():
+        took = [(done.work.parts[name], done.seconds[name]) for done in told_by if name in done.seconds]
+        seconds += price(took, part)
+    for name in {name for done in told_by for name in done.seconds} - COUNTED:
+        seconds += median(done.seconds.get(name, 0.0) for done in told_by[:_LATEST])
+    spread = _spread(past, rough=not alike)
+    rows = wanted.parts["training"].size
+    peaks = [done.peak_bytes for done in alike if done.peak_bytes and done.work.parts["training"].size == rows]
+    low, high = seconds * (1 - spread), seconds * (1 + spread)
+    return Estimate(seconds, low, high, not alike, max(peaks) if peaks else None)
+
+
+def _spread(past: Sequence[Done], rough: bool) -> float:
+    """Which share of an estimate the truth is mostly within: what four of five past estimates kept to."""
+    errors = [abs(done.error) for done in past if done.error is not None]
+    if rough or len(errors) < _TELLING:
+        return _OTHER_SPREAD if rough else _ALIKE_SPREAD
+    return min(max(quantiles(errors, n=5, method="inclusive")[-1], _LEAST_SPREAD), _OTHER_SPREAD)

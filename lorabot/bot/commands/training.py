@@ -6,11 +6,12 @@ import unicodedata
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 
-from lorabot.bot.card import duration_text
+from lorabot.bot.card import duration_text, range_text
 from lorabot.bot.commands.errors import CommandError
-from lorabot.bot.commands.estimates import Estimates, views_of, work_of
+from lorabot.bot.commands.estimates import Estimate, Estimates, with_estimate
 from lorabot.bot.commands.requests import Actor, Train
 from lorabot.bot.commands.trigger import check_trigger, made_up
+from lorabot.bot.commands.work import recipe_of
 from lorabot.bot.intake.service import Intake
 from lorabot.bot.reply import Button, Reply
 from lorabot.locale import Translator
@@ -75,7 +76,8 @@ class Training:
         if isinstance(wish, Reply):
             return wish
         dataset = await self._queue.drafts.seal(actor.owner, address)
-        job = await self._queue.jobs.submit(replace(wish.job, dataset_id=dataset.id))
+        wish = Wish(replace(wish.job, dataset_id=dataset.id), dataset.images)
+        job = await self._queue.jobs.submit(await self._estimated(wish))
         return await self._queued(job, len(dataset.images), say)
 
     async def propose(self, actor: Actor, address: Address, request: Train, say: Translator) -> Reply:
@@ -108,7 +110,7 @@ class Training:
             return wish
         if digest(wish.images) != proposal.digest:
             return await self._renewed(actor, proposal, say)
-        job = wish.job
+        job = await self._estimated(wish)
         if proposal.dataset is None:
             dataset = await self._queue.drafts.seal(proposal.owner, proposal.address)
             if digest(dataset.images) != proposal.digest:
@@ -131,7 +133,8 @@ class Training:
         job = await self._queue.jobs.get(job_id)
         if job.owner != actor.owner:
             raise NotYours(job.name)
-        before = views_of(job, self._presets.bases)
+        recipe = recipe_of(job, self._presets.bases)
+        before = recipe.views if recipe else 0
         views = round(before * _STEP if way == "stronger" else before / _STEP)
         ordinary = self._ordinary_views(job) or before
         if not ordinary / _MOST_TIMES <= views <= ordinary * _MOST_TIMES or not 1 <= views <= 100_000:
@@ -228,22 +231,18 @@ class Training:
         captions = sum(image.caption is not None for image in images)
         if captions:
             lines.append(say("intake-captions", count=captions))
-        lines += await self._prospects(job, say)
+        lines += await self._prospects(wish, say)
         buttons = (
             Button(say("command-start"), f"start:{proposal.id}", "primary"),
             Button(say("command-drop"), f"drop:{proposal.id}"),
         )
         return Reply("\n".join(lines), buttons)
 
-    async def _prospects(self, job: NewJob, say: Translator) -> list[str]:
-        """How long it takes and when it starts, as far as that is known."""
+    async def _prospects(self, wish: Wish, say: Translator) -> list[str]:
+        """How long it takes, what it needs and when it starts, as far as that is known."""
+        job = wish.job
         estimates = Estimates(self._queue, self._presets.bases)
-        duration = await estimates.duration(work_of(job, self._presets.bases))
-        if duration is None:
-            lines = [say("command-estimate-first")]
-        else:
-            code = "command-estimate-rough" if duration.scaled else "command-estimate"
-            lines = [say(code, duration=duration_text(duration.seconds, say))]
+        lines = _expected(await _estimate(estimates, wish), say)
         if await self._queue.jobs.paused(job.address.scope):
             return [*lines, say("command-place-paused")]
         place = await self._queue.jobs.next_place(job.owner)
@@ -251,6 +250,11 @@ class Training:
         if wait is None:
             return [*lines, say("command-place", position=place)]
         return [*lines, say("command-place-wait", position=place, duration=duration_text(wait, say))]
+
+    async def _estimated(self, wish: Wish) -> NewJob:
+        """The wished job with what is expected of it, to be compared with what comes true."""
+        expected = await _estimate(Estimates(self._queue, self._presets.bases), wish)
+        return replace(wish.job, options=with_estimate(wish.job.options, expected))
 
     async def _queued(self, job: Job, images: int, say: Translator) -> Reply:
         position = await self._queue.jobs.position(job.id)
@@ -285,6 +289,21 @@ class Training:
         while f"{stem}-{number}" in taken:
             number += 1
         return f"{stem}-{number}"
+
+
+async def _estimate(estimates: Estimates, wish: Wish) -> Estimate | None:
+    captioned = sum(image.caption is not None for image in wish.images)
+    return await estimates.of(wish.job, len(wish.images), captioned)
+
+
+def _expected(estimate: Estimate | None, say: Translator) -> list[str]:
+    if estimate is None:
+        return [say("command-estimate-first")]
+    code = "command-estimate-rough" if estimate.rough else "command-estimate"
+    lines = [say(code, duration=range_text(estimate.low, estimate.high, say))]
+    if estimate.peak_bytes is not None:
+        lines.append(say("command-estimate-memory", gigabytes=f"{estimate.peak_bytes / 1e9:.1f}"))
+    return lines
 
 
 def preset_buttons(

@@ -99,6 +99,7 @@ command-confirm =
     }
 command-estimate = It takes { $duration }, as the last ones like it did.
 command-estimate-rough = It takes roughly { $duration }, going by other trainings here.
+command-estimate-memory = It needs about { $gigabytes } GB of the card's memory.
 command-estimate-first = It's the first of its kind here, so I can't say yet how long it takes.
 command-place =
     { $position ->
@@ -287,6 +288,9 @@ duration-minutes =
         [one] about a minute
        *[other] about { $minutes } minutes
     }
+duration-seconds-range = { $low } to { $high } seconds
+duration-minutes-range = { $low } to { $high } minutes
+duration-hours-range = { $low } to { $high } hours
 duration-hours = about { $hours } h { $minutes } min
 card-sample-alt = { $prompt }, at step { $step }
 card-cancel = Cancel

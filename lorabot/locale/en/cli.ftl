@@ -191,6 +191,11 @@ doctor-database-newer = { $where } was made by a newer lorabot (version { $versi
 doctor-database-newer-mend = Install that lorabot again, or choose another LORABOT_DATABASE_URL.
 doctor-database-away = { $where } does not answer ({ $reason })
 doctor-database-mend = Start it or correct LORABOT_DATABASE_URL; without it lorabot keeps a file of its own.
+doctor-estimates-none = no training here was estimated beforehand yet
+doctor-estimates = { $count ->
+        [one] the last training took { $percent } % longer or shorter than estimated
+       *[other] the last { $count } trainings took { $percent } % longer or shorter than estimated, in the median
+    }
 doctor-blobs = { $where } can be written, read and cleared
 doctor-blobs-broken = { $where } can't be used: { $reason }
 doctor-blobs-mend = Check LORABOT_BLOB_URL, the folder's permissions, or for S3 the AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY.

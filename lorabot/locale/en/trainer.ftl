@@ -111,6 +111,10 @@ report-steps = { $steps }, { $batch } images each
 report-rate = { $rate } steps/s, without saving and sampling
 report-time = { $seconds } s, of which { $training } s are training steps
 report-plan = The plan, and why
+report-expected = Before the start, { $low } to { $high } s were expected for all of it; it took { $true } s, { $percent } % { $way ->
+        [longer] longer
+       *[shorter] shorter
+    } than the middle of that.
 report-estimate-true = It came true like this: { $estimate } s were expected for the steps, they took { $true } s.
 report-losses = Losses
 report-losses-how = Measured with the same noise and the same noise levels every time, so the numbers can be compared. ★ is the state you get.

@@ -89,6 +89,7 @@ command-confirm =
     }
 command-estimate = 大约需要{ $duration }，与最近的同类任务一样。
 command-estimate-rough = 粗略估计需要{ $duration }，按这里其他训练推算。
+command-estimate-memory = 大约需要 { $gigabytes } GB 显存。
 command-estimate-first = 这里还没有训练过这一类，所以还说不准需要多久。
 command-place =
     { $position ->
@@ -260,6 +261,9 @@ card-left-minutes = 还剩 { $minutes } 分钟
 card-left-hours = 还剩 { $hours } 小时 { $minutes } 分钟
 duration-seconds = 约 { $seconds } 秒
 duration-minutes = 约 { $minutes } 分钟
+duration-seconds-range = { $low } 到 { $high } 秒
+duration-minutes-range = { $low } 到 { $high } 分钟
+duration-hours-range = { $low } 到 { $high } 小时
 duration-hours = 约 { $hours } 小时 { $minutes } 分钟
 card-sample-alt = { $prompt }，第 { $step } 步
 card-cancel = 取消

@@ -90,6 +90,10 @@ report-steps = { $steps } 步，每步 { $batch } 张图片
 report-rate = 每秒 { $rate } 步，不含保存和绘制样张
 report-time = { $seconds } 秒，其中训练步骤 { $training } 秒
 report-plan = 计划与理由
+report-expected = 开始前预计全部需要 { $low } 到 { $high } 秒；实际用了 { $true } 秒，比中间值{ $way ->
+        [longer] 多
+       *[shorter] 少
+    } { $percent }%。
 report-estimate-true = 实际情况：步骤预计 { $estimate } 秒，实际用了 { $true } 秒。
 report-losses = 损失
 report-losses-how = 每次都用相同的噪声和噪声强度测量，所以数值可以相互比较。★ 是你得到的状态。

@@ -6,11 +6,12 @@ from pathlib import Path
 import pytest
 
 from lorabot.bot.commands.errors import CommandError
+from lorabot.bot.commands.estimates import estimated_s
 from lorabot.bot.commands.requests import Again, Agree, Pick, Start
 from lorabot.queue import Queue
 from lorabot.queue.clock import now_plus
 from lorabot.queue.errors import AlreadyQueued, AlreadyStarted, NoDraft, NoProposal, NoSuchJob, NotYours
-from lorabot.queue.model import Outcome
+from lorabot.queue.model import JsonObject, Outcome
 from lorabot.queue.tables import people, proposals
 from tests.bot.commands.people import Person, person
 from tests.bot.house import claimed, finish
@@ -19,6 +20,12 @@ from tests.bot.house import claimed, finish
 @pytest.fixture
 def ann(queue: Queue, tmp_path: Path) -> Person:
     return person(queue, tmp_path)
+
+
+def took(seconds: float, **more: int) -> JsonObject:
+    """What a job of 12 photos says of itself that trained for so long."""
+    times = {"seconds_training": seconds, "seconds_exporting": 4.0}
+    return {"images": 12, "labelled": 12, "measured": 11, "drawn": 4, "seconds": seconds + 4, **times, **more}
 
 
 async def consented(person: Person) -> Person:
@@ -163,7 +170,7 @@ async def test_a_job_is_trained_again_for_longer_on_the_same_images(ann: Person)
     await finish(await claimed(ann.queue), ann.queue)
     confirm = await ann.ask(Again(first, "stronger"))
     assert "`zuri-2`, Anime character on 12 photos" in confirm.text
-    assert "It takes roughly" in confirm.text
+    assert "It takes about 2 minutes" in confirm.text  # 80 s of steps half as long again, and 3 s of writing
     await ann.press(confirm, "start:")
     before, after = await ann.queue.jobs.get(first), (await ann.queue.jobs.of(ann.owner))[0]
     recipes = [job.preset["recipes"] for job in (before, after)]
@@ -200,19 +207,32 @@ async def test_the_estimate_is_what_the_last_ones_took(ann: Person, queue: Queue
     bob = person(queue, tmp_path, "bob")
     for seconds in (600, 720, 6000):
         await bob.started()
-        lease = await claimed(queue)
-        await lease.succeed(Outcome((), {"seconds": seconds}))
+        await (await claimed(queue)).succeed(Outcome((), took(seconds, peak_bytes=5_100_000_000)))
     await consented(ann)
     await ann.send(12)
-    assert "It takes about 12 minutes, as the last ones like it did." in (await ann.say("/train anime zuri")).text
-    rough = await ann.say("/train preset:portrait trigger:zuri")
-    assert "It takes roughly" in rough.text
+    confirm = await ann.say("/train anime zuri")
+    assert "It takes 10 to 14 minutes, as the last ones like it did." in confirm.text
+    assert "It needs about 5.1 GB of the card's memory." in confirm.text
+    await ann.press(confirm, "start:")
+    (job,) = await queue.jobs.of(ann.owner)
+    assert estimated_s(job) == pytest.approx(724)
+    li = await consented(person(queue, tmp_path, "li", language="zh-CN"))
+    await li.send(12)
+    assert "大约需要10 到 14 分钟" in (await li.say("/训练 anime zuri")).text
+
+
+async def test_an_installation_without_a_past_does_not_guess(ann: Person, queue: Queue, tmp_path: Path) -> None:
+    await person(queue, tmp_path, "bob").started()
+    await (await claimed(queue)).succeed(Outcome((), {"seconds": 600}))  # by an older lorabot
+    await consented(ann)
+    await ann.send(12)
+    assert "first of its kind" in (await ann.say("/train anime zuri")).text
 
 
 async def test_the_place_in_line_and_the_wait_are_told(ann: Person, queue: Queue, tmp_path: Path) -> None:
     bob, eve = person(queue, tmp_path, "bob"), person(queue, tmp_path, "eve")
     await bob.started()
-    await (await claimed(queue)).succeed(Outcome((), {"seconds": 600}))
+    await (await claimed(queue)).succeed(Outcome((), took(600)))
     await bob.started()
     await claimed(queue)
     await eve.started()
