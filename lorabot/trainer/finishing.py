@@ -77,6 +77,7 @@ def write_files(finished: Finished) -> Done:
         final = f"final (step {finished.chosen})"
         columns = {_heading(step): files for step, files in sorted(course.pictures.items())}
         draw_grid(finished.prompts, {**columns, final: finished.last_pictures}, grid, chosen=final)
+    clock.rest("other")
     report = Report(
         job=job,
         base_identity=base.identity,

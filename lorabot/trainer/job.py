@@ -71,7 +71,7 @@ def run(job: TrainingJob, models: Models, config: TrainerConfig, control: Contro
         _begin_anew(job, emit, "the saved state was trained on another base model")
         saved = None
         teller.known(Course(), 0)
-    clock = Stopwatch(dict(saved.seconds) if saved else None)
+    clock = Stopwatch(dict(saved.seconds) if saved else None, began)
     clock.add("preparing", time.perf_counter() - began)
 
     control.check()

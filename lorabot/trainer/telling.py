@@ -13,13 +13,18 @@ Emit = Callable[[Event], None]
 
 
 class Stopwatch:
-    """Seconds by what they were spent on."""
+    """Seconds by what they were spent on: those ``spent`` by earlier attempts, and this one's, which ``began`` then."""
 
-    def __init__(self, spent: dict[str, float] | None = None) -> None:
+    def __init__(self, spent: dict[str, float] | None = None, began: float | None = None) -> None:
         self.seconds = dict(spent or {})
+        self._began = (time.perf_counter() if began is None else began) - sum(self.seconds.values())
 
     def add(self, name: str, seconds: float) -> None:
         self.seconds[name] = self.seconds.get(name, 0.0) + seconds
+
+    def rest(self, name: str) -> None:
+        """Add to ``name`` what nothing else has accounted for until now."""
+        self.add(name, max(0.0, time.perf_counter() - self._began - sum(self.seconds.values())))
 
     @contextmanager
     def running(self, name: str) -> Iterator[None]:

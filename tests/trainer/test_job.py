@@ -88,6 +88,7 @@ def test_the_rate_leaves_out_saving_and_sampling(trained: Trained) -> None:
     assert report["training"]["steps_per_second"] == pytest.approx(6 / seconds["training"], rel=1e-3)
     assert set(seconds) == {
         "preparing", "captioning", "planning", "encoding", "training", "validation", "sampling", "saving", "exporting",
+        "other",
     }  # fmt: skip
 
 

@@ -141,6 +141,7 @@ report-seconds-validation = Validation
 report-seconds-sampling = Sample pictures
 report-seconds-saving = Saving states to resume from
 report-seconds-exporting = Writing the files
+report-seconds-other = Everything else
 report-seconds-sum = Together
 report-versions = Versions
 report-base = Base model { $base } ({ $identity }), seed { $seed }

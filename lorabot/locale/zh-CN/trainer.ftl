@@ -120,6 +120,7 @@ report-seconds-validation = 验证
 report-seconds-sampling = 绘制样张
 report-seconds-saving = 保存续训状态
 report-seconds-exporting = 写出文件
+report-seconds-other = 其他
 report-seconds-sum = 合计
 report-versions = 版本
 report-base = 底模 { $base }（{ $identity }），种子 { $seed }
