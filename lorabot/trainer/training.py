@@ -80,6 +80,7 @@ def train(setup: Setup, course: Course, moments: Moments | None, watch: Watch) -
     """
     plan = setup.plan
     optimiser = Optimiser(plan.optimiser, setup.recipe, adapter.parameters(setup.modules))
+    optimiser.zero_grad()  # the step that was tried for the plan may have left some in the text encoders
     if moments is not None:
         optimiser.restore(moments)
     process = schedule(setup.base.scheduler, setup.recipe, setup.base.unet.device)

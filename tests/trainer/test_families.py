@@ -72,12 +72,18 @@ class Trial:
             plan(recipe, sorted_in, 7, hardware, QUICK, lambda _: 0.1, 0), sample_at=(2,), validate_at=(2, 4)
         )
 
-    def run(self, course: Course | None = None, state: Any = None, moments: Any = None) -> "Outcome":
+    def run(
+        self, course: Course | None = None, state: Any = None, moments: Any = None, left: float | None = None
+    ) -> "Outcome":
+        """``left``: what somebody has left in every gradient."""
         saved: dict[int, tuple[adapter.State, Any]] = {}
         denoise = plain(self.base.unet, "fp32")
         with adapter.attached(self.modules, self.recipe, 7):
             if state:
                 adapter.write(self.modules, state)
+            if left is not None:
+                for _, parameter in adapter.parameters(self.modules):
+                    parameter.grad = torch.full_like(parameter, left)
 
             def save(now: Course, then: Any) -> None:
                 saved[now.step] = adapter.read(self.modules), then
@@ -133,6 +139,12 @@ def test_a_family_trains_in_buckets_goes_on_exactly_and_draws_what_its_text_enco
     (before,), (after,) = whole.course.pictures[0], whole.course.pictures[2]
     assert len(before) == 64 * 64 * 3
     assert before != after
+
+
+def test_a_training_does_not_learn_from_the_step_that_was_tried_before_it(tmp_path: Path) -> None:
+    trial = Trial("sd15", recipe_of(views=2), tmp_path)
+    clean, other = (trial.run(left=left).saved[1][0] for left in (None, 1.0))
+    assert all(torch.equal(value, other[name]) for name, value in clean.items())
 
 
 def test_texts_that_are_learnt_are_heard_anew_and_others_once(tmp_path: Path) -> None:
