@@ -87,12 +87,13 @@ def write_file(small: SmallBase, path: Path, dtype: torch.dtype = torch.float16,
     return path
 
 
-def write_folder(small: SmallBase, folder: Path, variant: str | None = None) -> Path:
-    """``small`` as diffusers keeps models; ``variant`` ``fp16`` puts that into the files' names."""
-    small.unet.save_pretrained(folder / "unet", variant=variant)
-    small.vae.save_pretrained(folder / "vae", variant=variant)
+def write_folder(small: SmallBase, folder: Path, variant: str | None = None, shard: str = "10GB") -> Path:
+    """``small`` as diffusers keeps models; ``variant`` ``fp16`` is put into the files' names, ``shard`` is their size."""
+    small.unet.save_pretrained(folder / "unet", variant=variant, max_shard_size=shard)
+    small.vae.save_pretrained(folder / "vae", variant=variant, max_shard_size=shard)
     for index, encoder in enumerate(small.encoders):
-        encoder.save_pretrained(folder / ("text_encoder" if index == 0 else "text_encoder_2"), variant=variant)
+        name = "text_encoder" if index == 0 else "text_encoder_2"
+        encoder.save_pretrained(folder / name, variant=variant, max_shard_size=shard)
     (folder / "scheduler").mkdir(exist_ok=True)
     (folder / "scheduler" / "scheduler_config.json").write_text(json.dumps(small.scheduler))
     components: dict[str, object] = {

@@ -30,6 +30,7 @@ base-flux = { $file } is a Flux model, whose architecture lorabot does not train
 base-other = { $file } holds no model that lorabot knows. Name a checkpoint of SD 1.5, SD 2.1 or SDXL.
 base-other-pipeline = The folder { $file } holds a { $kind }. Name one with a StableDiffusionPipeline or a StableDiffusionXLPipeline.
 base-contradiction = The settings say that { $file } is of the family { $stated }, but its text encoders are those of { $found }. Correct the family, or leave it out.
+base-compressed = The weights in { $file } are compressed in a way that only programs that draw can use (scaled fp8, NF4 or int8). Name the fp16 version of the model; a plain fp8 file works, too.
 base-odd-unet = The UNet in { $file } ({ $channels } channels in) is not built like that of SD 1.5, SD 2.1 or SDXL. Name another model.
 base-odd-vae = The VAE in { $file } is not built like that of a Stable Diffusion. Name another version of the model.
 base-odd-text-encoder = A text encoder in { $file } is not built like CLIP. Name another version of the model.

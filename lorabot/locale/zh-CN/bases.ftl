@@ -30,6 +30,7 @@ base-flux = { $file } 是 Flux 模型，lorabot 不训练这种架构。请填�
 base-other = { $file } 里没有 lorabot 认识的模型。请填写 SD 1.5、SD 2.1 或 SDXL 的 checkpoint。
 base-other-pipeline = 文件夹 { $file } 里是 { $kind }。请填写 StableDiffusionPipeline 或 StableDiffusionXLPipeline 的文件夹。
 base-contradiction = 设置里写着 { $file } 属于 { $stated } 系列，但它的文本编码器属于 { $found }。请改正 family，或者不写。
+base-compressed = { $file } 中的权重经过压缩（带缩放的 fp8、NF4 或 int8），只能用来画图，不能用来训练。请填写该模型的 fp16 版本；普通的 fp8 文件也可以。
 base-odd-unet = { $file } 的 UNet（{ $channels } 个输入通道）与 SD 1.5、SD 2.1、SDXL 的结构都不同。请换一个模型。
 base-odd-vae = { $file } 的 VAE 与 Stable Diffusion 的结构不同。请换该模型的另一个版本。
 base-odd-text-encoder = { $file } 的一个文本编码器与 CLIP 的结构不同。请换该模型的另一个版本。

@@ -17,6 +17,9 @@ REFINER = "conditioner.embedders.0.model."
 _V_PREDICTION, _ZERO_SNR = "v_pred", "ztsnr"
 """Empty tensors by which makers of v-prediction models tell ComfyUI and Forge how theirs was trained."""
 
+_COMPRESSED = (".scale_weight", ".weight_scale", ".comfy_quant", "scaled_fp8", ".absmax", ".SCB")
+"""What ComfyUI and bitsandbytes put beside weights that mean something only together with it."""
+
 _USUAL: Mapping[RealFamily, Prediction] = {"sd15": "epsilon", "sd21": "v_prediction", "sdxl": "epsilon"}
 """SD2.1 exists with both; the 768 px model, which predicts v, is the one that people mean."""
 
@@ -45,6 +48,8 @@ def detect(header: Header) -> Detected:
     for code, is_it in _OTHER_MODELS.items():
         if any(is_it(key.removeprefix(UNET)) for key in shapes):
             raise BadBase(code, file=name)
+    if any(key.endswith(_COMPRESSED) or ".quant_state." in key for key in shapes):
+        raise BadBase("base-compressed", file=name)
     channels = (*shapes.get(f"{UNET}input_blocks.0.0.weight", ()), 0, 0)[1]
     if channels != 4:
         raise BadBase(_INPUTS.get(channels, "base-odd-unet"), file=name, channels=channels)

@@ -73,7 +73,9 @@ def wanted(files: Sequence[str]) -> tuple[str, list[str]]:
             if not weights and any(name.endswith(".bin") for name in inside):
                 raise BadBase("base-hub-pickle")
             half = [name for name in weights if ".fp16" in name]
-            chosen += [f"{part}/config.json", *(half or [name for name in weights if ".non_ema" not in name])]
+            shards = [name for name in inside if ".safetensors.index." in name and (".fp16" in name) == bool(half)]
+            weights = half or [name for name in weights if ".non_ema" not in name]
+            chosen += [f"{part}/config.json", *weights, *shards]
         return ".", [name for name in chosen if name in files]
     single = [name for name in files if "/" not in name and name.endswith(".safetensors")]
     if len(single) == 1:

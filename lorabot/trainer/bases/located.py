@@ -3,6 +3,7 @@
 import hashlib
 import json
 import logging
+import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +23,7 @@ DEMO_FOLDER = Path(__file__).parents[1] / "demo_base"
 PARTS = ("unet", "vae", "text_encoder", "text_encoder_2")
 """The sub-folders of a diffusers folder that hold weights we need; the second text encoder is SDXL's."""
 
+_SHARD = re.compile(r"(?P<stem>.+)-(?P<number>\d+)-of-(?P<count>\d+)\.safetensors")
 _log = logging.getLogger(__name__)
 
 
@@ -166,15 +168,31 @@ def survey_folder(path: Path) -> Survey:
 def weights_of(part: Path) -> tuple[Path, ...]:
     """The safetensors files of one part of a diffusers folder: full precision, else fp16; one, or its shards.
 
-    Raises ``BadBase`` where there is none.
+    Raises ``BadBase`` where there is none, or not every shard.
     """
     files = sorted(part.glob("*.safetensors")) if part.is_dir() else []
     for variant in (False, True):
         found = [file for file in files if (".fp16" in file.name) == variant and ".non_ema" not in file.name]
         if found:
+            _refuse_missing_shards(part, found)
             return tuple(found)
     pickled = part.is_dir() and any(file.suffix in (".bin", ".pt", ".ckpt") for file in part.iterdir())
     raise BadBase("base-folder-pickle" if pickled else "base-folder-part", file=part.parent.name, part=part.name)
+
+
+def _refuse_missing_shards(part: Path, found: Sequence[Path]) -> None:
+    """Where weights are split, each piece has to be there, and the index by which loaders find them."""
+    shards = [shard for file in found if (shard := _SHARD.fullmatch(file.name))]
+    if not shards:
+        return
+    stem, digits, count = shards[0]["stem"], len(shards[0]["number"]), int(shards[0]["count"])
+    have = {int(shard["number"]) for shard in shards}
+    missing = [f"{stem}-{number:0{digits}}-of-{count:0{digits}}.safetensors" for number in range(1, count + 1)
+               if number not in have]  # fmt: skip
+    if not missing and not any(part.glob("*.safetensors.index*.json")):
+        missing = [f"{stem.removesuffix('.fp16')}.safetensors.index.json"]
+    if missing:
+        raise BadBase("base-folder-file", file=part.parent.name, part=f"{part.name}/{missing[0]}")
 
 
 def _json(folder: Path, name: str) -> dict[str, Any]:

@@ -97,6 +97,11 @@ OTHERS: dict[str, tuple[Shapes, str]] = {
     "a change by words": ({**WHOLE["sd15"], CONV: (32, 8, 3, 3)}, "takes 8 channels"),
     "depth": ({**WHOLE["sd21"], CONV: (32, 5, 3, 3)}, "takes 5 channels"),
     "upscaling": ({**WHOLE["sd21"], CONV: (32, 7, 3, 3)}, "takes 7 channels"),
+    "a scaled fp8 checkpoint": (
+        {**WHOLE["sdxl"], f"{CONV.removesuffix('.weight')}.scale_weight": ()},
+        "compressed in a way",
+    ),
+    "an NF4 checkpoint": ({**WHOLE["sd15"], f"{CONV}.quant_state.bitsandbytes__nf4": (81,)}, "compressed in a way"),
     "another UNet": ({**WHOLE["sd15"], CONV: (32, 3, 3, 3)}, "3 channels"),
 }
 

@@ -118,6 +118,13 @@ def test_a_download_ends_when_nobody_wants_it_any_more(hub: type[Hub], tmp_path:
         BaseStore(tmp_path / "store").locate(named.of("sd15"), check)
 
 
+SHARDED = (
+    "unet/diffusion_pytorch_model.fp16-00001-of-00002.safetensors",
+    "unet/diffusion_pytorch_model.fp16-00002-of-00002.safetensors",
+    "unet/diffusion_pytorch_model.safetensors.index.fp16.json",
+)
+
+
 def test_of_a_repository_only_safetensors_in_half_precision_and_configurations_are_wanted() -> None:
     assert wanted(["a.safetensors", "a.ckpt", "README.md"]) == ("a.safetensors", ["a.safetensors"])
     files = [
@@ -128,8 +135,8 @@ def test_of_a_repository_only_safetensors_in_half_precision_and_configurations_a
             "safety_checker/model.safetensors",
         ),
         *("unet/config.json", "unet/diffusion_pytorch_model.safetensors", "unet/diffusion_pytorch_model.bin"),
+        *("unet/diffusion_pytorch_model.safetensors.index.json", *SHARDED),
         *(
-            "unet/diffusion_pytorch_model.fp16.safetensors",
             "vae/config.json",
             "vae/diffusion_pytorch_model.safetensors",
         ),
@@ -138,7 +145,8 @@ def test_of_a_repository_only_safetensors_in_half_precision_and_configurations_a
         ".",
         [
             *("model_index.json", "scheduler/scheduler_config.json", "unet/config.json"),
-            *("unet/diffusion_pytorch_model.fp16.safetensors", "vae/config.json"),
+            *SHARDED,
+            "vae/config.json",
             "vae/diffusion_pytorch_model.safetensors",
         ],
     )

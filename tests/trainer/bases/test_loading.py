@@ -111,6 +111,33 @@ def test_a_folder_loads_in_half_precision_files_with_the_same_weights(case: Case
     assert base.scheduler["prediction_type"] == case.base.scheduler["prediction_type"]
 
 
+def test_weights_of_eight_bits_are_trained_on_as_the_numbers_they_stand_for(tmp_path: Path) -> None:
+    small = make("sdxl")
+    file = write_file(small, tmp_path / "fp8.safetensors", torch.float8_e4m3fn)
+    named = NamedBase(id="mine", title="Mine", source=str(file))
+    base = load_base(BaseStore(tmp_path / "store").locate(named.of("sdxl"), lambda: None), dtype=torch.bfloat16)
+    for part, original in _pairs(base, small):
+        for name, value in part.named_parameters():
+            rounded = original.get_parameter(name).to(torch.float8_e4m3fn)
+            assert torch.equal(value.float(), rounded.float()), name
+    assert base.unet.dtype == torch.bfloat16
+
+
+def test_a_folder_in_pieces_loads_as_a_whole_and_is_refused_where_one_is_missing(case: Case, tmp_path: Path) -> None:
+    folder = write_folder(case.small, tmp_path / "pieces", "fp16", shard="1MB")
+    pieces = sorted(path.relative_to(folder) for path in folder.glob("*/*-of-*.safetensors"))
+    assert {piece.parts[0] for piece in pieces} >= {"unet", "text_encoder"}
+    for part, original in _pairs(load_base(case.located(folder)), case.small):
+        for name, value in part.state_dict().items():
+            assert torch.equal(value, original.state_dict()[name]), name
+    for lost in (pieces[-1], next(path.relative_to(folder) for path in folder.glob("unet/*.index*.json"))):
+        (folder / lost).unlink()
+        with pytest.raises(BadBase) as caught:
+            case.located(folder)
+        assert caught.value.message.params["file"] == "pieces"
+        assert str(caught.value.message.params["part"]).startswith(f"{lost.parts[0]}/")
+
+
 def _pairs(base: BaseModel, small: SmallBase) -> Iterator[tuple[torch.nn.Module, torch.nn.Module]]:
     yield base.unet, small.unet
     yield base.vae, small.vae
