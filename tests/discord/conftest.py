@@ -14,7 +14,7 @@ import pytest_asyncio
 from pydantic import SecretStr
 
 from lorabot.bot.commands import Commands
-from lorabot.bot.config import DiscordConfig
+from lorabot.bot.config import DiscordConfig, WebConfig
 from lorabot.bot.discord.front_end import DiscordFrontEnd
 from lorabot.bot.intake.service import Intake
 from lorabot.bot.parts import Parts
@@ -63,6 +63,7 @@ class Shared:
         self.queue = queue
         self.folder = folder
         self.valkey_url = valkey_url
+        self.web: WebConfig = WEB
         self.house: House | None = None
         self._stack = AsyncExitStack()
 
@@ -72,7 +73,7 @@ class Shared:
             config = config_of(self.server)
             front_ends = [lambda parts: DiscordFrontEnd(parts, config)]
             self.house = await self._stack.enter_async_context(
-                running_bot(self.queue, self.folder, front_ends=front_ends)
+                running_bot(self.queue, self.folder, web=self.web, front_ends=front_ends)
             )
             await self.server.gateway.until_connected()
         return self.house

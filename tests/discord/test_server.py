@@ -72,6 +72,10 @@ def v2(*components: Json) -> Json:
     return {"flags": V2, "components": list(components)}
 
 
+def link(url: str) -> Json:
+    return {"type": 1, "components": [{"type": 2, "style": 5, "label": "Go", "url": url}]}
+
+
 def button(**parts: object) -> Json:
     return {"type": 1, "components": [{"type": 2, "style": 1, "label": "Go", "custom_id": "go", **parts}]}
 
@@ -94,6 +98,8 @@ def button(**parts: object) -> Json:
         (v2(button(label="x" * 81)), 50035),
         (v2(button(custom_id="x" * 101)), 50035),
         (v2(button(), button()), 50035),
+        (v2(link("https://example.org/x")), 0),
+        (v2(link("http://gpu-box:8080/x")), 50035),
         (v2({"type": 12, "items": [{"media": {"url": "attachment://gone.png"}}]}), 50035),
         (v2({"type": 17, "components": []}), 50035),
         ({"content": "x", "nonce": "x" * 26}, 50035),

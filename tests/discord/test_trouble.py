@@ -164,6 +164,38 @@ async def test_a_channel_where_the_bot_may_not_write_is_named_before_anything_st
     assert reply.seen_by is anna.user
 
 
+async def test_a_server_that_has_only_the_commands_is_told_to_invite_the_bot(
+    discord: DiscordServer, bot: House
+) -> None:
+    guild = discord.strange_guild()
+    ben = Person.at(discord, discord.channel(guild), "ben")
+    for asked in (await ben.slash("train"), await ben.slash("train", preset="anime", images=photos())):
+        reply = await ben.answered(asked)
+        assert "I'm no member of it" in reply.text
+        assert f"guild_id={guild.id}" in reply.text
+        assert "scope=bot+applications.commands" in reply.text
+        assert asked.modal is None
+    assert "Anime character" in (await ben.answered(await ben.slash("presets"))).text, "what needs no card works"
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"name": "my:lora"}, "How about `my-lora`?"),
+        ({"base": "demo:2"}, "demo"),
+        ({"trigger": "an endless word that no form has room for"}, "more than one word"),
+        ({"preset": "animee"}, "anime"),
+    ],
+    ids=["name", "base", "trigger", "preset"],
+)
+async def test_a_wrong_word_is_said_before_the_form_is_filled_in(
+    discord: DiscordServer, bot: House, anna: Person, options: dict[str, str], words: str
+) -> None:
+    asked = await anna.slash("train", **options)
+    assert words in (await anna.answered(asked)).text
+    assert asked.modal is None
+
+
 async def test_a_channel_that_is_shut_meanwhile_sends_its_news_to_the_asker(
     discord: DiscordServer, bot: House, anna: Person, channel: Channel
 ) -> None:

@@ -2,13 +2,16 @@
 
 import aiohttp
 import pytest
+from pydantic import SecretStr
 
 from lorabot.bot.intake import tally
-from tests.bot.house import House
+from tests.bot.house import WEB, House, finish
 from tests.bot.pictures import photo
-from tests.discord.flow import AGREE, START, last, photos
+from tests.discord.conftest import Shared
+from tests.discord.flow import AGREE, START, a_running_job, last, photos
 from tests.discord.server import Channel, DiscordServer, Permission, Person, Refused
 
+MIB = 1024 * 1024
 TOO_LATE = Refused(401, 50027, "Invalid Webhook Token")
 
 
@@ -39,6 +42,23 @@ async def test_what_came_of_a_drop_is_told_each_time_though_a_file_of_it_never_c
     await send(link, "b.jpg", photo(77), of=2)
     await discord.until(lambda: discord.public(channel))
     assert "13 photos" in last(discord, channel).text, "tried again until it was told"
+
+
+async def test_an_address_that_discord_makes_no_link_of_is_written_out(
+    shared: Shared, discord: DiscordServer, anna: Person, channel: Channel
+) -> None:
+    shared.web = WEB.model_copy(update={"public_url": "http://gpu-box:8080", "password": SecretStr("open")})
+    try:
+        bot = await shared.again()
+        reply = await anna.answered(await anna.slash("upload"))
+        assert "<http://gpu-box:8080/send/" in reply.text
+        _, lease = await a_running_job(anna, bot.queue)
+        await finish(lease, bot.queue, bytes(11 * MIB))
+        await discord.until(lambda: len(discord.public(channel)) == 2)
+        assert "(http://gpu-box:8080/files/" in last(discord, channel).text
+    finally:
+        shared.web = WEB
+        await shared.stop()
 
 
 async def test_buttons_in_private_go_on_with_the_photos_of_the_channel_they_are_about(

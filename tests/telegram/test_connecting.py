@@ -144,6 +144,19 @@ async def test_a_bot_api_server_of_ones_own_hands_out_paths_and_knows_no_limits(
         assert result.file.size == 51_000_000
 
 
+async def test_files_of_a_bot_api_server_elsewhere_come_by_the_web_server_that_hands_them_out(
+    queue: Queue, tmp_path: Path
+) -> None:
+    elsewhere = tmp_path / "not-mounted" / "telegram-bot-api"
+    async with (
+        TelegramServer(rates=NO_RATES, folder=elsewhere).serving() as telegram,
+        telegram_bot(telegram, queue, tmp_path),
+    ):
+        anna = telegram.person()
+        anna.sends_file("photos.zip", zip_of_photos(3))
+        await anna.sees("3 good pictures")
+
+
 async def test_limits_of_the_loopback_are_telegrams_own() -> None:
     assert Limits().download == 20 * 1024 * 1024
     assert Limits().upload == 50 * 1024 * 1024

@@ -1,12 +1,21 @@
 """Texts fit Telegram's lengths and its HTML, whatever people are called."""
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pydantic import SecretStr
 
+from lorabot.bot.config import WebConfig
 from lorabot.bot.reply import Button
-from lorabot.bot.telegram.formatting import MOST_TEXT, bar, html_of, length, pieces, plain, shortened
+from lorabot.bot.signing import Signer
+from lorabot.bot.telegram.formatting import MOST_TEXT, bar, html_of, length, link, pieces, plain, shortened
 from lorabot.bot.telegram.keyboard import keyboard_of
+from lorabot.bot.telegram.linking import link_html
+from lorabot.bot.web.links import Links
+from lorabot.locale import translator
+from lorabot.queue import Queue
 from tests.telegram.server.markup import read_html
+from tests.telegram.server.refusal import Refusal
 
 WORDS = st.text(st.characters(exclude_categories=["Cs", "Cc"]) | st.sampled_from("`<>&\n🎨训"), max_size=300)
 
@@ -54,3 +63,12 @@ def test_short_buttons_stand_side_by_side_and_long_ones_below_each_other() -> No
     assert rows("furuv", "pazud", "jasus") == [3]
     assert rows("Train again, stronger", "Train again, weaker") == [1, 1]
     assert keyboard_of([]) is None
+
+
+async def test_an_address_without_a_domain_is_written_out_since_telegram_drops_such_links(queue: Queue) -> None:
+    web = WebConfig(public_url="http://gpu-box:8080", password=SecretStr("open"))
+    links, url = Links(queue, Signer(b"sixteen bytes or more"), web), "http://gpu-box:8080/send/x"
+    with pytest.raises(Refusal, match="no domain"):
+        read_html(link(url, "Send it here"))
+    shown, _ = read_html("\n".join(link_html(links, url, "Send it here", translator("en"))))
+    assert shown == f"Send it here\n{url}"

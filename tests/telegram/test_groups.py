@@ -103,6 +103,33 @@ async def test_a_file_of_somebody_else_is_not_trained_on(
     await boris.sees("somebody else's", group=group)
 
 
+async def test_a_command_to_another_bot_takes_no_file_and_ours_counts_however_it_is_written(
+    house: House, anna: Person
+) -> None:
+    group = house.telegram.group(anna, privacy=False)
+    hers = anna.sends_photo(photo(1), group=group)
+    for foreign in ("/train@other_bot anime", "/trainer", "/training@test_lorabot_2"):
+        anna.says(foreign, group=group, reply_to=hers)
+    anna.sends_photo(photo(2), "/train@other_bot", group=group)
+    anna.sends_file("zuri.zip", zip_of_photos(12), "/TRAIN@Test_LoraBot anime zuri", group=group)
+    await anna.sees(lambda message: has_action("agree:", message), group=group)
+    assert len(house.telegram.calls("getFile")) == 1
+    assert len(anna.received(group)) == 2, "the count and the question"
+
+
+async def test_an_album_that_the_bot_was_not_sent_is_asked_for_once_more(
+    house: House, anna: Person, group: Group
+) -> None:
+    album = anna.sends_album([photo(number) for number in range(10)], group=group)
+    anna.says("/train anime zuri", group=group, reply_to=album[3])
+    answer = await anna.sees("the whole album once more", group=group)
+    assert house.telegram.calls("getFile") == []
+    anna.sends_album([photo(number) for number in range(10)], group=group, reply_to=answer)
+    await anna.sees("10 good pictures", group=group)
+    anna.says("/train anime zuri", group=group, reply_to=album[3])
+    await anna.sees(lambda message: has_action("agree:", message), group=group)
+
+
 async def test_admins_moderate_their_group_and_no_other(
     house: House, anna: Person, boris: Person, group: Group
 ) -> None:
@@ -151,6 +178,7 @@ async def test_who_writes_as_a_channel_owns_nothing_and_moderates_nothing(
     for said in (
         zip_of_hers,
         anna.says("/train anime zuri", group=group, channel=hers),
+        anna.sends_file("a.zip", zip_of_photos(12), "/train anime zuri", group=group, channel=hers),
         boris.says("/train anime zuri", group=group, channel=his, reply_to=zip_of_hers),
         boris.says("/clear", group=group, channel=his),
         boris.says("/queue pause", group=group, channel=his),
@@ -161,6 +189,8 @@ async def test_who_writes_as_a_channel_owns_nothing_and_moderates_nothing(
     assert not await house.queue.jobs.paused(f"telegram:{group.chat.id}")
     anna.says("/presets", group=group, channel=hers)
     await anna.sees("Anime character", group=group)
+    refused = [message.reply_to for message in anna.received(group) if "write as a channel" in message.text]
+    assert len(refused) == len(set(refused)), "each is refused once"
 
 
 async def test_a_topic_of_a_forum_is_answered_in_the_topic(house: House, anna: Person) -> None:

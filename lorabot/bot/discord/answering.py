@@ -19,7 +19,14 @@ from lorabot.bot.discord.downloads import Downloads
 from lorabot.bot.discord.files import opened
 from lorabot.bot.discord.form import Filled, Sent, form_of, is_form, opened_by, opening_action
 from lorabot.bot.discord.message import RED, Link, Out, cut, layout_of
-from lorabot.bot.discord.permissions import actor_of, language_of, missing_permissions, named
+from lorabot.bot.discord.permissions import (
+    actor_of,
+    invitation,
+    is_guest,
+    language_of,
+    missing_permissions,
+    named,
+)
 from lorabot.bot.discord.place import Place, owner_of, unbound
 from lorabot.bot.discord.texts import reply_out
 from lorabot.bot.intake.report import found_text
@@ -128,6 +135,12 @@ class Answering:
         """``/train``: with a file it is taken at once, without one a form asks for everything."""
         if files:
             await self.take(interaction, train, files)
+            return
+        try:  # nobody shall fill in a form and hear only then that it was in vain
+            self._refuse_if_shut(interaction, translator(self._language(interaction)))
+            self._parts.commands.check(train)
+        except UserError as error:
+            await self._answer(interaction, _refusing(error))
         else:
             await self.open_form(interaction, train)
 
@@ -332,11 +345,15 @@ class Answering:
     def _linking_to(self, url: str, out: Out, say: Translator) -> Out:
         if not self._parts.links.public:
             out = replace(out, text=f"{out.text}\n-# {say('discord-link-local')}")
-        if len(url) > limits.LINK:
+        link = Link(say("discord-open-upload-page"), url)
+        if not link.fits:
             return replace(out, text=f"{out.text}\n<{url}>")
-        return replace(out, links=(*out.links, Link(say("discord-open-upload-page"), url)))
+        return replace(out, links=(*out.links, link))
 
     def _refuse_if_shut(self, interaction: Interaction, say: Translator) -> None:
+        if is_guest(interaction):
+            url = invitation(interaction.application_id, interaction.guild_id)
+            raise NotAllowedHere("discord-not-a-member", url=url)
         missing = missing_permissions(interaction)
         if missing:
             raise NotAllowedHere("discord-missing-permissions", permissions=named(missing, say))
@@ -377,6 +394,13 @@ class Answering:
 
 
 _NOBODY = discord.AllowedMentions.none()
+
+
+def _refusing(error: UserError) -> Work:
+    async def work(_: Asked) -> Out:
+        raise error
+
+    return work
 
 
 async def _acknowledged(interaction: Interaction, in_place: bool) -> bool:

@@ -8,13 +8,12 @@ import yarl
 from lorabot.bot.config import DiscordConfig
 from lorabot.bot.discord.answering import Answering, Interaction
 from lorabot.bot.discord.form import filled, is_form
-from lorabot.bot.discord.permissions import NEEDED
+from lorabot.bot.discord.permissions import invitation
 from lorabot.bot.discord.tree import make_tree, sync
 from lorabot.bot.parts import Parts
 
 _API = discord.http.Route.BASE
 _GATEWAY = discord.gateway.DiscordWebSocket.DEFAULT_GATEWAY
-_SCOPES = ("bot", "applications.commands")
 _PATIENCE_S = 30.0
 _GUILDS_S = 0.5
 _log = logging.getLogger(__name__)
@@ -66,7 +65,7 @@ class Client(discord.Client):
         if self.guilds:
             _log.info("Discord: here as %s, in %d servers", self.user, len(self.guilds))
         else:
-            link = discord.utils.oauth_url(self.application_id, permissions=NEEDED, scopes=_SCOPES)
+            link = invitation(self.application_id)
             _log.warning("Discord: here as %s, in no server yet; invite me: %s", self.user, link)
 
     async def on_interaction(self, interaction: Interaction) -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from urllib.parse import urlsplit
 
 import discord
 from discord import ui
@@ -41,6 +42,11 @@ class Link:
 
     label: str
     url: str
+
+    @property
+    def fits(self) -> bool:
+        """Does Discord take it? A computer's bare name, as in ``http://gpu-box:8080``, is no well-formed URL to it."""
+        return len(self.url) <= limits.LINK and "." in (urlsplit(self.url).hostname or "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,7 +154,7 @@ def _rows(buttons: Sequence[Button], links: Sequence[Link]) -> Iterator["ui.Acti
     made: list[ui.Button[Layout]] = [
         ui.Button(label=cut_label(one.label), custom_id=one.action, style=_STYLES[one.style]) for one in buttons
     ]
-    made += [ui.Button(label=cut_label(link.label), url=link.url) for link in links if len(link.url) <= limits.LINK]
+    made += [ui.Button(label=cut_label(link.label), url=link.url) for link in links if link.fits]
     made = made[: limits.BUTTONS]
     for at in range(0, len(made), limits.BUTTONS_A_ROW):
         yield ui.ActionRow(*made[at : at + limits.BUTTONS_A_ROW])

@@ -15,6 +15,9 @@ MODERATORS = discord.Permissions(manage_messages=True)
 """To whom Discord shows ``/queue``. Admins of a server can change that, so who may is checked again."""
 
 
+_SCOPES = ("bot", "applications.commands")
+
+
 @dataclass(frozen=True, slots=True)
 class Missing:
     """A permission that the bot lacks; ``code`` of its name in the catalogues."""
@@ -35,6 +38,21 @@ def missing_permissions(interaction: discord.Interaction[discord.Client], *, fil
     }
     names = {"view": "view-channel", "send": "send-in-threads" if thread else "send-messages", "attach": "attach-files"}
     return [Missing(f"discord-permission-{names[key]}") for key, there in checked.items() if not there]
+
+
+def invitation(application: int, guild: int | None = None) -> str:
+    """The link that lets the bot into a server with all that it needs; ``guild`` is the one it proposes."""
+    server = discord.utils.MISSING if guild is None else discord.Object(guild)
+    return discord.utils.oauth_url(application, permissions=NEEDED, guild=server, scopes=_SCOPES)
+
+
+def is_guest(interaction: discord.Interaction[discord.Client]) -> bool:
+    """Was the app added to the server with its commands alone? Nothing could be shown or sent there later.
+
+    What Discord says of permissions then is about everybody, not about us.
+    """
+    guild = interaction.guild_id
+    return guild is not None and interaction.client.get_guild(guild) is None
 
 
 def named(missing: list[Missing], say: Translator) -> str:

@@ -90,8 +90,7 @@ def linked(out: Out, large: list[Attached], links: dict[str, str], local: bool, 
             continue
         size = megabytes(one.source.size)
         lines.append(say("discord-too-large-here", name=one.name, size=size, url=url))
-        if len(url) <= limits.LINK:
-            made.append(Link(say("discord-download", name=one.name, size=size), url))
+        made.append(Link(say("discord-download", name=one.name, size=size), url))
     if large and local:
         lines.append(say("discord-link-local"))
     return replace(out, text="\n".join([out.text, *lines]), links=(*out.links, *made))

@@ -137,6 +137,11 @@ class Arriving:
         """Is the file of ``message`` in the draft already?"""
         return await self._counting.has(sender.owner, sender.place, message.message_id)
 
+    async def has_any(self, sender: Sender) -> bool:
+        """Is anything in the draft, or on its way there?"""
+        await self._counting.idle(sender.owner, sender.place)
+        return await self._queue.drafts.get(sender.owner, sender.place.address) is not None
+
     async def _lose(self, sender: Sender, batch: str, name: str, why: Said) -> None:
         draft = await self._queue.drafts.get(sender.owner, sender.place.address)
         images = len(draft.images) if draft else 0
@@ -173,7 +178,7 @@ class Arriving:
             raise
         except TelegramError as error:
             raise ConnectionError(error.message) from None
-        path = file.file_path or ""
+        path = _served_at(file.file_path or "", self._voice.client.token)
         local = Path(path)
         if await asyncio.to_thread(local.is_file):  # a Bot API server of our own in its local mode
             async for block in _blocks(local):
@@ -182,7 +187,7 @@ class Arriving:
         try:
             async with self._http.get(path, timeout=_TIMEOUT) as response:
                 if response.status != 200:
-                    if self._own_server and "//" in path.partition("://")[2]:
+                    if self._own_server:
                         _log.error(_NOT_VISIBLE)
                     raise ConnectionError(f"the file's address answers {response.status}")
                 async for block in response.content.iter_chunked(_BLOCK):
@@ -215,6 +220,17 @@ class Arriving:
         else:
             said = text("telegram-link-in-private", name=name)
         await self._voice.say(sender.place, Reply(said), reply_to=message.message_id)
+
+
+def _served_at(address: str, token: str) -> str:
+    """Where the file lies that the library names.
+
+    A Bot API server in local mode tells a path on its machine, ``DIR/TOKEN/documents/file_1.zip``, and the library puts
+    all of it behind the address. The web server for those files hands them out by what follows the bot's own folder.
+    """
+    served, _, path = address.partition(f"/bot{token}//")
+    inside = path.partition(f"{token}/")[2]
+    return f"{served}/bot{token}/{inside}" if inside else address
 
 
 async def _blocks(path: Path) -> AsyncIterator[bytes]:

@@ -24,7 +24,7 @@ from lorabot.queue.errors import StoreUnavailable
 _ALBUM_KNOWN_S = 60.0
 _LEAVE_S = 2.0
 _STORE_AGAIN_S = (0.5, 1.0, 2.0, 4.0, 8.0, 15.0)
-_TRAIN = ("/train", "／train", "/训练")
+_SLASHES = ("/", "／")
 _THROWING_AWAY = ("clear", "forgetme")
 _GONE = (ChatMemberStatus.BANNED, ChatMemberStatus.LEFT)
 ALLOWED = ("message", "callback_query", "my_chat_member")
@@ -114,8 +114,7 @@ class Updates:
             if not self._meant(message, text):
                 return
             # The file is announced before anything is waited for, so that words right behind it know of it.
-            await self._take(message, user, attachment)
-            if not text.startswith(("/", "／")):
+            if not await self._take(message, user, attachment) or not text.startswith(_SLASHES):
                 return
             await asyncio.sleep(self._timing.album_s if message.media_group_id else 0)
         elif not text:
@@ -124,16 +123,18 @@ class Updates:
             return
         turn = self._turns.setdefault((message.chat.id, user.id), asyncio.Lock())
         async with turn:
-            if attachment is None and text.startswith(_TRAIN) and not await self._take_replied(message, user):
+            if attachment is None and self._asks_to_train(text) and not await self._take_replied(message, user):
                 return
             await self._talking.said(message, user, text)
 
-    async def _take(self, message: Message, user: User, attachment: Attachment) -> None:
+    async def _take(self, message: Message, user: User, attachment: Attachment) -> bool:
+        """False where nobody can tell whose it is, and that was said."""
         if speaker_of(message) != "person":
             await self._talking.refuse(message, user, CommandError("telegram-anonymous"))
-            return
+            return False
         sender = Sender(owner_of(user.id), Place.of(message), self._people.language(user))
         await self._arriving.take(sender, message, attachment)
+        return True
 
     async def _take_replied(self, message: Message, user: User) -> bool:
         """``/train`` as a reply to a file means that file too. False where it may not."""
@@ -150,9 +151,20 @@ class Updates:
             await self._talking.refuse(message, user, CommandError("telegram-not-your-file"))
             return False
         sender = Sender(owner_of(user.id), Place.of(message), self._people.language(user))
-        if not await self._arriving.has(sender, replied):
-            await self._arriving.take(sender, replied, attachment)
+        if await self._arriving.has(sender, replied):
+            return True
+        if replied.media_group_id is not None and not await self._arriving.has_any(sender):
+            await self._talking.refuse(message, user, CommandError("telegram-one-of-album"))
+            return False
+        await self._arriving.take(sender, replied, attachment)
         return True
+
+    def _asks_to_train(self, text: str) -> bool:
+        """Is it ``/train``, and said to us where it names somebody?"""
+        head = (*text.split(maxsplit=1), "")[0]
+        bot = head.partition("@")[2].casefold()
+        mine = bot in ("", self._voice.client.username.casefold())
+        return head.startswith(_SLASHES) and command_name(head) == "train" and mine
 
     def _meant(self, message: Message, text: str) -> bool:
         """In a group only what answers us, or names us, is for us: it is full of other pictures."""
@@ -165,8 +177,7 @@ class Updates:
         replied = message.reply_to_message
         to_me = replied is not None and replied.from_user is not None and replied.from_user.id == self._voice.client.id
         named = f"@{self._voice.client.username}".casefold() in text.casefold()
-        other = "@" in text.partition(" ")[0] and not named
-        if not (to_me or named or (text.startswith(_TRAIN) and not other)):
+        if not (to_me or named or self._asks_to_train(text)):
             return False
         if album is not None:
             self._albums = {known: at for known, at in self._albums.items() if now - at < _ALBUM_KNOWN_S}

@@ -85,6 +85,7 @@ discord-no-pictures = I may not attach files in this channel, so there are no pi
 
 discord-nowhere = Discord doesn't say where we are, so I can't answer here. Please use a text channel.
 discord-missing-permissions = I can't work in this channel, because I lack: { $permissions }. Someone who manages the server can give them to my role (Server Settings, Roles), or for this channel alone (Edit Channel, Permissions). Nothing of yours is lost.
+discord-not-a-member = This server has my commands, but I'm no member of it, so I couldn't show or send anything here. Someone who manages the server can [invite me]({ $url }); then please ask again. Nothing of yours is lost.
 discord-restarting-kept = I'm being restarted. Your files have reached me: I look through them when I'm back, in a minute or so, and tell you in this channel.
 discord-restarting = I'm being restarted. Please ask again in a minute. Files of yours that have reached me are kept, and none counts twice.
 discord-channel-shut = I can't write in { $channel } any more, so here it is.

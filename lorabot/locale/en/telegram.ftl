@@ -34,6 +34,7 @@ telegram-link-file = Download { $name }
 telegram-link-here = (This address opens only on the machine that lorabot runs on. Its operator can change that.)
 
 telegram-not-your-file = That file is somebody else's. Please send the photos yourself.
+telegram-one-of-album = Of that album Telegram shows me only the photo that you replied to. Please send the whole album once more (in a group, as a reply to this message), or a zip.
 telegram-not-your-button = That button is somebody else's. Send your own photos and you get your own.
 telegram-anonymous = I can't tell who you are while you stay anonymous or write as a channel. Please write under your own name, or to me in private.
 telegram-cannot-write = I may not write in that group. An admin can let me send messages there.

@@ -83,6 +83,7 @@ discord-no-pictures = 我在这个频道不能发送文件，所以没有图片�
 
 discord-nowhere = Discord 没有说明我们在哪里，所以我不能在这里回答。请在文字频道中使用。
 discord-missing-permissions = 我不能在这个频道工作，因为缺少：{ $permissions }。服务器管理员可以把它们给我的身份组（服务器设置，身份组），或只在这个频道给（编辑频道，权限）。你的东西都没有丢失。
+discord-not-a-member = 这个服务器里有我的命令，但我不是它的成员，所以我没法在这里显示或发送任何东西。服务器管理员可以[邀请我]({ $url })，然后请再来一次。你的东西都没有丢失。
 discord-restarting-kept = 我正在重启。你的文件我已经收到：大约一分钟后我回来看完它们，再在这个频道告诉你。
 discord-restarting = 我正在重启，请一分钟后再试一次。已经收到的文件都会保留，重复发送也不会算两次。
 discord-channel-shut = 我不能再在 { $channel } 发言，所以发到这里。

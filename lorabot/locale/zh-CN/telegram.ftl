@@ -30,6 +30,7 @@ telegram-link-file = 下载 { $name }
 telegram-link-here = （这个地址只能在运行 lorabot 的机器上打开，管理员可以更改。）
 
 telegram-not-your-file = 那是别人的文件，请自己发送照片。
+telegram-one-of-album = 那个相册里，Telegram 只让我看到你回复的那一张照片。请把整个相册再发一次（在群里请回复这条消息），或者发一个 zip。
 telegram-not-your-button = 那是别人的按钮。发送你自己的照片，就会有你的按钮。
 telegram-anonymous = 你以匿名或频道身份发言，我无法知道你是谁。请用自己的名字发言，或者私聊我。
 telegram-cannot-write = 我不能在那个群里发言，请管理员允许我发送消息。

@@ -183,7 +183,7 @@ class Person:
             "channel": self.channel.as_json()
             | {"permissions": str(int(self.channel.permissions_of(self.user))), "name": self.channel.name},
             "locale": self.user.locale,
-            "app_permissions": str(int(self.channel.permissions_of(server.me))),
+            "app_permissions": str(int(self._app_permissions())),
             "entitlements": [],
             "authorizing_integration_owners": {"0": str(guild.id if guild else 0)},
             "context": 0 if guild else 1,
@@ -203,6 +203,13 @@ class Person:
             payload["message"] = server.messages.as_json(source)
         await server.gateway.dispatch("INTERACTION_CREATE", payload)
         return interaction
+
+    def _app_permissions(self) -> Permission:
+        """The bot's; where it is no member, everybody's and what every answer to a command may have."""
+        guild, me = self.channel.guild, self.server.me
+        if guild is None or me.id in guild.members:
+            return self.channel.permissions_of(me)
+        return guild.roles[guild.id].permissions | Permission.ATTACH_FILES | Permission.EMBED_LINKS
 
     def _command(self, line: str) -> tuple[Json, list[str]]:
         name, *path = line.split()

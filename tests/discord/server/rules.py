@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping, Sequence
+from urllib.parse import urlsplit
 
 from tests.discord.server.wire import EMPTY_MESSAGE, Json, check, malformed
 from tests.discord.server.world import COMPONENTS_V2, walk
@@ -182,6 +183,7 @@ def _check_button(button: Json) -> None:
     if style == _LINK:
         check(re.match(r"(https?|discord)://", button.get("url", "")), "button.url: http, https or discord")
         check(len(button["url"]) <= 512, "button.url: at most 512 characters")
+        check("." in (urlsplit(button["url"]).hostname or ""), f"button.url: Not a well formed URL, {button['url']!r}")
         check("custom_id" not in button, "button: a link has no custom_id")
     else:
         check("url" not in button, "button: only a link has a url")

@@ -105,6 +105,10 @@ class DiscordServer:
         self.guilds[guild.id] = guild
         return guild
 
+    def strange_guild(self, name: str = "Sculptors") -> Guild:
+        """A guild that has the app's commands, and not its bot."""
+        return Guild(self.ids.new(), name, self.user(f"owner of {name}"))
+
     def channel(self, guild: Guild, name: str = "lora", parent: Channel | None = None) -> Channel:
         """A text channel; a thread where ``parent`` is given."""
         made = Channel(self.ids.new(), name, PUBLIC_THREAD if parent else 0, guild, parent=parent)

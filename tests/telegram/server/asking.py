@@ -20,7 +20,10 @@ _MOST_UPDATES = 100
 
 
 class Asking:
-    """getMe and its relatives. ``folder`` is where a server in ``--local`` mode keeps its files."""
+    """getMe and its relatives. ``folder`` is where a server in ``--local`` mode keeps its files.
+
+    Where it doesn't exist it is on another machine, and a web server hands them out.
+    """
 
     def __init__(self, state: State, folder: Path | None) -> None:
         self._state = state
@@ -124,13 +127,16 @@ class Asking:
         if file.size > state.limits.download:
             raise bad_request("file is too big", fault=False)  # asking is how one learns it
         about = {"file_id": file.id, "file_unique_id": file.unique_id, "file_size": file.size}
-        if self._folder is not None:
-            path = self._folder / file.unique_id
-            path.write_bytes(file.data)
-            return about | {"file_path": str(path)}
         path_name = f"{file.kind}s/file_{state.next_number()}{Path(file.name).suffix}"
-        state.paths[path_name] = (file.id, state.clock.now() + state.limits.file_link_s)
-        return about | {"file_path": path_name}
+        if self._folder is None or not self._folder.exists():
+            state.paths[path_name] = (file.id, state.clock.now() + state.limits.file_link_s)
+        if self._folder is None:
+            return about | {"file_path": path_name}
+        path = self._folder / state.token / path_name
+        if self._folder.exists():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(file.data)
+        return about | {"file_path": str(path)}
 
     def _group(self, given: Mapping[str, Any]) -> Any:
         chat = self._state.chats.get(int(given["chat_id"]))

@@ -64,6 +64,8 @@ def read_html(source: str) -> tuple[str, list[dict[str, Any]]]:
             if name == "a" and href is None:
                 raise bad_request(f"can't parse entities: a link without href in {source!r}")
             url = html.unescape(href[1]) if href else None
+            if url is not None and "." not in (urlsplit(url).hostname or "") and not url.startswith("tg://"):
+                raise bad_request(f"the link to {url!r} would be dropped: it has no domain")
             if any(style in ("code", "pre") for style, _, _ in open_tags):
                 raise bad_request(f"can't parse entities: {name!r} inside of code in {source!r}")
             open_tags.append((name, utf16(text), url))
