@@ -72,4 +72,6 @@ def _captions(dataset: Dataset, say: Translator) -> Iterator[str]:
     if written:
         yield say("details-captions", count=len(written))
     for image in written[:_CAPTIONS]:
-        yield say("details-caption", name=image.name, caption=(image.caption or "")[:_MOST_CAPTION])
+        # In backticks, as names are: whoever moderates reads it too, and nothing in it shall be a link or a mention.
+        caption = " ".join((image.caption or "").replace("`", "'").split())
+        yield say("details-caption", name=image.name, caption=caption[:_MOST_CAPTION])

@@ -55,6 +55,7 @@ async def test_a_moderator_pauses_moves_holds_and_cancels(
     for action in ("pause", "front", "hold", "resume", "release", "cancel"):
         assert action in log
     assert f"<@{mona.user.id}>" in log
+    assert "did `pause` in **Painters**" in log, "a server is called by its name"
 
 
 async def test_a_member_who_gets_at_the_command_is_refused(

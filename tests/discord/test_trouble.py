@@ -341,6 +341,33 @@ async def test_an_answer_after_a_quarter_of_an_hour_comes_in_private(
     assert "anime" in last(discord, alone.channel).text
 
 
+async def test_an_answer_that_discord_refuses_is_replaced_by_a_number_that_the_log_has(
+    discord: DiscordServer, bot: House, anna: Person, caplog: pytest.LogCaptureFixture
+) -> None:
+    discord.refuse("PATCH", r"/webhooks/.*", Refused(400, 50035, "Invalid Form Body"))
+    reply = await anna.answered(await anna.slash("presets"))
+    mark = reply.text.removesuffix(".").rpartition(" ")[2]
+    assert f"interaction not answered ({mark})" in caplog.text
+
+
+async def test_what_people_put_into_names_and_captions_is_no_markup_and_notifies_nobody(
+    discord: DiscordServer, bot: House, anna: Person, channel: Channel
+) -> None:
+    odd = f"`<@{anna.user.id}> @everyone [win](evil.example)` \u202e"
+    good = {f"{number}.jpg": photo(number) for number in range(12)}
+    files = zipped({**good, "1.txt": odd.encode(), f"{odd}.jpg": b"no picture"})
+    asked = await anna.slash("train", preset="anime", trigger="zuri", images=Attachment("x.zip", files))
+    reply = await looked_through(anna, asked)
+    shown = odd.replace("`", "'").removesuffix(" \u202e")
+    assert f"Left out: `{shown} .jpg`" in reply.text
+    await anna.press(await confirmation(anna, asked), START)
+    await discord.until(lambda: discord.public(channel))
+    card = last(discord, channel)
+    details = await anna.answered(await anna.press(card, "Details"))
+    assert f"`1.jpg`: `{shown}" in details.text
+    assert not any(message.pinged for message in (reply, card, details))
+
+
 async def test_an_interaction_heard_too_late_changes_nothing(discord: DiscordServer, bot: House, anna: Person) -> None:
     discord.expect(10062)
     discord.expect_late()

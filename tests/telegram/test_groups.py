@@ -157,7 +157,8 @@ async def test_admins_moderate_their_group_and_no_other(
     await boris.answered(boris.presses(card, "Cancel"))
     await anna.sees("zuri was cancelled", group=group)
     boris.says("/queue log", group=group)
-    await boris.sees(lambda message: "Boris" in message.text and "hold" in message.text, group=group)
+    log = await boris.sees(lambda message: "Boris" in message.text and "hold" in message.text, group=group)
+    assert "in Painters" in log.text, "a group is called by its name"
 
 
 async def test_an_anonymous_admin_moderates_but_owns_nothing(house: House, anna: Person, group: Group) -> None:

@@ -184,3 +184,10 @@ async def test_edited_messages_and_odd_contents_do_no_harm(house: House, anna: P
     await house.telegram.state.until(lambda: len(anna.received()) == 2)
     await asyncio.sleep(0.3)
     assert len(anna.received()) == 2
+
+
+async def test_nothing_in_a_files_name_is_markup(house: House, anna: Person) -> None:
+    anna.sends_file("<b>`/clear` \u202e\n x.txt", b"no picture")
+    answer = await anna.sees("neither a zip nor a picture")
+    assert "clear'  x.txt." in answer.text
+    assert [entity["type"] for entity in answer.entities] == ["code"]

@@ -9,12 +9,13 @@ import discord
 from lorabot.bot.commands.requests import Train
 from lorabot.bot.commands.training import action_of
 from lorabot.bot.discord import limits
-from lorabot.bot.discord.answering import Answering, Interaction
+from lorabot.bot.discord.answering import Answering
 from lorabot.bot.discord.batches import train_of
 from lorabot.bot.discord.form import opening_action
 from lorabot.bot.discord.message import Out, layout_of
 from lorabot.bot.discord.place import Place, user_of
 from lorabot.bot.discord.sending import ChannelShut, FilesRefused, Sender
+from lorabot.bot.discord.speaking import Interaction
 from lorabot.bot.discord.texts import reply_out
 from lorabot.bot.front_end import TryLater, Unreachable, surprising
 from lorabot.bot.intake.service import Intaken

@@ -7,7 +7,6 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field, replace
 
-import aiohttp
 import discord
 
 from lorabot.bot.commands import Actor, parse_action
@@ -16,7 +15,6 @@ from lorabot.bot.config import DiscordConfig
 from lorabot.bot.discord import limits
 from lorabot.bot.discord.batches import batch_of
 from lorabot.bot.discord.downloads import Downloads
-from lorabot.bot.discord.files import opened
 from lorabot.bot.discord.form import Filled, Sent, form_of, is_form, opened_by, opening_action
 from lorabot.bot.discord.message import RED, Link, Out, cut, layout_of
 from lorabot.bot.discord.permissions import (
@@ -27,7 +25,8 @@ from lorabot.bot.discord.permissions import (
     missing_permissions,
     named,
 )
-from lorabot.bot.discord.place import Place, owner_of, unbound
+from lorabot.bot.discord.place import Place, unbound
+from lorabot.bot.discord.speaking import Interaction, acknowledged, answer
 from lorabot.bot.discord.texts import reply_out
 from lorabot.bot.intake.report import found_text
 from lorabot.bot.intake.service import Intaken, unexpected
@@ -45,8 +44,6 @@ _MORE_PHOTOS = frozenset(("command-too-few", "queue-no-draft"))
 _IN_PLACE = frozenset(("pick", "agree", "start", "drop", "forgetme", "clear", "queue"))
 _NOTHING_YET = Train()
 _log = logging.getLogger(__name__)
-
-Interaction = discord.Interaction[discord.Client]
 
 
 class NotAllowedHere(UserError):
@@ -107,10 +104,12 @@ class Answering:
         """Something that no command of ours foresaw, such as a command that Discord knows and we do not."""
         mark = secrets.token_hex(4)
         _log.error("interaction failed (%s)", mark, exc_info=error)
-        if interaction.response.is_done() or not await _acknowledged(interaction, False):
+        if interaction.response.is_done() or not await acknowledged(interaction, False):
             return
         say = translator(self._language(interaction))
-        await self._say(interaction, Out(say.text(unexpected(mark)), accent=RED), beside=False)
+        await answer(
+            interaction, Out(say.text(unexpected(mark)), accent=RED), self._parts.queue.blobs, say, beside=False
+        )
 
     # Each of these is one thing people do
 
@@ -127,7 +126,8 @@ class Answering:
         """
 
         async def work(asked: Asked) -> Out:
-            return reply_out(await self._parts.commands.handle(asked.actor, asked.address, request))
+            reply = await self._parts.commands.handle(asked.actor, asked.address, request)
+            return reply_out(reply, interaction.client.get_guild)
 
         await self._answer(interaction, work, train=train, about=about)
 
@@ -201,7 +201,8 @@ class Answering:
             request = parse_action(action)
             if isinstance(request, Start):
                 self._refuse_if_shut(interaction, asked.say)
-            return reply_out(await self._parts.commands.handle(asked.actor, asked.address, request))
+            reply = await self._parts.commands.handle(asked.actor, asked.address, request)
+            return reply_out(reply, interaction.client.get_guild)
 
         await self._answer(interaction, work, in_place=in_place, about=about)
 
@@ -238,7 +239,7 @@ class Answering:
         if task is not None:
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
-        if not await _acknowledged(interaction, in_place):
+        if not await acknowledged(interaction, in_place):
             return
         say = translator(self._language(interaction))
         place = Place.of(interaction)
@@ -260,7 +261,7 @@ class Answering:
             mark = secrets.token_hex(4)
             _log.exception("interaction failed (%s)", mark)
             out = Out(say.text(unexpected(mark)), accent=RED)
-        await self._say(interaction, out, beside=failed and in_place, about=about)
+        await answer(interaction, out, self._parts.queue.blobs, say, beside=failed and in_place, about=about)
 
     async def _worked(self, work: Work, asked: Asked, train: Train) -> Out:
         try:
@@ -361,59 +362,9 @@ class Answering:
     def _language(self, interaction: Interaction) -> str:
         return language_of(interaction, None, self._parts.language)
 
-    async def _say(self, interaction: Interaction, out: Out, *, beside: bool, about: Address | None = None) -> None:
-        """Give the answer; ``beside`` leaves the message as it is that the press came from.
-
-        ``about`` is the conversation that buttons under it go on with.
-        """
-        place = Place.of(interaction)
-        view = layout_of(out if place is None else out.about(about, place.address))
-        try:
-            async with opened(out.attached, self._parts.queue.blobs) as files:
-                if beside:
-                    await interaction.followup.send(view=view, files=files, ephemeral=True, allowed_mentions=_NOBODY)
-                else:
-                    await interaction.edit_original_response(view=view, attachments=files, allowed_mentions=_NOBODY)
-        except discord.HTTPException as error:
-            if error.code in (limits.TOKEN_OVER, limits.UNKNOWN_WEBHOOK, limits.UNKNOWN_MESSAGE) or error.status == 401:
-                await self._say_alone(interaction, out, about)
-            else:
-                _log.warning("interaction not answered: %s", error)
-        except (aiohttp.ClientError, OSError, TimeoutError) as error:
-            _log.warning("interaction not answered: %s", error)
-
-    async def _say_alone(self, interaction: Interaction, out: Out, about: Address | None) -> None:
-        """After a quarter of an hour an interaction can't be answered any more: in private, then."""
-        try:
-            channel = await interaction.user.create_dm()
-            view = layout_of(out.about(about, Place(None, channel.id).address))
-            async with opened(out.attached, self._parts.queue.blobs) as files:
-                await channel.send(view=view, files=files, allowed_mentions=_NOBODY)
-        except discord.HTTPException as error:
-            _log.info("an answer came too late, and %s takes no messages: %s", owner_of(interaction.user), error)
-
-
-_NOBODY = discord.AllowedMentions.none()
-
 
 def _refusing(error: UserError) -> Work:
     async def work(_: Asked) -> Out:
         raise error
 
     return work
-
-
-async def _acknowledged(interaction: Interaction, in_place: bool) -> bool:
-    """Tell Discord at once that we heard: nothing else may come before this."""
-    try:
-        if in_place:
-            await interaction.response.defer()
-        else:
-            await interaction.response.defer(ephemeral=True, thinking=True)
-    except discord.HTTPException as error:
-        _log.warning("interaction heard too late, or twice: %s", error)
-        return False
-    except (aiohttp.ClientError, OSError, TimeoutError) as error:
-        _log.warning("interaction not acknowledged: %s", error)
-        return False
-    return True

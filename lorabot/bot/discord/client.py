@@ -6,9 +6,10 @@ import discord
 import yarl
 
 from lorabot.bot.config import DiscordConfig
-from lorabot.bot.discord.answering import Answering, Interaction
+from lorabot.bot.discord.answering import Answering
 from lorabot.bot.discord.form import filled, is_form
 from lorabot.bot.discord.permissions import invitation
+from lorabot.bot.discord.speaking import Interaction
 from lorabot.bot.discord.tree import make_tree, sync
 from lorabot.bot.parts import Parts
 

@@ -8,6 +8,7 @@ import aiohttp
 import discord
 
 from lorabot.bot.discord.form import Sent
+from lorabot.bot.intake.names import last_part
 from lorabot.bot.intake.service import Intake
 from lorabot.bot.intake.spool import Upload
 from lorabot.locale import UserError
@@ -53,7 +54,7 @@ class Downloads:
         try:
             async with self._http.get(sent.url) as response:
                 if response.status in (403, 404, 410):
-                    raise AttachmentGone("discord-attachment-gone", name=sent.name)
+                    raise AttachmentGone("discord-attachment-gone", name=last_part(sent.name))
                 if response.status != 200:
                     raise ConnectionError(f"the CDN answered {response.status}")
                 async for chunk in response.content.iter_chunked(_CHUNK):

@@ -1,7 +1,10 @@
 """How cards and replies read on Discord."""
 
 import re
+from collections.abc import Callable
 from dataclasses import replace
+
+import discord
 
 from lorabot.bot.card import Card
 from lorabot.bot.discord import limits
@@ -50,13 +53,21 @@ def card_out(card: Card, loss: bytes | None, owner: int | None, say: Translator)
     )
 
 
-def reply_out(reply: Reply) -> Out:
-    """An answer as it stands; its files are still to be fitted to the place."""
+def reply_out(reply: Reply, guild_of: Callable[[int], discord.Guild | None] = lambda _: None) -> Out:
+    """An answer as it stands; its files are still to be fitted to the place.
+
+    People in it are mentioned, and servers that ``guild_of`` knows are called by their names.
+    """
+
+    def called(found: re.Match[str]) -> str:
+        guild = guild_of(int(found[1]))
+        return f"<@{found[1]}>" if guild is None else f"**{discord.utils.escape_markdown(guild.name)}**"
+
     pictures = [Attached(picture.filename, picture, picture.alt) for picture in reply.pictures]
     files = [Attached(file.filename, file) for file in reply.files]
     everything = distinct([*pictures, *files])
     return Out(
-        _OWNER.sub(r"<@\1>", reply.text),
+        _OWNER.sub(called, reply.text),
         pictures=everything[: len(pictures)],
         files=everything[len(pictures) :],
         buttons=reply.buttons,

@@ -13,12 +13,13 @@ from lorabot.bot.commands.completion import Choice as Offered
 from lorabot.bot.commands.requests import Cancel, Clear, ForgetMe, Help, Jobs, Presets, Privacy, QueueCommand, Train
 from lorabot.bot.config import DiscordConfig
 from lorabot.bot.discord import limits
-from lorabot.bot.discord.answering import Answering, Interaction
+from lorabot.bot.discord.answering import Answering
 from lorabot.bot.discord.downloads import sent_with
 from lorabot.bot.discord.form import Sent
 from lorabot.bot.discord.localisation import Localisation, text
 from lorabot.bot.discord.permissions import MODERATORS, actor_of, language_of
 from lorabot.bot.discord.place import PLATFORM, Place
+from lorabot.bot.discord.speaking import Interaction
 from lorabot.bot.parts import Parts
 from lorabot.locale import UserError
 from lorabot.queue.model import Address

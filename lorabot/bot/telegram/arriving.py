@@ -13,6 +13,7 @@ from telegram import Message
 from telegram.error import BadRequest, InvalidToken, TelegramError
 
 from lorabot.bot.front_end import Unreachable
+from lorabot.bot.intake.names import last_part
 from lorabot.bot.intake.service import Intake
 from lorabot.bot.intake.spool import UploadBroken
 from lorabot.bot.reply import Reply
@@ -69,11 +70,11 @@ def attachment_of(message: Message) -> Attachment | None:
         return Attachment(largest.file_id, "", largest.file_size, photo=True)
     moving = message.animation or message.video or message.video_note
     if moving is not None:
-        name = getattr(moving, "file_name", None) or "video"
+        name = last_part(getattr(moving, "file_name", None) or "") or "video"
         return Attachment(moving.file_id, name, moving.file_size, refused=Said("intake-video"))
     if message.document is not None:
         document = message.document
-        return Attachment(document.file_id, document.file_name or "file", document.file_size)
+        return Attachment(document.file_id, last_part(document.file_name or "") or "file", document.file_size)
     heard = message.audio or message.voice
     if heard is not None:
         return Attachment(heard.file_id, "audio", heard.file_size, refused=Said("intake-not-a-zip"))

@@ -57,7 +57,7 @@ _ABOUT_PHOTOS = (Propose, Pick, Agree, Start, Clear)
 # What needs no owner, by who speaks: the admins of a group may moderate it without a name.
 _FOR_ANYBODY = (Help, Presets, Privacy)
 _NAMELESS = {"group": (QueueCommand, *_FOR_ANYBODY), "channel": _FOR_ANYBODY}
-_OWNER = re.compile(r"telegram:(\d+)")
+_OWNER = re.compile(r"telegram:(-?\d+)")
 _log = logging.getLogger(__name__)
 
 

@@ -197,8 +197,10 @@ class Voice:
         return Place(chat, place.thread)
 
     async def name_of(self, place: Place, user: int) -> str:
-        """What a person is called, as far as Telegram tells us."""
+        """What a person is called, or the group of that id, as far as Telegram tells us."""
         try:
+            if user < 0:
+                return (await self.client.get_chat((await self.now(Place(user))).chat)).title or str(user)
             if place.group:
                 return (await self.client.get_chat_member((await self.now(place)).chat, user)).user.first_name
             return (await self.client.get_chat(user)).first_name or str(user)

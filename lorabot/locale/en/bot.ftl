@@ -317,7 +317,7 @@ details-captions =
         [one] One photo came with a caption of yours:
        *[other] { $count } photos came with captions of yours, among them:
     }
-details-caption = `{ $name }`: { $caption }
+details-caption = `{ $name }`: `{ $caption }`
 
 ## The result of a job
 

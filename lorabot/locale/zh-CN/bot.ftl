@@ -278,7 +278,7 @@ details-validation = 验证损失：最初 { $first }，目前最好 { $best }�
 details-took = 从开始到结束用了{ $duration }。
 details-crashes = 中断过 { $count } 次，之后都接着进行了。
 details-captions = 有 { $count } 张照片带有你写的说明，例如：
-details-caption = `{ $name }`：{ $caption }
+details-caption = `{ $name }`：`{ $caption }`
 
 ## 训练结果
 
