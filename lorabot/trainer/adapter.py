@@ -88,6 +88,11 @@ def parameters(modules: Modules) -> list[tuple[str, torch.nn.Parameter]]:
     ]
 
 
+def belongs_to_adapter(name: str) -> bool:
+    """Whether the layer of this name is one of an adapter's, and none of the base model's."""
+    return name.endswith(f".{_NAME}")
+
+
 def read(modules: Modules) -> State:
     """A copy of the weights on the CPU, float32."""
     return {name: parameter.detach().to("cpu", torch.float32, copy=True) for name, parameter in parameters(modules)}

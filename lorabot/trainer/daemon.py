@@ -47,7 +47,8 @@ async def run_trainer(
     with workspace(data_dir / "work") as folder:
         async with Engine(config) as engine:
             if await _started(engine, stop):
-                trainer = _Trainer(queue, engine, folder, stop, bases, BaseStore(data_dir / "bases"))
+                store, measured = BaseStore(data_dir / "bases"), data_dir / "measured.json"
+                trainer = _Trainer(queue, engine, folder, stop, bases, store, measured)
                 await run_worker(queue, trainer.handle, name, stop)
 
 
@@ -63,7 +64,14 @@ class _Trainer:
     """Handles one lease after the other."""
 
     def __init__(
-        self, queue: Queue, engine: Engine, folder: Path, stop: asyncio.Event, bases: Bases, store: BaseStore
+        self,
+        queue: Queue,
+        engine: Engine,
+        folder: Path,
+        stop: asyncio.Event,
+        bases: Bases,
+        store: BaseStore,
+        measured: Path,
     ) -> None:
         self._queue = queue
         self._engine = engine
@@ -71,6 +79,7 @@ class _Trainer:
         self._stop = stop
         self._bases = bases
         self._store = store
+        self._measured = measured
 
     async def handle(self, lease: Lease) -> None:
         """Do the attempt and end its lease; leaves what it was stopped by to the worker."""
@@ -148,6 +157,7 @@ class _Trainer:
             resume=await self._fetch_state(lease, folder / "resume.safetensors"),
             cache=cache_of(self._folder.parent, job.id),
             expected=_expected(job),
+            measured=self._measured,
         )
 
     async def _fetch(self, dataset: Dataset, folder: Path) -> tuple[wire.TrainingImage, ...]:

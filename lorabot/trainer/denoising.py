@@ -28,12 +28,17 @@ moment of the call.
 
 @contextmanager
 def denoiser(
-    unet: "UNet2DConditionModel", precision: Precision, checkpointing: bool = False, dropout: bool = False
+    unet: "UNet2DConditionModel",
+    precision: Precision,
+    checkpointing: bool = False,
+    dropout: bool = False,
+    card: bool = False,
 ) -> Iterator[Denoiser]:
     """The fastest way through ``unet`` and the adapter on it. On a CPU the lanes have torch's threads for the block.
 
     With ``checkpointing`` each block's activations are computed again for the backward pass instead of being kept. With
-    ``dropout`` the way is plain: what is dropped are a LoRA's inputs, and folded into weights it has none.
+    ``dropout`` the way is plain: what is dropped are a LoRA's inputs, and folded into weights it has none. ``card``:
+    whether a card calculates, whatever torch calls it.
     """
     if checkpointing:
         unet.enable_gradient_checkpointing()
@@ -43,7 +48,7 @@ def denoiser(
             unet.disable_gradient_checkpointing()
         return
     # torch.jit.trace, which the lanes need, is not supported from Python 3.14 on.
-    if unet.device.type != "cpu" or dropout or sys.version_info >= (3, 14):
+    if card or unet.device.type != "cpu" or dropout or sys.version_info >= (3, 14):
         yield plain(unet, precision)
         return
     threads = torch.get_num_threads()

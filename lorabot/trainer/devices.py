@@ -114,6 +114,22 @@ def bytes_of(limit: float, total: int) -> int:
     return int(limit * total if limit <= 1.0 else limit)
 
 
+def driver_version() -> str:
+    """The NVIDIA driver's; empty where there is none."""
+    try:
+        nvml: Any = importlib.import_module("pynvml")
+        nvml.nvmlInit()
+    except Exception:  # as many kinds of it as there are ways not to have a driver
+        return ""
+    try:
+        version = nvml.nvmlSystemGetDriverVersion()
+        return version if isinstance(version, str) else version.decode()
+    except nvml.NVMLError:
+        return ""
+    finally:
+        nvml.nvmlShutdown()
+
+
 def holders_text(card: Card, own: int) -> str:
     """Who else holds memory of ``card``, largest first, for people: ``chrome (3.1 GB), python (0.4 GB)``."""
     others = sorted((holder for holder in card.holders if holder.pid != own), key=lambda holder: -holder.held)

@@ -145,7 +145,7 @@ def do(
 ) -> wire.Terminal:
     """Run ``job`` to its end, whatever that is."""
     from lorabot.trainer.job import run
-    from lorabot.trainer.probing import ran_out_of_memory
+    from lorabot.trainer.memory import ran_out_of_memory
 
     try:
         return run(job, models, config, control, outlet.send)

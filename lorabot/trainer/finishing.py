@@ -21,7 +21,10 @@ from lorabot.trainer.wire import Done, MadeFile, TrainingJob
 
 @dataclass(frozen=True, slots=True)
 class Finished:
-    """A training that came to its end. ``state`` is the adapter after step ``chosen``, ``last_pictures`` are its."""
+    """A training that came to its end. ``state`` is the adapter after step ``chosen``, ``last_pictures`` are its.
+
+    ``peak``: the most that was held of the card, in bytes; None without one.
+    """
 
     job: TrainingJob
     base: BaseModel
@@ -34,6 +37,7 @@ class Finished:
     last_pictures: tuple[bytes, ...]
     started: datetime
     clock: Stopwatch
+    peak: int | None
 
 
 def write_files(finished: Finished) -> Done:
@@ -132,6 +136,8 @@ def write_files(finished: Finished) -> Done:
             **{f"seconds_{name}": round(spent, 3) for name, spent in clock.seconds.items()},
             "estimated_seconds": round(job.expected.seconds, 1) if job.expected else None,
             "estimate_error": round(report.error, 4) if report.error is not None else None,
+            "peak_bytes": finished.peak,
+            "planned_peak_bytes": plan.peak_bytes,
         },
     )
 

@@ -3,6 +3,7 @@
 import gc
 import os
 import platform
+import sys
 from pathlib import Path
 
 import torch
@@ -11,8 +12,12 @@ from lorabot.trainer.bases import BaseModel, LocatedBase, demo_base, load_base
 from lorabot.trainer.clip import Clip, load_clip
 from lorabot.trainer.devices import GIB, Card, Memory, card_by, cards, holders_text, usable
 from lorabot.trainer.errors import NoCard
+from lorabot.trainer.memory import Gauge, gauge_of
 from lorabot.trainer.planning import Hardware, Precision
 
+_PAGING = sys.platform == "win32" or "microsoft" in platform.release().lower()
+"""Whether the driver moves to the host's memory what does not fit on the card (Windows, and WSL on it), which makes
+steps 10 to 150 times slower. Better that torch says so: what is free when a job begins is all that it takes there."""
 _SMALL_CARD = 12 * GIB
 """Of memory; below this, activations of the VAE in float32 take too much of it."""
 
@@ -42,6 +47,17 @@ class Models:
         card = usable(seen, Memory(total, free, reserved, allocated), self._limit, os.getpid())
         precision: Precision = "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp32"
         return Hardware(str(device), properties.name, precision, card, holders_text(card, os.getpid()))
+
+    def gauge(self) -> Gauge:
+        """What reads the device's memory; from here on torch takes no more of a card than ``hardware`` says it may."""
+        device = pick_device(self._wanted)
+        card = self.hardware().card
+        if card is not None:
+            most = card.limit if card.limit is not None else card.total
+            if _PAGING:
+                most = min(most, card.free + torch.cuda.memory_allocated(device))
+            torch.cuda.set_per_process_memory_fraction(most / card.total, device)
+        return gauge_of(device)
 
     def base(self, wanted: LocatedBase | None = None) -> BaseModel:
         """The base model ``wanted``, the demo unless told; what was loaded before leaves the card first.

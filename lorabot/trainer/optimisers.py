@@ -27,6 +27,15 @@ _LEARNT: Mapping[OptimiserName, tuple[str, ...]] = {
 """What an optimiser finds out about a group while it goes."""
 
 
+_REMEMBERED: Mapping[OptimiserName, int] = {"adamw": 8, "adamw8bit": 2, "prodigy": 16, "schedule-free": 8}
+"""Bytes that an optimiser remembers of each number that is learnt."""
+
+
+def moments_bytes(name: OptimiserName, numbers: int) -> int:
+    """What the optimiser remembers of so many ``numbers``, in bytes."""
+    return _REMEMBERED[name] * numbers
+
+
 def has_8bit(device: str) -> bool:
     """Whether AdamW can keep its moments in 8 bits on ``device``: with a card, and the package bitsandbytes."""
     return device.startswith("cuda") and find_spec("bitsandbytes") is not None
@@ -66,7 +75,26 @@ class Optimiser:
         return rate
 
     def step(self) -> None:
-        self._inner.step()
+        """Learn from the gradients; where memory runs out, nothing was learnt.
+
+        The first step allocates all that is remembered. What the later ones need for a moment is less than the backward
+        pass before them has let go of.
+        """
+        if self._inner.state:
+            self._inner.step()
+            return
+        before = [parameter.detach().clone() for parameter in self.parameters]
+        groups = [{**group} for group in self._inner.param_groups]
+        try:
+            self._inner.step()
+        except Exception:
+            with torch.no_grad():
+                for parameter, value in zip(self.parameters, before, strict=True):
+                    parameter.copy_(value)
+            for group, was in zip(self._inner.param_groups, groups, strict=True):
+                group.update(was)
+            self._inner.state.clear()
+            raise
 
     def zero_grad(self) -> None:
         self._inner.zero_grad(set_to_none=True)

@@ -2,7 +2,7 @@
 
 import math
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -13,6 +13,7 @@ from lorabot.trainer.buckets import MOST_UPSCALED, Filled, Sorted, filled
 from lorabot.trainer.config import TrainerConfig
 from lorabot.trainer.devices import MIB, Card
 from lorabot.trainer.errors import OutOfMemory
+from lorabot.trainer.memory import DoesNotFit, Fitted, Fitting
 from lorabot.trainer.optimisers import has_8bit
 
 Precision = Literal["fp32", "bf16"]
@@ -22,12 +23,8 @@ HOLD_OUT_FROM = 10
 _HELD_SHARE, _HELD_LEAST, _HELD_MOST = 0.1, 2, 8
 
 
-class DoesNotFit(Exception):
-    """A probe ran out of memory."""
-
-
-Probe = Callable[[int], float]
-"""Seconds that one forward and backward over this many images takes, measured. Raises ``DoesNotFit``."""
+Fit = Callable[[int], Fitted]
+"""How a step of so many rows is best done here. Raises ``DoesNotFit`` where none can be."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,10 +48,11 @@ class Hardware:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What was decided. ``batch`` rows go through the model at once, ``batch * accumulation`` make a step.
+    """What was decided. A step learns from ``rows`` rows, of which ``batch`` go through the model at once.
 
     ``preserved`` of a step's rows hold on to what the base draws by itself; the others are images.
-    ``buckets``: the sizes they are trained at. ``checkpointing``: whether activations are computed again when needed.
+    ``buckets``: the sizes they are trained at. ``checkpointing``, ``offloading``: see ``Fitting``. ``peak_bytes``: the
+    most that is expected to be held of the card at any time; None without one.
     ``estimate_s`` is the time of the training steps alone, ``step_s`` what the probe measured for one of them.
     ``sample_at`` and ``validate_at`` are steps done; ``restarts`` counts only with that schedule. ``alpha`` is the
     effective one: divided by the rank, it is the scale of the update. ``reasons`` says why, in the order to be read.
@@ -65,7 +63,7 @@ class Plan:
     precision: Precision
     resolution: int
     batch: int
-    accumulation: int
+    rows: int
     steps: int
     warmup_steps: int
     learning_rate: float
@@ -83,11 +81,17 @@ class Plan:
     preserved: int = 0
     buckets: tuple[Filled, ...] = ()
     checkpointing: bool = False
+    offloading: bool = False
+    peak_bytes: int | None = None
 
     @property
-    def rows(self) -> int:
-        """All that a step learns from."""
-        return self.batch * self.accumulation
+    def accumulation(self) -> int:
+        """How many times something goes through the model in a step."""
+        return math.ceil(self.rows / self.batch)
+
+    @property
+    def fitting(self) -> Fitting:
+        return Fitting(self.batch, self.checkpointing, self.offloading)
 
     @property
     def effective_batch(self) -> int:
@@ -101,7 +105,7 @@ def plan(
     seed: int,
     hardware: Hardware,
     config: TrainerConfig,
-    probe: Probe,
+    fit: Fit,
     file_bytes: int,
 ) -> Plan:
     """The plan for images ``sorted_in`` buckets on ``hardware``, for a file of ``file_bytes``.
@@ -111,14 +115,12 @@ def plan(
     images = len(sorted_in.buckets)
     preserved = recipe.preserve.rows if recipe.preserve else 0
     rows = recipe.batch + preserved
-    batch, step_s = _fit(rows, hardware, probe)
-    accumulation = rows // batch
-    step_s *= accumulation
+    fitted = _fitted(rows, hardware, fit)
     steps = math.ceil(recipe.views / recipe.batch)
     warmup = min(math.ceil(recipe.warmup * steps), steps - 1)
     split = hold_out(images, seed)
-    optimiser = _optimiser(recipe.optimiser, hardware.device)
-    estimate = steps * step_s
+    optimiser = chosen_optimiser(recipe.optimiser, hardware.device)
+    estimate = steps * fitted.step_s
     reasons = [
         Message("plan-resolution", {"resolution": recipe.resolution}),
         *_on_buckets(sorted_in, recipe.resolution),
@@ -131,9 +133,7 @@ def plan(
                 "each": round(steps * recipe.batch / len(split.training)),
             },
         ),
-        Message("plan-batch-whole", {"batch": batch})
-        if accumulation == 1
-        else Message("plan-batch-split", {"batch": batch, "accumulation": accumulation, "effective": rows}),
+        *_on_fitting(fitted, rows, recipe.checkpointing),
         _precision(hardware),
         Message(
             "plan-rate",
@@ -152,14 +152,12 @@ def plan(
         Message("plan-held-out", {"count": len(split.held_out)})
         if split.held_out
         else Message("plan-none-held-out", {"images": images, "least": HOLD_OUT_FROM}),
-        Message("plan-estimate", {"seconds": round(estimate), "step_ms": round(1000 * step_s)}),
+        Message("plan-estimate", {"seconds": round(estimate), "step_ms": round(1000 * fitted.step_s)}),
     ]
     if recipe.preserve:
         reasons.append(Message("plan-preserved", {"rows": preserved, "pictures": recipe.preserve.pictures}))
     if recipe.text_encoder_lr > 0:
         reasons.append(Message("plan-text-encoder", {"rate": f"{recipe.text_encoder_lr:.1e}"}))
-    if recipe.checkpointing:
-        reasons.append(Message("plan-checkpointing"))
     if hardware.card is not None:
         params: dict[str, Param] = {
             "free": hardware.card.free // MIB,
@@ -174,8 +172,8 @@ def plan(
         device_name=hardware.name,
         precision=hardware.precision,
         resolution=recipe.resolution,
-        batch=batch,
-        accumulation=accumulation,
+        batch=fitted.fitting.batch,
+        rows=rows,
         steps=steps,
         warmup_steps=warmup,
         learning_rate=recipe.unet_lr,
@@ -187,12 +185,14 @@ def plan(
         split=split,
         sample_at=_spread(steps, config.sample_rounds + 1)[:-1],
         validate_at=_spread(steps, config.validations),
-        step_s=step_s,
+        step_s=fitted.step_s,
         estimate_s=estimate,
         reasons=tuple(reasons),
         preserved=preserved,
         buckets=filled(sorted_in.buckets),
-        checkpointing=recipe.checkpointing,
+        checkpointing=fitted.fitting.checkpointing,
+        offloading=fitted.fitting.offloading,
+        peak_bytes=fitted.peak,
     )
 
 
@@ -208,28 +208,30 @@ def _on_buckets(sorted_in: Sorted, resolution: int) -> list[Message]:
     return said
 
 
-def moved(made: Plan, hardware: Hardware, probe: Probe) -> Plan:
+def moved(made: Plan, hardware: Hardware, fit: Fit) -> Plan:
     """``made`` for going on with on ``hardware``: what is learnt stays the same, what fits may have changed.
 
-    Raises ``OutOfMemory`` when not even one image fits.
+    On a card it may have changed on the same one too. Raises ``OutOfMemory`` when not even one image fits.
     """
-    optimiser = _optimiser(made.optimiser, hardware.device)
-    if (made.device_name, made.precision, made.optimiser) == (hardware.name, hardware.precision, optimiser):
+    optimiser = chosen_optimiser(made.optimiser, hardware.device)
+    stays = (made.device_name, made.precision, made.optimiser) == (hardware.name, hardware.precision, optimiser)
+    if stays and hardware.card is None:
         return replace(made, device=hardware.device)
-    batch, step_s = _fit(made.rows, hardware, probe)
-    accumulation = made.rows // batch
+    fitted = _fitted(made.rows, hardware, fit)
     return replace(
         made,
         device=hardware.device,
         device_name=hardware.name,
         precision=hardware.precision,
         optimiser=optimiser,
-        batch=batch,
-        accumulation=accumulation,
-        step_s=step_s * accumulation,
+        batch=fitted.fitting.batch,
+        checkpointing=fitted.fitting.checkpointing,
+        offloading=fitted.fitting.offloading,
+        peak_bytes=fitted.peak,
+        step_s=fitted.step_s,
         reasons=(
             *made.reasons,
-            Message("plan-moved", {"device": hardware.name, "batch": batch}),
+            *([] if stays else [Message("plan-moved", {"device": hardware.name, "batch": fitted.fitting.batch})]),
             *([Message("plan-optimiser-no-8bit")] if optimiser != made.optimiser else []),
         ),
     )
@@ -246,7 +248,7 @@ def _precision(hardware: Hardware) -> Message:
     return Message(f"plan-precision-{hardware.precision}", {"device": hardware.name})
 
 
-def _optimiser(wanted: OptimiserName, device: str) -> OptimiserName:
+def chosen_optimiser(wanted: OptimiserName, device: str) -> OptimiserName:
     """What can take the place of the optimiser ``wanted`` where it can't be had: 8 bits only save memory."""
     return "adamw" if wanted == "adamw8bit" and not has_8bit(device) else wanted
 
@@ -286,14 +288,27 @@ def hold_out(images: int, seed: int) -> Split:
     return Split(tuple(index for index in range(images) if index not in held), tuple(held))
 
 
-def _fit(effective: int, hardware: Hardware, probe: Probe) -> tuple[int, float]:
-    """The largest part of the effective batch that fits, and the seconds the probe measured for it."""
-    for batch in (size for size in range(effective, 0, -1) if effective % size == 0):
-        try:
-            return batch, probe(batch)
-        except DoesNotFit:
-            continue
-    raise OutOfMemory(hardware.holders)
+def _fitted(rows: int, hardware: Hardware, fit: Fit) -> Fitted:
+    try:
+        return fit(rows)
+    except DoesNotFit:
+        raise OutOfMemory(hardware.holders) from None
+
+
+def _on_fitting(fitted: Fitted, rows: int, checkpointing: bool) -> Iterator[Message]:
+    """How much goes through the model at once and why no more; what is done to save memory."""
+    batch, parts = fitted.fitting.batch, math.ceil(rows / fitted.fitting.batch)
+    if parts == 1:
+        yield Message("plan-batch-whole", {"batch": batch})
+    else:
+        code = "plan-batch-enough" if fitted.limit == "gain" else "plan-batch-split"
+        yield Message(code, {"batch": batch, "accumulation": parts, "effective": rows})
+    if fitted.fitting.checkpointing:
+        yield Message("plan-checkpointing" if checkpointing else "plan-checkpointing-fits")
+    if fitted.fitting.offloading:
+        yield Message("plan-offloading")
+    if fitted.peak is not None:
+        yield Message("plan-peak", {"megabytes": fitted.peak // MIB})
 
 
 def _spread(steps: int, count: int) -> tuple[int, ...]:

@@ -1,4 +1,4 @@
-"""Tries one training step for real: how long it takes, and whether it fits."""
+"""Tries training steps for real: how long they take, how much memory, and so how the job's steps are best done."""
 
 import time
 from collections.abc import Callable
@@ -7,50 +7,74 @@ from typing import TYPE_CHECKING
 import torch
 
 from lorabot.trainer.conditions import Conditions
-from lorabot.trainer.denoising import Denoiser
-from lorabot.trainer.planning import DoesNotFit, Probe
+from lorabot.trainer.memory import (
+    DoesNotFit,
+    Fitted,
+    Fitting,
+    Gauge,
+    Measure,
+    Measured,
+    Remembered,
+    Room,
+    on_card,
+    on_processor,
+    ran_out_of_memory,
+)
+from lorabot.trainer.planning import Fit
+from lorabot.trainer.route import Route
 from lorabot.trainer.shapes import Shapes
 
 if TYPE_CHECKING:
     from lorabot.trainer.bases import BaseModel
 
 
-def probe(
-    base: "BaseModel", denoise: Denoiser, size: tuple[int, int], conditions: Callable[[int], Conditions]
-) -> Probe:
-    """A probe of ``base`` with its adapter on, for pictures of ``size`` (width, height in pixels).
+def measure(
+    base: "BaseModel", route: Route, gauge: Gauge, size: tuple[int, int], conditions: Callable[[int], Conditions]
+) -> Measure:
+    """Measures passes through ``base`` with its adapter on, for pictures of ``size`` (width, height in pixels).
 
-    ``conditions`` makes those of as many items. The first step warms up, the second is timed.
+    ``conditions`` makes those of as many items. The first pass warms up, the second is timed.
     """
 
-    def run(batch: int) -> float:
-        seconds = 0.0
+    def run(fitting: Fitting) -> Measured:
+        route.close()
+        gauge.empty()
+        held = gauge.held()
         try:
-            for _ in range(2):
-                seconds = _step(base, denoise, batch, size, conditions)
-        except (torch.OutOfMemoryError, RuntimeError, MemoryError) as error:
+            route.choose(fitting)
+            resting = gauge.held() - held
+            gauge.reset_peak()
+            _, seconds = (_pass(base, route, fitting.batch, size, conditions) for _ in range(2))
+            return Measured(seconds, gauge.peak() - held, resting)
+        except Exception as error:
             if not ran_out_of_memory(error):
                 raise
-            if torch.cuda.is_available():
-                torch.cuda.empty_cache()
-            raise DoesNotFit from error
+            raise DoesNotFit from None
         finally:
             base.unet.zero_grad(set_to_none=True)
-        return seconds
 
     return run
 
 
-def ran_out_of_memory(error: BaseException) -> bool:
-    """Whether ``error`` says that a card's or the host's memory is full."""
-    if isinstance(error, torch.OutOfMemoryError | MemoryError):
-        return True
-    return isinstance(error, RuntimeError) and "can't allocate memory" in str(error)
+def fit(measured: Measure, remembered: Remembered, room: Room | None, checkpointing: bool) -> Fit:
+    """How the steps of a job are best done: on a card with ``room``, or on a processor (None).
+
+    On a processor the test step is never spared: its time depends on what else runs, and it is the warm-up as well.
+    """
+
+    def fitted(rows: int) -> Fitted:
+        if room is None:
+            return on_processor(rows, measured, checkpointing)
+        found = on_card(rows, remembered.or_measured(measured), room, checkpointing)
+        remembered.keep()
+        return found
+
+    return fitted
 
 
-def _step(
+def _pass(
     base: "BaseModel",
-    denoise: Denoiser,
+    route: Route,
     batch: int,
     size: tuple[int, int],
     conditions: Callable[[int], Conditions],
@@ -60,7 +84,7 @@ def _step(
     latents = torch.randn(batch, *Shapes.of(base).latent(*size), generator=chance).to(unet.device)
     timesteps = torch.full((batch,), 500, device=unet.device)
     began = time.perf_counter()
-    denoise(latents, timesteps, conditions(batch)).square().mean().backward()  # type: ignore[no-untyped-call]
+    route(latents, timesteps, conditions(batch)).square().mean().backward()  # type: ignore[no-untyped-call]
     if unet.device.type == "cuda":
         torch.cuda.synchronize(unet.device)
     return time.perf_counter() - began

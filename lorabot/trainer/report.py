@@ -116,6 +116,8 @@ def as_json(report: Report) -> dict[str, object]:
             "alpha": plan.alpha,
             "buckets": [asdict(bucket) for bucket in plan.buckets],
             "checkpointing": plan.checkpointing,
+            "offloading": plan.offloading,
+            "peak_bytes": plan.peak_bytes,
             "estimated_training_seconds": round(plan.estimate_s, 2),
             "reasons": [reason.to_json() for reason in plan.reasons],
         },

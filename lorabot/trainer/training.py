@@ -3,8 +3,8 @@
 import math
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, TypeVar
 
 import torch
 
@@ -16,8 +16,9 @@ from lorabot.trainer.course import Candidate, Course, candidate_from
 from lorabot.trainer.denoising import Denoiser
 from lorabot.trainer.draws import Draw, draw, measure
 from lorabot.trainer.encoding import Encoded
-from lorabot.trainer.errors import Diverged, NotFinite, Suspended
+from lorabot.trainer.errors import Diverged, NotFinite, OutOfMemory, Suspended
 from lorabot.trainer.loss import Rows, Schedule, losses, rows, schedule
+from lorabot.trainer.memory import ran_out_of_memory
 from lorabot.trainer.optimisers import Moments, Optimiser
 from lorabot.trainer.planning import Plan
 from lorabot.trainer.preserving import Preserved
@@ -25,6 +26,8 @@ from lorabot.trainer.rates import share
 
 if TYPE_CHECKING:
     from lorabot.trainer.bases import BaseModel
+
+T = TypeVar("T")
 
 GRADIENT_NORM = 1.0
 """Longer gradients are shortened to this norm; the value of every public Stable Diffusion recipe."""
@@ -63,6 +66,8 @@ class Watch:
     """Who looks on. ``check`` may raise to stop. ``pictures`` draws samples of the step and returns PNG files.
 
     ``progress`` gets the rate in steps/s, measured on steps alone. ``saving_due`` asks whether to call ``save`` now.
+    ``make_room`` is asked for a smaller plan of the same training when memory runs out after so many steps, and may
+    raise where there is none.
     """
 
     check: Callable[[], None]
@@ -71,12 +76,14 @@ class Watch:
     saving_due: Callable[[], bool]
     save: Callable[[Course, Moments], None]
     timed: Callable[[str, float], None]
+    make_room: Callable[[int], Plan]
 
 
 def train(setup: Setup, course: Course, moments: Moments | None, watch: Watch) -> Course:
     """Go on from ``course`` (a new one, or a saved one with its ``moments`` and the adapter written) to the last step.
 
-    Raises ``Diverged``, ``NotFinite`` and what ``watch.check`` raises; before ``Suspended`` leaves, the state is saved.
+    Raises ``Diverged``, ``NotFinite`` and what ``watch.check`` raises; before ``Suspended`` or ``OutOfMemory`` leaves,
+    the state is saved.
     """
     plan = setup.plan
     optimiser = Optimiser(plan.optimiser, setup.recipe, adapter.parameters(setup.modules))
@@ -85,15 +92,29 @@ def train(setup: Setup, course: Course, moments: Moments | None, watch: Watch) -
         optimiser.restore(moments)
     process = schedule(setup.base.scheduler, setup.recipe, setup.base.unet.device)
     begun_at = course.step
+
+    def fitted(do: Callable[[Setup], T]) -> T:
+        """What ``do`` returns, done again by smaller plans until it fits: nothing it does lasts unless it comes to its
+        end, and all chance is of the step."""
+        nonlocal setup
+        while True:
+            try:
+                return do(setup)
+            except Exception as error:
+                if not ran_out_of_memory(error):
+                    raise
+            optimiser.zero_grad()
+            setup = replace(setup, plan=watch.make_room(course.step))
+
     try:
         while True:
             watch.check()
             if course.step == 0 or course.step in plan.validate_at:
                 with optimiser.evaluating():
-                    _measure(setup, course, process, watch)
+                    fitted(lambda setup: _measure(setup, course, process, watch))
             if course.step not in course.pictures and (course.step == 0 or course.step in plan.sample_at):
                 with optimiser.evaluating():
-                    course.pictures[course.step] = watch.pictures(course.step)
+                    course.pictures[course.step] = fitted(lambda _: watch.pictures(course.step))
             if course.step >= plan.steps:
                 if begun_at < plan.steps:
                     watch.save(course, optimiser.moments())
@@ -103,14 +124,14 @@ def train(setup: Setup, course: Course, moments: Moments | None, watch: Watch) -
                 watch.save(course, optimiser.moments())
             began = time.perf_counter()
             rate = optimiser.set_rate(share(plan, course.step))
-            course.losses.append(_step(setup, course.step, optimiser, process))
+            course.losses.append(fitted(lambda setup: _step(setup, course.step, optimiser, process)))
             course.rates.append(rate)
             course.durations.append(time.perf_counter() - began)
             watch.timed("training", course.durations[-1])
             if course.skipped_in_a_row() >= _MOST_SKIPPED:
                 raise NotFinite(course.step, course.skipped)
             watch.progress(course, _rate(course, begun_at))
-    except Suspended:
+    except (Suspended, OutOfMemory):
         if course.step:
             watch.save(course, optimiser.moments())
         raise

@@ -49,7 +49,7 @@ class TrainingJob(_Message):
     """Everything an engine needs to know about a job. ``folder`` takes all it writes; ``resume`` is where to go on.
 
     ``cache`` outlives the attempt: latents that are too many for the memory are found there again. ``expected`` is what
-    comes true or not.
+    comes true or not. ``measured`` outlives the job: the file of what training steps took on this host.
     """
 
     id: str
@@ -65,6 +65,7 @@ class TrainingJob(_Message):
     resume: Path | None = None
     cache: Path | None = None
     expected: Expected | None = None
+    measured: Path | None = None
 
     @property
     def recipe(self) -> Recipe:

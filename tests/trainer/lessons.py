@@ -20,8 +20,9 @@ from lorabot.trainer.course import Course
 from lorabot.trainer.denoising import plain
 from lorabot.trainer.encoding import Encoded, Told
 from lorabot.trainer.latents import Latents
+from lorabot.trainer.memory import Fitted, Fitting
 from lorabot.trainer.optimisers import Moments
-from lorabot.trainer.planning import Hardware, plan
+from lorabot.trainer.planning import Hardware, Plan, plan
 from lorabot.trainer.resume import ResumeState
 from lorabot.trainer.training import Setup, Watch, batches_of, train
 from tests.trainer.conftest import tiny_recipe
@@ -90,9 +91,19 @@ def make_setup(steps: int = 4, prediction: Prediction = "epsilon", **recipe: Any
     )
     hardware = Hardware("cpu", "a processor", "fp32")
     squares = Sorted((Bucket(8 * SIDE, 8 * SIDE),) * IMAGES, ())
-    made = plan(made_recipe, squares, SEED, hardware, config, lambda _: 0.1, 1_000_000)
+    made = plan(made_recipe, squares, SEED, hardware, config, fits, 1_000_000)
     batches = batches_of(encoded, made, SEED)
     return Setup(base, {"unet": base.unet}, plain(base.unet, "fp32"), encoded, batches, made, made_recipe, SEED)
+
+
+def fits(rows: int) -> Fitted:
+    """For plans that nothing is too large for."""
+    return Fitted(Fitting(rows), 0.1)
+
+
+def no_room(step: int) -> Plan:
+    """For trainings that nothing should be too large for."""
+    raise AssertionError(f"out of memory after step {step}")
 
 
 def learn(
@@ -102,16 +113,21 @@ def learn(
     saving: bool = True,
     check: Callable[[int], None] = lambda _: None,
     drawing: Callable[[int], None] = lambda _: None,
+    make_room: Callable[[int], Plan] | None = None,
+    plan_now: Callable[[], Plan] | None = None,
 ) -> Lesson:
     """Train from the beginning, or from what was saved, on a fresh adapter.
 
     ``check`` is called before every step and ``drawing`` with every picture, with the number of steps done.
+    ``make_room`` makes smaller plans, of which ``plan_now`` is the one of the moment.
     """
     course = begun.course if begun else Course()
     lesson = Lesson(setup, course, folder)
 
     def save(now: Course, moments: Moments) -> None:
-        state = ResumeState("job", "base", setup.plan, (), now, adapter.read(setup.modules), moments)
+        state = ResumeState(
+            "job", "base", plan_now() if plan_now else setup.plan, (), now, adapter.read(setup.modules), moments
+        )
         resume.write(folder / f"{now.step}.safetensors", state)
 
     def pictures(step: int) -> tuple[bytes, ...]:
@@ -126,6 +142,7 @@ def learn(
         saving_due=lambda: saving,
         save=save,
         timed=lambda *_: None,
+        make_room=make_room or no_room,
     )
     with adapter.attached(setup.modules, setup.recipe, SEED):
         if begun:

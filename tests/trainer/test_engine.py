@@ -215,7 +215,7 @@ def test_a_crashs_signature_is_its_type_and_our_innermost_place() -> None:
 def test_memory_that_is_not_there_is_told_from_other_errors() -> None:
     import torch
 
-    from lorabot.trainer.probing import ran_out_of_memory
+    from lorabot.trainer.memory import ran_out_of_memory
 
     with pytest.raises(RuntimeError) as caught:
         torch.empty(10**15)

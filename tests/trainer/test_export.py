@@ -28,6 +28,7 @@ from lorabot.trainer.finishing import file_name
 from lorabot.trainer.models import Models
 from lorabot.trainer.planning import Hardware, plan
 from tests.trainer.conftest import QUICK, Trained, tiny_recipe
+from tests.trainer.lessons import fits
 
 
 def describe(family: Family = "demo", v_prediction: bool = False, **changes: object) -> Description:
@@ -41,7 +42,7 @@ def describe(family: Family = "demo", v_prediction: bool = False, **changes: obj
         v_prediction=v_prediction,
         clip_skip=2,
         recipe=recipe,
-        plan=plan(recipe, images, 7, Hardware("cpu", "a processor", "fp32"), QUICK, lambda batch: 0.1 * batch, 1000),
+        plan=plan(recipe, images, 7, Hardware("cpu", "a processor", "fp32"), QUICK, fits, 1000),
         captions=(Caption("zuri", "trigger"),),
         seed=7,
         step=4,

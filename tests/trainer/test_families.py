@@ -31,6 +31,7 @@ from lorabot.trainer.training import Setup, Watch, batches_of, train
 from lorabot.trainer.wire import TrainingImage
 from tests.trainer import small_bases
 from tests.trainer.conftest import QUICK, tiny_preset
+from tests.trainer.lessons import fits, no_room
 
 SIZES = ((192, 64), (64, 64), (64, 192), (192, 64))
 TAGS = "zuri, red, round, small"
@@ -69,7 +70,7 @@ class Trial:
         self.wanted = settings(self.base, towers, recipe, self.base.scheduler, "zuri", 7)
         hardware = Hardware("cpu", "a processor", "fp32")
         self.plan: Plan = replace(
-            plan(recipe, sorted_in, 7, hardware, QUICK, lambda _: 0.1, 0), sample_at=(2,), validate_at=(2, 4)
+            plan(recipe, sorted_in, 7, hardware, QUICK, fits, 0), sample_at=(2,), validate_at=(2, 4)
         )
 
     def run(
@@ -91,7 +92,7 @@ class Trial:
             def pictures(_: int) -> tuple[bytes, ...]:
                 return tuple(each.tobytes() for each in sample(self.base, denoise, self.wanted, lambda: None))
 
-            watch = Watch(lambda: None, lambda *_: None, pictures, lambda: True, save, lambda *_: None)
+            watch = Watch(lambda: None, lambda *_: None, pictures, lambda: True, save, lambda *_: None, no_room)
             batches = batches_of(self.encoded, self.plan, 7)
             setup = Setup(self.base, self.modules, denoise, self.encoded, batches, self.plan, self.recipe, 7)
             made = train(setup, course or Course(), moments, watch)

@@ -134,7 +134,7 @@ def test_the_same_seed_gives_the_same_training_on_a_warm_engine_after_another_jo
 
 def test_a_split_batch_trains_the_same_as_a_whole_one(trained: Trained, models: Models, tmp_path: Path) -> None:
     saved = resume.read(next(path for path in _states(trained) if int(path.stem) == 1))
-    split = replace(saved, plan=replace(saved.plan, batch=1, accumulation=2))
+    split = replace(saved, plan=replace(saved.plan, batch=1))
     resume.write(tmp_path / "split.safetensors", split)
     job = trained.job.model_copy(update={"folder": tmp_path, "resume": tmp_path / "split.safetensors"})
     done = run(job, models, QUICK, Control(), lambda _: None)

@@ -14,7 +14,7 @@ from lorabot.trainer.optimisers import WEIGHT_DECAY, Optimiser
 from lorabot.trainer.planning import moved
 from lorabot.trainer.rates import share
 from tests.trainer.conftest import tiny_recipe
-from tests.trainer.lessons import learn, make_setup
+from tests.trainer.lessons import fits, learn, make_setup
 from tests.trainer.test_planning import CARD, CPU, codes, make
 
 RATES: dict[OptimiserName, float] = {"adamw": 1e-2, "prodigy": 1.0, "schedule-free": 1e-2}
@@ -164,10 +164,10 @@ def test_8_bits_without_a_card_are_32_and_the_plan_says_so(monkeypatch: pytest.M
     assert made.optimiser == "adamw"
     assert "plan-optimiser-no-8bit" in codes(made)
     on_a_card = replace(made, optimiser="adamw8bit", device="cuda:0", device_name="a card", precision="bf16")
-    elsewhere = moved(on_a_card, CPU, lambda _: 0.1)
+    elsewhere = moved(on_a_card, CPU, fits)
     assert elsewhere.optimiser == "adamw"
     assert [reason.code for reason in elsewhere.reasons[-2:]] == ["plan-moved", "plan-optimiser-no-8bit"]
-    assert moved(made, CARD, lambda _: 0.1).optimiser == "adamw", "what was begun with 32 bits goes on with them"
+    assert moved(made, CARD, fits).optimiser == "adamw", "what was begun with 32 bits goes on with them"
 
 
 def _poison(monkeypatch: pytest.MonkeyPatch, first: int, end: int) -> None:

@@ -10,7 +10,8 @@ from lorabot.trainer.buckets import Bucket, Filled, Sorted
 from lorabot.trainer.config import TrainerConfig
 from lorabot.trainer.devices import Card
 from lorabot.trainer.errors import OutOfMemory
-from lorabot.trainer.planning import DoesNotFit, Hardware, Plan, hold_out, moved, plan
+from lorabot.trainer.memory import DoesNotFit, Fitted, Fitting, Measured, on_processor
+from lorabot.trainer.planning import Hardware, Plan, hold_out, moved, plan
 from tests.trainer.conftest import tiny_preset
 
 EVERYTHING: dict[str, Any] = {"text_encoder_lr": 1e-5, "wide": 3, "small": 1, "checkpointing": True}
@@ -30,14 +31,18 @@ def make(
 ) -> Plan:
     """``wide`` of the images are in a bucket of their own, ``small`` ones are too small for any."""
 
-    def probe(batch: int) -> float:
-        if batch > most:
+    def measure(fitting: Fitting) -> Measured:
+        if fitting.batch > most:
             raise DoesNotFit
-        return 0.1 * batch
+        return Measured(0.1 * fitting.batch)
 
     sorted_in = Sorted((Bucket(64, 64),) * (images - wide) + (Bucket(96, 32),) * wide, tuple(range(small)))
     wanted, file_bytes = tiny_preset(**recipe).recipes["demo"], 9_440_000
-    return plan(wanted, sorted_in, 7, hardware, config or TrainerConfig(), probe, file_bytes)
+
+    def fit(rows: int) -> Fitted:
+        return on_processor(rows, measure, wanted.checkpointing)
+
+    return plan(wanted, sorted_in, 7, hardware, config or TrainerConfig(), fit, file_bytes)
 
 
 def codes(made: Plan) -> list[str]:
@@ -124,14 +129,9 @@ def test_the_buckets_are_in_the_plan_with_their_counts_and_said_where_they_are_n
 
 def test_going_on_elsewhere_keeps_what_is_learnt_and_fits_the_batch_anew() -> None:
     made = make(views=1200, batch=4)
-    assert moved(made, CPU, lambda batch: pytest.fail("no probe is needed on the same machine")) == made
+    assert moved(made, CPU, lambda rows: pytest.fail("no probe is needed on the same machine")) == made
 
-    def probe(batch: int) -> float:
-        if batch > 2:
-            raise DoesNotFit
-        return 1.0
-
-    elsewhere = moved(made, CARD, probe)
+    elsewhere = moved(made, CARD, lambda rows: Fitted(Fitting(2), 1.0))
     assert (elsewhere.batch, elsewhere.accumulation, elsewhere.steps) == (2, 2, made.steps)
     assert elsewhere.split == made.split
     assert elsewhere.precision == "bf16"

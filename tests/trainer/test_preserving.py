@@ -26,6 +26,7 @@ from lorabot.trainer.planning import Hardware, plan
 from lorabot.trainer.preserving import UNPROMPTED, Preserved, preserve, prompts
 from lorabot.trainer.training import Setup, Watch, batches_of, train
 from tests.trainer.conftest import QUICK, draw_images, make_job, tiny_preset, tiny_recipe
+from tests.trainer.lessons import fits, no_room
 
 WORLD = Preserve(
     prompts=("a {red|green|blue} {cat|dog|bear} in the {city|desert}, {pixel art|clay render}", "a {house|car}"),
@@ -80,8 +81,8 @@ def taught(
 ) -> Learnt:
     """Train ``steps`` steps on ``encoded`` with ``batch`` rows at once."""
     base = models.base()
-    made = plan(recipe, SQUARES, 1, HARDWARE, QUICK, lambda _: 0.1, 0)
-    made = replace(made, batch=batch, accumulation=made.rows // batch, steps=steps, sample_at=(), validate_at=(steps,))
+    made = plan(recipe, SQUARES, 1, HARDWARE, QUICK, fits, 0)
+    made = replace(made, batch=batch, steps=steps, sample_at=(), validate_at=(steps,))
     watch = Watch(
         check=lambda: None,
         progress=lambda *_: None,
@@ -89,6 +90,7 @@ def taught(
         saving_due=lambda: False,
         save=lambda *_: None,
         timed=lambda *_: None,
+        make_room=no_room,
     )
     with worn(models, recipe) as denoise:
         batches = batches_of(encoded, made, 1)

@@ -24,6 +24,16 @@ training-notice-captions-cut = { $count ->
    *[other] { $count } captions are
   } longer than the { $most } tokens a model can hear, so the end is left out. The image: { $image }
 training-notice-begun-anew = What was saved of this training can't be used, so it begins anew.
+training-notice-down-batch = The memory ran out after step { $step }. It goes on from there with { $batch } { $batch ->
+    [one] image
+   *[other] images
+  } at a time instead of { $before }, which add up to the same; nothing is lost.
+training-notice-down-checkpointing = The memory ran out after step { $step }. It goes on from there with intermediate results computed twice instead of being kept: slower, with the same result.
+training-notice-down-offloading = The memory ran out after step { $step }. It goes on from there with the base model's weights in the host's memory: slower, with the same result.
+training-notice-fewer-at-once = The memory is scarce, so the model looks at { $rows } { $rows ->
+    [one] picture
+   *[other] pictures
+  } at a time while it draws or measures. The result is the same.
 
 ## The plan and why
 plan-card = { $card } has { $free } of { $total } MB free.
@@ -78,6 +88,10 @@ plan-enlarged = { $count ->
    *[other] { $count } images are so small that they
   } had to be enlarged more than { $most } times. Some blur will be learnt from that.
 plan-checkpointing = Intermediate results are computed twice instead of being kept: slower, but it takes less memory.
+plan-batch-enough = { $batch } at a time, { $accumulation } times a step: more at once was measured to be no faster. Together they count as { $effective } as the preset wants.
+plan-checkpointing-fits = Intermediate results are computed twice instead of being kept: only so does it fit, or is it the fastest on this card.
+plan-offloading = The base model's weights lie in the host's memory and come over layer by layer: slower, but nothing else fits on this card.
+plan-peak = At its peak the training should hold about { $megabytes } MB of the card.
 plan-moved = Gone on with on { $device }, { $batch } at a time.
 
 ## The report

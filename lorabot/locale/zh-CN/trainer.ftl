@@ -21,6 +21,10 @@ training-note-sampling = 正在绘制样张
 evaluating-note-sampling = 正在绘制最终样张
 training-notice-captions-cut = 有 { $count } 条描述超过了模型能读取的 { $most } 个词元，超出部分会被略去。第一条属于 { $image }。
 training-notice-begun-anew = 之前保存的训练进度无法使用，训练将从头开始。
+training-notice-down-batch = 第 { $step } 步之后内存不够了。接下来每次处理 { $batch } 张图片（原为 { $before } 张），累积起来效果相同；没有任何损失。
+training-notice-down-checkpointing = 第 { $step } 步之后内存不够了。接下来中间结果不再保留而是重新计算：慢一些，结果相同。
+training-notice-down-offloading = 第 { $step } 步之后内存不够了。接下来底模的权重放在主机内存中：慢一些，结果相同。
+training-notice-fewer-at-once = 内存紧张，因此绘制和测量时模型每次只看 { $rows } 张图。结果相同。
 
 ## 计划与理由
 plan-card = { $card } 共有 { $total } MB 显存，空闲 { $free } MB。
@@ -60,6 +64,10 @@ plan-text-encoder = 文本编码器也会学习，学习率 { $rate }：每一�
 plan-buckets = 图片形状不一：共用 { $count } 种尺寸训练，每一步的图片尺寸相同。其中最多的（{ $images } 张）是 { $largest } 像素。
 plan-enlarged = 有 { $count } 张图片太小，只能放大到 { $most } 倍以上，会让模型学到一些模糊。
 plan-checkpointing = 中间结果不保留而是重新计算：速度慢一些，但占用的内存更少。
+plan-batch-enough = 每次处理 { $batch } 张，每步累积 { $accumulation } 次：实测一次处理更多并不会更快。合起来正好是预设要求的 { $effective } 张。
+plan-checkpointing-fits = 中间结果不保留而是重新计算：在这张显卡上，只有这样才放得下，或者这样最快。
+plan-offloading = 底模的权重放在主机内存中，逐层传到显卡：慢一些，但在这张显卡上别无他法。
+plan-peak = 训练最多时预计占用约 { $megabytes } MB 显存。
 plan-moved = 改在 { $device } 上继续，每次处理 { $batch } 张。
 
 ## 报告

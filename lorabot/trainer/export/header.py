@@ -139,7 +139,7 @@ def _kohya(about: Description) -> dict[str, str]:
         "ss_shuffle_caption": str(recipe.shuffle_captions > 0),
         "ss_caption_dropout_rate": f"{recipe.caption_dropout:g}",
         "ss_random_crop": str(recipe.crops > 1),
-        "ss_gradient_checkpointing": str(recipe.checkpointing),
+        "ss_gradient_checkpointing": str(about.plan.checkpointing),
         "ss_flip_aug": str(recipe.flip),
         "ss_seed": str(about.seed),
         "ss_training_started_at": f"{about.started.timestamp():.3f}",

@@ -1,0 +1,226 @@
+"""The part of a job that one recipe decides: plan, look at the images, train, draw the last pictures."""
+
+import shutil
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from lorabot import __version__
+from lorabot.locale import Message
+from lorabot.presets import Recipe
+from lorabot.trainer import adapter
+from lorabot.trainer.bases import BaseModel, TextTower
+from lorabot.trainer.buckets import Sorted, sort_in
+from lorabot.trainer.captioning import Caption
+from lorabot.trainer.config import TrainerConfig
+from lorabot.trainer.control import Control
+from lorabot.trainer.course import KEPT, Course, choose
+from lorabot.trainer.denoising import Denoiser, denoiser
+from lorabot.trainer.descent import Descent
+from lorabot.trainer.devices import MIB
+from lorabot.trainer.encoding import Told, encode, latent_bytes, tell, text_learners
+from lorabot.trainer.errors import DiskFull
+from lorabot.trainer.export import file_bytes, model_hash, rounded
+from lorabot.trainer.finishing import file_name
+from lorabot.trainer.infotext import Lora
+from lorabot.trainer.latents import place
+from lorabot.trainer.memory import Remembered, Room
+from lorabot.trainer.models import Models
+from lorabot.trainer.offloading import off_card
+from lorabot.trainer.optimisers import moments_bytes
+from lorabot.trainer.pictures import picture_size
+from lorabot.trainer.planning import Hardware, chosen_optimiser, megabytes, moved, plan
+from lorabot.trainer.preserving import preserve, prompts
+from lorabot.trainer.probing import fit, measure
+from lorabot.trainer.resume import ResumeState
+from lorabot.trainer.route import route
+from lorabot.trainer.sampling import settings
+from lorabot.trainer.saving import Saver
+from lorabot.trainer.shapes import Shapes
+from lorabot.trainer.showing import draw, show
+from lorabot.trainer.telling import Emit, Stopwatch, Teller
+from lorabot.trainer.training import Setup, Watch, batches_of, train
+from lorabot.trainer.wire import Notice, TrainingJob
+
+_SPARE = 64 * MIB
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """What one try at a job works with; ``captions`` are those of its images, heard by ``towers``."""
+
+    job: TrainingJob
+    models: Models
+    config: TrainerConfig
+    control: Control
+    emit: Emit
+    teller: Teller
+    clock: Stopwatch
+    base: BaseModel
+    towers: tuple[TextTower, ...]
+    captions: tuple[Caption, ...]
+    saver: Saver
+
+
+@dataclass(frozen=True, slots=True)
+class Learnt:
+    """A training that came to its end. ``state`` is the adapter after step ``chosen``, ``last_pictures`` are its.
+
+    ``descent`` has the plan as it was in the end. ``peak``: the most that was held of the card since it was planned,
+    in bytes; None without one.
+    """
+
+    descent: Descent
+    course: Course
+    chosen: int
+    state: adapter.State
+    last_pictures: tuple[bytes, ...]
+    prompts: tuple[str, ...]
+    peak: int | None
+
+
+def learn(attempt: Attempt, recipe: Recipe, saved: ResumeState | None) -> Learnt:
+    """Train as ``recipe`` says, from the beginning or from what was ``saved``.
+
+    Raises ``OutOfMemory`` where no plan of this recipe fits; what was learnt until then is in the attempt's saver.
+    """
+    job, base, towers, captions = attempt.job, attempt.base, attempt.towers, attempt.captions
+    control, emit, teller, clock = attempt.control, attempt.emit, attempt.teller, attempt.clock
+    learners = text_learners(base, recipe)
+    off_card(base.vae, *(tower.encoder for tower in towers if tower.encoder not in learners.values()))
+    hardware = attempt.models.hardware()
+    gauge = attempt.models.gauge()
+    modules: adapter.Modules = {"unet": base.unet, **learners}
+
+    def tell_now(message: Message) -> None:
+        emit(Notice(job=job.id, message=message))
+
+    def opener(checkpointing: bool) -> AbstractContextManager[Denoiser]:
+        card = hardware.card is not None
+        return denoiser(base.unet, hardware.precision, checkpointing, recipe.dropout > 0, card)
+
+    with adapter.attached(modules, recipe, job.seed), route(base.unet, gauge, opener) as denoise:
+        control.check()
+        teller.stage("planning")
+        size = file_bytes(adapter.read(modules), base.family, base.unet, recipe.save_precision)
+        with clock.running("encoding"):
+            told = tell(towers, captions, recipe, job.seed, base.unet.device)
+        with clock.running("planning"):
+            sizes = [picture_size(image) for image in job.images]
+            sorted_in = sort_in(sizes, recipe.resolution, Shapes.of(base).grain)
+            dearest = _dearest(sorted_in, recipe)
+            large = latent_bytes(base, sorted_in.buckets, recipe)
+            where = place(large, base.unet.device)
+            _check_disk(modules, job.folder, large if where == "disk" else 0)
+            gauge.empty()
+            hardware = attempt.models.hardware()
+            room = None
+            if hardware.card is not None:
+                numbers = sum(parameter.numel() for _, parameter in adapter.parameters(modules))
+                moments = moments_bytes(chosen_optimiser(recipe.optimiser, hardware.device), numbers)
+                room = Room(hardware.card.free, gauge.held(), moments + (large if where == "card" else 0))
+            remembered = Remembered(job.measured, _depends(gauge.kind(), base, recipe, hardware, dearest, told))
+            tried = measure(base, denoise, gauge, dearest, told.probed)
+            fitted = fit(tried, remembered, room, recipe.checkpointing)
+            if saved:
+                made = moved(saved.plan, hardware, fitted)
+            else:
+                made = plan(recipe, sorted_in, job.seed, hardware, attempt.config, fitted, size)
+            descent = Descent(made, denoise, gauge, attempt.models.hardware, tell_now)
+            gauge.empty()
+            gauge.reset_peak()
+
+        done = saved.course.step if saved else 0
+        teller.stage("training", "training-note-encoding", megabytes=megabytes(size))
+        with clock.running("encoding"):
+            cache = job.cache or job.folder / "latents"
+            encoded = descent.through(
+                lambda: encode(base, job.images, sorted_in.buckets, told, recipe, job.seed, where, cache, control), done
+            )
+            wanted = settings(base, towers, recipe, base.scheduler, job.trigger, job.seed)
+
+        preserved = None
+        if recipe.preserve:
+            teller.stage("training", "training-note-preserving")
+            with clock.running("preserving"):
+                texts = [each.text for each in captions]
+                drawn = prompts(recipe.preserve, texts, job.trigger, job.seed)
+                steps = recipe.preserve.steps
+                preserved = descent.through(
+                    lambda: preserve(base, towers, modules, denoise, recipe, drawn, steps, job.seed, control.check),
+                    done,
+                )
+
+        batches = batches_of(encoded, made, job.seed)
+        setup = Setup(base, modules, denoise, encoded, batches, descent.plan, recipe, job.seed, preserved)
+        course = saved.course if saved else Course()
+        if saved:
+            adapter.write(modules, saved.adapter)
+            for step, pictures in sorted(course.pictures.items()):
+                show(job, step, pictures, wanted, emit)
+
+        def pictures_of(step: int) -> tuple[bytes, ...]:
+            teller.stage("training", "training-note-sampling")
+            with clock.running("sampling"):
+                return draw(job, setup, wanted, step, control, emit)
+
+        watch = Watch(
+            check=control.check,
+            progress=lambda now, rate: teller.training(now, made.steps, rate),
+            pictures=pictures_of,
+            saving_due=attempt.saver.due,
+            save=lambda now, moments: attempt.saver.save(descent.plan, modules, now, moments),
+            timed=clock.add,
+            make_room=descent.down,
+        )
+        teller.training(course, made.steps, None)
+        going_on = saved is not None and saved.plan.optimiser == made.optimiser
+        train(setup, course, saved.moments if saved and going_on else None, watch)
+
+        teller.stage("evaluating", "evaluating-note-sampling")
+        best = choose(course)
+        best_state = rounded(best.state, recipe.save_precision)
+        adapter.write(modules, best_state)
+        with clock.running("sampling"):
+            digest = model_hash(best_state, base.family, base.unet, made.alpha, recipe.save_precision)
+            lora = Lora(file_name(job.name), digest)
+            last = descent.through(lambda: draw(job, setup, wanted, made.steps, control, emit, lora), made.steps)
+        peak = gauge.peak() if hardware.card is not None else None
+    return Learnt(descent, course, best.step, best_state, last, tuple(prompt.text for prompt in wanted.prompts), peak)
+
+
+def _dearest(sorted_in: Sorted, recipe: Recipe) -> tuple[int, int]:
+    """The width and height of the dearest pictures that go through the model."""
+    if recipe.preserve:
+        return recipe.resolution, recipe.resolution
+    return sorted_in.largest.width, sorted_in.largest.height
+
+
+def _depends(
+    kind: str, base: BaseModel, recipe: Recipe, hardware: Hardware, size: tuple[int, int], told: Told
+) -> Mapping[str, object]:
+    """All that the time and the memory of a pass through the model depend on."""
+    return {
+        "device": kind,
+        "versions": (torch.__version__, __version__),
+        "base": base.identity,
+        "precision": hardware.precision,
+        "size": size,
+        "tokens": told.probed(1).states.shape[1],
+        "adapter": (recipe.rank, recipe.layers, recipe.dora, recipe.dropout > 0),
+        "text encoder": recipe.text_encoder_lr > 0,
+    }
+
+
+def _check_disk(modules: adapter.Modules, folder: Path, latents: int) -> None:
+    """Raise ``DiskFull`` where saved states, results and ``latents``, in bytes, would not find room."""
+    weights = sum(parameter.numel() for _, parameter in adapter.parameters(modules)) * 4
+    # A saved state holds the adapter, up to four moments (Prodigy's) and the candidates; two may lie there at once.
+    needed = 2 * weights * (1 + 4 + KEPT) + latents + _SPARE
+    folder.mkdir(parents=True, exist_ok=True)
+    free = shutil.disk_usage(folder).free
+    if free < needed:
+        raise DiskFull(needed // MIB, free // MIB)

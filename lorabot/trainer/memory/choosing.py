@@ -1,0 +1,165 @@
+"""Chooses how a step goes through the model: the fastest way that fits, by what was measured.
+
+Memory is modelled as a line for each way of going: what lies there already, and so much for each row of the batch. Two
+measurements fix it; before there are two, all that the first one took is counted as the row's. On a card the batch
+grows for as long as that gains images/s, and stops where the line says that the next one does not fit: it is not tried,
+since a driver that pages to the host's memory would rather crawl than refuse.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from lorabot.trainer.memory.fitting import Fitting, even
+
+GAIN = 1.03
+"""How many times as many images/s a larger batch must make to be worth its memory."""
+
+
+_SPARE, _SPARE_SHARE = 128 * 1024 * 1024, 32
+
+
+class DoesNotFit(Exception):
+    """A step ran out of memory, or nothing fits."""
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """One forward and backward pass: its seconds, and the bytes it took at its peak beside what lay there before.
+
+    ``resting``: those that going this way takes between passes; negative where weights are off-loaded.
+    """
+
+    seconds: float
+    taken: int = 0
+    resting: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Room:
+    """A card's memory in bytes: what this process may still take, what it ``held`` when it began to measure, and what
+    will come ``later`` that the measured passes don't take: the optimiser's moments and such."""
+
+    free: int
+    held: int
+    later: int = 0
+
+    @property
+    def usable(self) -> int:
+        """What a pass may take. Some is left: memory is given out in blocks, and other programs breathe."""
+        return self.free - max(_SPARE, self.free // _SPARE_SHARE) - self.later
+
+
+Measure = Callable[[Fitting], Measured]
+"""A pass over as many rows as go through the model at once. Raises ``DoesNotFit``."""
+
+Limit = Literal["whole", "gain", "memory"]
+
+
+@dataclass(frozen=True, slots=True)
+class Fitted:
+    """What was chosen: the seconds of a whole step, the bytes it takes beside what lies there.
+
+    ``limit``: why the batch is not larger: it is the whole step, more would gain nothing, or would not fit. ``peak``:
+    the most that the process will hold of the card, in bytes; None on a processor.
+    """
+
+    fitting: Fitting
+    step_s: float
+    taken: int = 0
+    limit: Limit = "whole"
+    peak: int | None = None
+
+
+def on_processor(rows: int, measure: Measure, checkpointing: bool) -> Fitted:
+    """The most rows at once that the host's memory takes, where each row costs its time however many there are.
+
+    Raises ``DoesNotFit``.
+    """
+    for batch in sorted(_batches(rows), reverse=True):
+        fitting = Fitting(batch, checkpointing)
+        try:
+            measured = measure(fitting)
+        except DoesNotFit:
+            continue
+        return _fitted(fitting, rows, measured, "whole" if batch == rows else "memory")
+    raise DoesNotFit
+
+
+def on_card(rows: int, measure: Measure, room: Room, checkpointing: bool) -> Fitted:
+    """The fastest way for a step of ``rows`` rows that finds ``room``.
+
+    Activations are computed twice only where that makes the steps faster, by letting more rows through at once, or
+    possible at all (or ``checkpointing`` says so); weights are off-loaded only where nothing else fits. Raises
+    ``DoesNotFit``.
+    """
+    best: Fitted | None = None
+    for way in _ways(checkpointing):
+        if way.offloading and best is not None:
+            break
+        found = _climbed(way, rows, measure, room.usable)
+        if found is not None and (best is None or found.step_s < best.step_s):
+            best = found
+        if found is not None and found.limit != "memory":
+            break
+    if best is None:
+        raise DoesNotFit
+    return replace(best, peak=room.held + room.later + best.taken)
+
+
+def _ways(checkpointing: bool) -> Iterator[Fitting]:
+    if not checkpointing:
+        yield Fitting(1)
+    yield Fitting(1, checkpointing=True)
+    yield Fitting(1, checkpointing=True, offloading=True)
+
+
+def _climbed(way: Fitting, rows: int, measure: Measure, room: int) -> Fitted | None:
+    """The fastest batch going ``way``; None where not even one row fits."""
+    known: dict[int, Measured] = {}
+    best: Fitted | None = None
+    sizes = _batches(rows)
+    wanted = 1
+    while True:
+        batch = even(wanted, rows)
+        limit: Limit = "whole" if batch == rows else "gain"
+        if known and taken(known, batch) > room:
+            # Between the last that fits and this one may lie another.
+            fits = [size for size in sizes if max(known) < size < batch and taken(known, size) <= room]
+            if not fits:
+                return best and replace(best, limit="memory")
+            batch, limit = fits[-1], "memory"
+        fitting = replace(way, batch=batch)
+        try:
+            known[batch] = measure(fitting)
+        except DoesNotFit:
+            return best and replace(best, limit="memory")
+        found = _fitted(fitting, rows, known[batch], limit)
+        if found.taken > room:
+            return best and replace(best, limit="memory")
+        if best is not None and found.step_s * GAIN > best.step_s:
+            return replace(best, limit="gain")
+        best = found
+        if limit == "memory" or batch == rows:
+            return best
+        wanted = 2 * batch
+
+
+def taken(known: Mapping[int, Measured], batch: int) -> int:
+    """The bytes that ``batch`` rows should take, from what others took, by the batch: one at least."""
+    if batch in known:
+        return known[batch].taken
+    *others, last = sorted(known)
+    if not others:
+        resting = known[last].resting
+        return resting + (known[last].taken - resting) * batch // last
+    slope = (known[last].taken - known[others[-1]].taken) / (last - others[-1])
+    return round(known[last].taken + max(slope, 0) * (batch - last))
+
+
+def _batches(rows: int) -> Sequence[int]:
+    return sorted({even(size, rows) for size in range(1, rows + 1)})
+
+
+def _fitted(fitting: Fitting, rows: int, measured: Measured, limit: Limit) -> Fitted:
+    return Fitted(fitting, measured.seconds * rows / fitting.batch, measured.taken, limit)

@@ -1,0 +1,107 @@
+"""Remembers what passes through a model took on this host, so that the next job plans without trying anything.
+
+One JSON file holds the measurements by all that they depend on. It is only ever replaced whole, under a lock, so that
+several engines can share it; where it can't be read, it is begun anew.
+"""
+
+import fcntl
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from lorabot.trainer.memory.choosing import Measure, Measured
+from lorabot.trainer.memory.fitting import Fitting
+
+_MOST = 200
+"""Keys that are kept; the ones used longest ago go first."""
+
+
+class _Entry(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    batch: int
+    checkpointing: bool
+    offloading: bool
+    seconds: float
+    taken: int
+    resting: int
+
+
+class _Kept(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    version: int = 1
+    measured: dict[str, list[_Entry]] = {}
+
+
+class Remembered:
+    """What was measured for one key: ``depends`` names everything that the numbers depend on.
+
+    ``path``: the file; None where nothing is to be kept.
+    """
+
+    def __init__(self, path: Path | None, depends: Mapping[str, object]) -> None:
+        self._path = path
+        self._key = hashlib.sha256(json.dumps(depends, sort_keys=True, default=str).encode()).hexdigest()[:32]
+        found = _read(path).measured.get(self._key, []) if path else []
+        self._known = {
+            Fitting(entry.batch, entry.checkpointing, entry.offloading): Measured(
+                entry.seconds, entry.taken, entry.resting
+            )
+            for entry in found
+        }
+        self._news = False
+
+    def or_measured(self, measure: Measure) -> Measure:
+        """``measure`` for what is not known yet; what it finds is known from then on, what does not fit is not."""
+
+        def known(fitting: Fitting) -> Measured:
+            if fitting not in self._known:
+                self._known[fitting] = measure(fitting)
+                self._news = True
+            return self._known[fitting]
+
+        return known
+
+    def forget(self) -> None:
+        """The numbers have proved wrong: measure anew next time."""
+        self._known.clear()
+        self._news = True
+        self.keep()
+
+    def keep(self) -> None:
+        """Write what is new to the file, beside what others have written since."""
+        if self._path is None or not self._news:
+            return
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        with self._path.with_suffix(".lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            kept = _read(self._path)
+            kept.measured.pop(self._key, None)
+            kept.measured[self._key] = [
+                _Entry(
+                    batch=fitting.batch,
+                    checkpointing=fitting.checkpointing,
+                    offloading=fitting.offloading,
+                    seconds=measured.seconds,
+                    taken=measured.taken,
+                    resting=measured.resting,
+                )
+                for fitting, measured in self._known.items()
+            ]
+            for key in list(kept.measured)[:-_MOST]:
+                del kept.measured[key]
+            part = self._path.with_suffix(".part")
+            part.write_text(kept.model_dump_json(indent=1), encoding="utf-8")
+            part.replace(self._path)
+        self._news = False
+
+
+def _read(path: Path) -> _Kept:
+    try:
+        return _Kept.model_validate_json(path.read_bytes())
+    except (OSError, ValidationError):
+        return _Kept()

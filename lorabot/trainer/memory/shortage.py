@@ -1,0 +1,16 @@
+"""Tells an error that means 'no memory left' from all others."""
+
+import torch
+
+_SAID = (
+    "out of memory",  # CUDA's driver, cuBLAS and cuDNN, each by its own path
+    "can't allocate memory",  # torch's allocator of the host's memory
+    "alloc_failed",  # CUBLAS_STATUS_ALLOC_FAILED, CUDNN_STATUS_ALLOC_FAILED
+)
+
+
+def ran_out_of_memory(error: BaseException) -> bool:
+    """Whether ``error`` says that a card's or the host's memory is full."""
+    if isinstance(error, torch.OutOfMemoryError | MemoryError):
+        return True
+    return isinstance(error, RuntimeError) and any(words in str(error).lower() for words in _SAID)

@@ -1,0 +1,96 @@
+"""The way through the UNet that fits at the moment: it can be changed while a training goes on."""
+
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
+from math import ceil
+from typing import TYPE_CHECKING
+
+import torch
+
+from lorabot.locale import Message
+from lorabot.trainer.adapter import belongs_to_adapter
+from lorabot.trainer.conditions import Conditions
+from lorabot.trainer.denoising import Denoiser
+from lorabot.trainer.memory import Fitting, Gauge, Remembering, ran_out_of_memory, streamed
+
+if TYPE_CHECKING:
+    from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
+
+Tell = Callable[[Message], None]
+Opener = Callable[[bool], AbstractContextManager[Denoiser]]
+"""A denoiser for the block, with checkpointing or without."""
+
+
+class Route:
+    """A ``Denoiser`` that stays the same while what lies behind it changes.
+
+    Where no gradient is wanted it helps itself: what does not fit at once goes through in halves, down to one row at a
+    time, which parts the two halves of guidance too; ``tell`` hears of it. A training step is up to its caller: it
+    has to be done again.
+    """
+
+    def __init__(self, unet: "UNet2DConditionModel", gauge: Gauge, opener: Opener) -> None:
+        self._unet, self._gauge, self._opener = unet, gauge, opener
+        self.tell: Tell = lambda _: None
+        self._opened = ExitStack()
+        self._now = (False, False)
+        self._denoise: Denoiser | None = None
+        self._remembering: Remembering = nullcontext
+        self._most: int | None = None
+
+    def choose(self, fitting: Fitting) -> None:
+        """Go this way from now on."""
+        wanted = (fitting.checkpointing, fitting.offloading)
+        if self._denoise is None or wanted != self._now:
+            self.close()
+            self._open(*wanted)
+
+    def close(self) -> None:
+        """Let go of everything; ``choose`` opens it again."""
+        self._denoise, self._remembering = None, nullcontext
+        self._opened.close()
+
+    @contextmanager
+    def aside(self) -> Iterator[None]:
+        """For the block, the UNet's weights lie in the host's memory and nothing can go through."""
+        self.close()
+        try:
+            with streamed(self._unet, belongs_to_adapter, self._gauge):
+                yield
+        finally:
+            self._open(*self._now)
+
+    def __call__(self, noisy: torch.Tensor, timesteps: torch.Tensor, conditions: Conditions) -> torch.Tensor:
+        assert self._denoise is not None, "no way was chosen"
+        if torch.is_grad_enabled():
+            with self._remembering():
+                return self._denoise(noisy, timesteps, conditions)
+        while True:
+            most = min(self._most or len(noisy), len(noisy))
+            try:
+                if most == len(noisy):
+                    return self._denoise(noisy, timesteps, conditions)
+                parts = [slice(start, start + most) for start in range(0, len(noisy), most)]
+                return torch.cat([self._denoise(noisy[p], timesteps[p], conditions.take(p)) for p in parts])
+            except Exception as error:
+                if most == 1 or not ran_out_of_memory(error):
+                    raise
+            self._gauge.empty()
+            self._most = ceil(most / 2)
+            self.tell(Message("training-notice-fewer-at-once", {"rows": self._most}))
+
+    def _open(self, checkpointing: bool, offloading: bool) -> None:
+        self._now = (checkpointing, offloading)
+        if offloading:
+            self._remembering = self._opened.enter_context(streamed(self._unet, belongs_to_adapter, self._gauge))
+        self._denoise = self._opened.enter_context(self._opener(checkpointing))
+
+
+@contextmanager
+def route(unet: "UNet2DConditionModel", gauge: Gauge, opener: Opener) -> Iterator[Route]:
+    """A route through ``unet`` for the block; nothing can go through before a way was chosen."""
+    made = Route(unet, gauge, opener)
+    try:
+        yield made
+    finally:
+        made.close()

@@ -1,0 +1,49 @@
+"""Draws a job's sample pictures and shows them: files in the job's folder that say how they were drawn."""
+
+from contextlib import nullcontext
+from io import BytesIO
+
+from PIL import Image
+from PIL.PngImagePlugin import PngInfo
+
+from lorabot.trainer import adapter
+from lorabot.trainer.control import Control
+from lorabot.trainer.infotext import KEY, Lora, infotext
+from lorabot.trainer.sampling import Settings, sample
+from lorabot.trainer.telling import Emit
+from lorabot.trainer.training import Setup
+from lorabot.trainer.wire import SampleMade, TrainingJob
+
+
+def draw(
+    job: TrainingJob, setup: Setup, wanted: Settings, step: int, control: Control, emit: Emit, lora: Lora | None = None
+) -> tuple[bytes, ...]:
+    """Draw the sample pictures after ``step`` and show them; before the first step, those of the base model alone.
+
+    ``lora``: the file that they will be drawn with elsewhere, once there is one. Returns PNG files.
+    """
+    with adapter.switched_off(setup.modules) if step == 0 else nullcontext():
+        drawn = sample(setup.base, setup.denoise, wanted, control.check)
+    files = tuple(
+        _png(picture, infotext(wanted.drawn(prompt), lora))
+        for picture, prompt in zip(drawn, wanted.prompts, strict=True)
+    )
+    show(job, step, files, wanted, emit)
+    return files
+
+
+def show(job: TrainingJob, step: int, files: tuple[bytes, ...], wanted: Settings, emit: Emit) -> None:
+    """Put the PNG ``files`` of ``step`` where they can be seen, and say so."""
+    folder = job.folder / "samples"
+    folder.mkdir(parents=True, exist_ok=True)
+    for index, (content, prompt) in enumerate(zip(files, wanted.prompts, strict=True)):
+        path = folder / f"{step:06d}-{index + 1}.png"
+        path.write_bytes(content)
+        emit(SampleMade(job=job.id, step=step, index=index, prompt=prompt.text, path=path))
+
+
+def _png(picture: Image.Image, text: str) -> bytes:
+    content, about = BytesIO(), PngInfo()
+    about.add_text(KEY, text)
+    picture.save(content, format="PNG", pnginfo=about)
+    return content.getvalue()

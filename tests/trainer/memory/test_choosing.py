@@ -1,0 +1,169 @@
+"""How a step goes through the model: the fastest way that fits, tried as little as can be."""
+
+from collections.abc import Callable
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lorabot.trainer.memory import (
+    DoesNotFit,
+    Fitting,
+    Measure,
+    Measured,
+    Remembered,
+    Room,
+    even,
+    on_card,
+    on_processor,
+    smaller,
+)
+
+GIB = 1 << 30
+MIB = 1 << 20
+
+
+class Machine:
+    """Measures as SD1.5 does on a card: launches take a while, then every row its time; ``tried`` is what was."""
+
+    def __init__(self, launching: float = 0.12, row: float = 0.01, row_bytes: int = GIB) -> None:
+        self._launching, self._row, self._row_bytes = launching, row, row_bytes
+        self.tried: list[Fitting] = []
+
+    def __call__(self, fitting: Fitting) -> Measured:
+        self.tried.append(fitting)
+        slower = (1.35 if fitting.checkpointing else 1.0) + (2.0 if fitting.offloading else 0.0)
+        row_bytes = self._row_bytes // (5 if fitting.checkpointing else 1)
+        resting = -2 * GIB if fitting.offloading else 0
+        seconds = slower * (self._launching + self._row * fitting.batch)
+        return Measured(seconds, resting + row_bytes * fitting.batch, resting)
+
+
+def room(free: int) -> Room:
+    return Room(free=free, held=2 * GIB)
+
+
+def test_the_batch_grows_while_that_gains_and_no_further() -> None:
+    machine = Machine(launching=0.0, row=0.1)
+    found = on_card(16, machine, room(80 * GIB), False)
+    assert (found.fitting, found.limit) == (Fitting(1), "gain")
+    assert [tried.batch for tried in machine.tried] == [1, 2]
+    found = on_card(16, Machine(), room(80 * GIB), False)
+    assert (found.fitting, found.limit) == (Fitting(16), "whole")
+    assert found.peak == 18 * GIB
+
+
+def test_what_would_not_fit_is_not_even_tried() -> None:
+    machine = Machine()
+    found = on_card(16, machine, room(7 * GIB), checkpointing=True)
+    assert found.fitting == Fitting(16, checkpointing=True)
+    machine = Machine()
+    on_card(16, machine, room(7 * GIB), False)
+    assert max(tried.batch for tried in machine.tried if not tried.checkpointing) == 6
+
+
+def test_between_the_last_that_fits_and_the_next_the_largest_is_found() -> None:
+    machine = Machine(launching=0.05, row=0.1)  # calculating twice does not pay here
+    found = on_card(6, machine, room(3 * GIB + 256 * MIB), False)
+    assert (found.fitting.batch, found.limit) == (3, "memory")
+
+
+def test_calculating_twice_is_chosen_where_it_is_faster_for_the_rows_it_lets_through() -> None:
+    few_launches = on_card(4, Machine(launching=0.5, row=0.01), room(GIB + 512 * MIB), False)
+    assert few_launches.fitting == Fitting(4, checkpointing=True)
+    busy = on_card(4, Machine(launching=0.0, row=0.1), room(GIB + 512 * MIB), False)
+    assert busy.fitting == Fitting(1)
+
+
+def test_weights_are_off_loaded_only_where_nothing_else_fits() -> None:
+    machine = Machine()
+    found = on_card(4, machine, room(500 * MIB), False)
+    assert not found.fitting.offloading
+    found = on_card(4, machine, room(200 * MIB), False)
+    assert found.fitting.offloading
+    with pytest.raises(DoesNotFit):
+        on_card(4, Machine(row_bytes=20 * GIB), room(200 * MIB), False)
+
+
+def test_what_comes_later_has_its_room_too() -> None:
+    assert on_card(4, Machine(0.05, 0.1), Room(6 * GIB, 0), False).fitting.batch == 4
+    assert on_card(4, Machine(0.05, 0.1), Room(6 * GIB, 0, later=4 * GIB), False).fitting.batch == 1
+
+
+def test_a_processor_takes_the_whole_step_and_less_only_when_its_memory_ends() -> None:
+    machine = Machine()
+    assert on_processor(6, machine, False).fitting == Fitting(6)
+    assert len(machine.tried) == 1
+
+    def small(fitting: Fitting) -> Measured:
+        if fitting.batch > 2:
+            raise DoesNotFit
+        return Measured(1.0)
+
+    found = on_processor(6, small, False)
+    assert (found.fitting, found.step_s, found.limit) == (Fitting(2), 3.0, "memory")
+
+
+@given(st.integers(1, 64), st.integers(64, 40_000), st.floats(0.0, 0.5), st.floats(0.001, 0.5))
+def test_whatever_is_chosen_fits(rows: int, free: int, launching: float, row: float) -> None:
+    machine = Machine(launching, row, row_bytes=700 * MIB)
+    try:
+        found = on_card(rows, machine, room(free * MIB), False)
+    except DoesNotFit:
+        assert machine(Fitting(1, checkpointing=True, offloading=True)).taken > room(free * MIB).usable
+        return
+    assert found.taken <= room(free * MIB).usable
+    assert 1 <= found.fitting.batch <= rows
+
+
+@given(st.integers(1, 64), st.integers(1, 64))
+def test_even_parts_are_no_more_than_before_and_as_small_as_can_be(rows: int, batch: int) -> None:
+    part = even(min(batch, rows), rows)
+    assert -(-rows // part) <= -(-rows // min(batch, rows))
+    assert part <= min(batch, rows)
+
+
+@given(st.integers(1, 64), st.booleans())
+def test_the_ladder_ends_and_no_rung_is_trodden_twice(rows: int, card: bool) -> None:
+    stood = [Fitting(rows)]
+    while found := smaller(stood[-1], rows, card):
+        stood.append(found[1])
+    assert len(set(stood)) == len(stood)
+    assert stood[-1] == Fitting(1, checkpointing=True, offloading=card)
+    assert all(below.batch <= above.batch for above, below in pairwise(stood))
+
+
+def test_the_next_job_of_the_kind_tries_nothing(tmp_path: Path) -> None:
+    def plan(depends: dict[str, object], measure: Measure) -> Fitting:
+        remembered = Remembered(tmp_path / "measured.json", depends)
+        found = on_card(4, remembered.or_measured(measure), room(5 * GIB), False)
+        remembered.keep()
+        return found.fitting
+
+    machine, none = Machine(), refuse
+    first = plan({"base": "a", "size": (512, 512)}, machine)
+    assert plan({"size": (512, 512), "base": "a"}, none) == first
+    with pytest.raises(AssertionError):
+        plan({"base": "a", "size": (512, 448)}, none)
+    assert plan({"base": "b"}, Machine()) == first
+    assert plan({"base": "a", "size": (512, 512)}, none) == first, "others leave it alone"
+
+
+@pytest.mark.parametrize("spoil", [lambda text: text[: len(text) // 2], lambda text: "[]", lambda text: ""])
+def test_a_file_that_can_t_be_read_is_begun_anew(tmp_path: Path, spoil: Callable[[str], str]) -> None:
+    path = tmp_path / "measured.json"
+    for expected in (1, 1, 0):
+        machine = Machine()
+        remembered = Remembered(path, {"base": "a"})
+        remembered.or_measured(machine)(Fitting(2))
+        remembered.keep()
+        assert len(machine.tried) == expected
+        if expected and "spoilt" not in locals():
+            spoilt = spoil(path.read_text())
+            path.write_text(spoilt)
+
+
+def refuse(fitting: Fitting) -> Measured:
+    raise AssertionError(f"tried {fitting}")

@@ -1,0 +1,45 @@
+"""Weights that lie in the host's memory: the same numbers, and the card's memory free of them."""
+
+import pytest
+import torch
+
+from lorabot.trainer import adapter
+from lorabot.trainer.adapter import belongs_to_adapter
+from lorabot.trainer.conditions import Conditions
+from lorabot.trainer.denoising import plain
+from lorabot.trainer.memory import streamed
+from tests.trainer.conftest import tiny_recipe
+from tests.trainer.lessons import smallest_base
+from tests.trainer.memory.simulated_card import SimulatedCard
+from tests.trainer.small_bases import TEXT_WIDTH
+
+
+@pytest.mark.parametrize("dora", [False, True])
+def test_gradients_are_to_the_last_bit_those_of_weights_on_the_card(dora: bool) -> None:
+    unet = smallest_base().unet
+    weights = {name: value.clone() for name, value in unet.state_dict().items()}
+    chance = torch.Generator().manual_seed(0)
+    noisy = torch.randn(2, 4, 8, 8, generator=chance)
+    conditions = Conditions(torch.randn(2, 77, TEXT_WIDTH, generator=chance))
+    card = SimulatedCard()
+    card.bring(unet)
+    lying = card.held()
+
+    def gradients() -> list[torch.Tensor]:
+        plain(unet, "fp32")(noisy, torch.tensor([1, 2]), conditions).square().mean().backward()  # type: ignore[no-untyped-call]
+        found = [parameter.grad for _, parameter in adapter.parameters({"unet": unet})]
+        unet.zero_grad(set_to_none=True)
+        return [gradient for gradient in found if gradient is not None]
+
+    with adapter.attached({"unet": unet}, tiny_recipe(layers="all", dora=dora), 7):
+        before = gradients()
+        with streamed(unet, belongs_to_adapter, card) as remembering:
+            assert card.held() < 0.1 * lying
+            with remembering():
+                inside = gradients()
+        after = gradients()
+    assert len(before) == len(inside) > 0
+    assert all(torch.equal(one, other) for one, other in zip(before, inside, strict=True))
+    assert all(torch.equal(one, other) for one, other in zip(before, after, strict=True))
+    assert all(torch.equal(value, weights[name]) for name, value in unet.state_dict().items())
+    assert not any(parameter.requires_grad for parameter in unet.parameters())
