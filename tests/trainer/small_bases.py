@@ -88,7 +88,7 @@ def write_file(small: SmallBase, path: Path, dtype: torch.dtype = torch.float16,
 
 
 def write_folder(small: SmallBase, folder: Path, variant: str | None = None, shard: str = "10GB") -> Path:
-    """``small`` as diffusers keeps models; ``variant`` ``fp16`` is put into the files' names, ``shard`` is their size."""
+    """``small`` as diffusers keeps models; ``variant`` ``fp16`` is put into the files' names, ``shard`` their size."""
     small.unet.save_pretrained(folder / "unet", variant=variant, max_shard_size=shard)
     small.vae.save_pretrained(folder / "vae", variant=variant, max_shard_size=shard)
     for index, encoder in enumerate(small.encoders):
