@@ -48,7 +48,12 @@ def make(family: Family, prediction: Prediction | None = None, seed: int = 0) ->
         parts = (_unet(family), _vae(family), _encoders(family))
     for part in (parts[0], parts[1], *parts[2]):
         part.requires_grad_(False).eval()
-    scheduler = {
+    return SmallBase(family, *parts, scheduler_of(family, prediction))
+
+
+def scheduler_of(family: Family, prediction: Prediction | None = None) -> dict[str, Any]:
+    """The noise schedule of Stable Diffusion as diffusers has it."""
+    return {
         "_class_name": "DDIMScheduler",
         "beta_schedule": "scaled_linear",
         "beta_start": 0.00085,
@@ -59,7 +64,6 @@ def make(family: Family, prediction: Prediction | None = None, seed: int = 0) ->
         "set_alpha_to_one": False,
         "steps_offset": 1,
     }
-    return SmallBase(family, *parts, scheduler)
 
 
 def base_model(family: Family, prediction: Prediction | None = None, seed: int = 0) -> BaseModel:
