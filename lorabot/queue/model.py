@@ -296,3 +296,37 @@ class Act:
     action: str
     scope: str | None
     job: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class CardState:
+    """A trainer's card; memory in bytes, 0 as ``total`` where it can't be measured.
+
+    ``own`` is what the trainer itself holds of it, ``holders`` says who else does, by program and largest first;
+    ``unnamed`` is held by programs that can't be named.
+    """
+
+    name: str
+    total: int
+    free: int
+    own: int
+    holders: tuple[tuple[str, int], ...]
+    unnamed: int
+
+
+@dataclass(frozen=True, slots=True)
+class Speed:
+    """Seconds of a training step and of a forward pass alone, over ``pixels`` in all: pictures times their area."""
+
+    pixels: int
+    step_s: float
+    forward_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class TrainerState:
+    """What a trainer says of itself: its device as people call it, its card, and speeds it has measured, by base."""
+
+    device: str
+    card: CardState | None = None
+    speeds: Mapping[str, Speed] = field(default_factory=dict)

@@ -8,7 +8,7 @@ from pydantic import TypeAdapter, ValidationError
 from typing_extensions import TypeForm
 
 from lorabot.locale import Message
-from lorabot.queue.model import Image, Outcome, Progress, ResumePoint
+from lorabot.queue.model import Image, Outcome, Progress, ResumePoint, TrainerState
 
 T = TypeVar("T")
 
@@ -38,6 +38,7 @@ PROGRESS: Payload[Progress] = Payload(Progress)
 OUTCOME: Payload[Outcome] = Payload(Outcome)
 RESUME: Payload[ResumePoint] = Payload(ResumePoint)
 MESSAGE: Payload[Message] = Payload(Message)
+TRAINER: Payload[TrainerState] = Payload(TrainerState)
 OBJECT: Payload[dict[str, object]] = Payload(dict[str, object])
 
 

@@ -22,6 +22,7 @@ from lorabot.queue.redis import connect
 from lorabot.queue.refs import Refs
 from lorabot.queue.signals import Changes, Signals
 from lorabot.queue.tickets import Tickets
+from lorabot.queue.trainers import Trainers
 from lorabot.queue.transcript import Transcript
 from lorabot.queue.upload_links import UploadLinks
 
@@ -41,6 +42,7 @@ class Queue:
     refs: Refs
     upload_links: UploadLinks
     history: History
+    trainers: Trainers
     audit: Audit
     blobs: Blobs
     tickets: Tickets
@@ -87,6 +89,7 @@ async def open_queue(config: QueueConfig, database_url: str, redis_url: str, blo
                 refs=Refs(database),
                 upload_links=UploadLinks(database),
                 history=History(database),
+                trainers=Trainers(database),
                 audit=Audit(database),
                 blobs=blobs,
                 tickets=Tickets(patient),

@@ -277,3 +277,12 @@ upload_links = Table(
     Column("created_at", UtcTime, nullable=False),
     Column("closed_at", UtcTime),
 )
+
+# One row for each trainer that is up; it outlives a lost one for a minute or so.
+trainers = Table(
+    "trainers",
+    metadata,
+    Column("worker", String(200), primary_key=True),
+    Column("at", UtcTime, nullable=False),
+    Column("state", Json, nullable=False),
+)

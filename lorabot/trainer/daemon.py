@@ -9,9 +9,10 @@ import logging
 import os
 import shutil
 import socket
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
@@ -26,9 +27,11 @@ from lorabot.trainer.bases.locating import locate
 from lorabot.trainer.config import TrainerConfig
 from lorabot.trainer.courier import Courier, attempt, insist
 from lorabot.trainer.errors import BaseNotHere, TrainerError
+from lorabot.trainer.presence import first_speed, present
 from lorabot.trainer.supervising import Engine, EngineDied
 from lorabot.trainer.workspace import cache_of, workspace
 
+T = TypeVar("T")
 _DOWNLOADS = 8
 _START_AGAIN_S = 10.0
 _log = logging.getLogger(__name__)
@@ -46,10 +49,12 @@ async def run_trainer(
     name = worker or f"{socket.gethostname()}-{os.getpid()}"
     with workspace(data_dir / "work") as folder:
         async with Engine(config) as engine:
+            store = BaseStore(data_dir / "bases")
             if await _started(engine, stop):
-                store, measured = BaseStore(data_dir / "bases"), data_dir / "measured.json"
-                trainer = _Trainer(queue, engine, folder, stop, bases, store, measured)
-                await run_worker(queue, trainer.handle, name, stop)
+                speeds = await _unless(stop, first_speed(queue, engine, bases, store)) or {}
+                async with present(queue, engine, name, speeds):
+                    trainer = _Trainer(queue, engine, folder, stop, bases, store, data_dir / "measured.json")
+                    await run_worker(queue, trainer.handle, name, stop)
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,6 +208,18 @@ def _expected(job: Job) -> wire.Expected | None:
         return wire.Expected.model_validate(job.options.get("estimate"))
     except ValidationError:
         return None
+
+
+async def _unless(stop: asyncio.Event, work: Coroutine[Any, Any, T]) -> T | None:
+    """What ``work`` returns; None when told to stop meanwhile."""
+    working, stopping = asyncio.create_task(work), asyncio.create_task(stop.wait())
+    try:
+        await asyncio.wait({working, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        return working.result() if working.done() else None
+    finally:
+        for task in (working, stopping):
+            task.cancel()
+        await asyncio.wait({working, stopping})
 
 
 async def _started(engine: Engine, stop: asyncio.Event) -> bool:

@@ -58,7 +58,7 @@ class Inlet:
     """Reads commands on a thread of its own: jobs wait in ``jobs``, the others act at once on the job they name."""
 
     def __init__(self, stream: BinaryIO) -> None:
-        self.jobs: queue.SimpleQueue[tuple[wire.TrainingJob, Control] | None] = queue.SimpleQueue()
+        self.jobs: queue.SimpleQueue[tuple[wire.TrainingJob, Control] | wire.Measure | None] = queue.SimpleQueue()
         self._stream = stream
         self._controls: dict[str, Control] = {}
         self._closing = False
@@ -90,6 +90,8 @@ class Inlet:
                     if self._closing:
                         control.suspend()
                     self.jobs.put((job, control))
+                case wire.Measure():
+                    self.jobs.put(command)
                 case wire.Cancel(job=job_id):
                     if job_id in self._controls:
                         self._controls[job_id].cancel()
@@ -129,10 +131,14 @@ def main(arguments: list[str]) -> int:
             pid=os.getpid(),
             device=device.device,
             device_name=device.name,
+            card=device.card.uuid if device.card else None,
             loading_s=round(time.perf_counter() - began, 2),
         )
     )
     while (given := inlet.jobs.get()) is not None:
+        if isinstance(given, wire.Measure):
+            outlet.send(measured(given, models))
+            continue
         job, control = given
         terminal = do(job, models, config, control, outlet)
         inlet.forget(job)
@@ -166,6 +172,17 @@ def do(
             return wire.Failed(job=job.id, message=DiskFull(free + 1, free).message)
         _log.exception("job %s crashed", job.id)
         return wire.Crashed(job=job.id, signature=signature(error))
+
+
+def measured(wanted: wire.Measure, models: "Models") -> wire.Measured:
+    """How fast a step of ``wanted`` is here; all zeros where that can't be said, which stands in no job's way."""
+    from lorabot.trainer.measuring import measure
+
+    try:
+        return measure(models.base(wanted.base), wanted.recipe, models.hardware().precision)
+    except Exception as error:
+        _log.warning("no speed measured: %s", signature(error))
+        return wire.Measured()
 
 
 def signature(error: BaseException) -> str:

@@ -110,10 +110,28 @@ class Engine:
         await self.close()
         self.warm_up()
 
+    async def measure(self, wanted: wire.Measure) -> wire.Measured:
+        """How fast a training step is; to be asked between jobs. Raises ``EngineDied`` and ``EngineRefused``."""
+        process = await self._ready()
+        process.send(wanted)
+        try:
+            async for event in process.events(self._config.silence_s):
+                if isinstance(event, wire.Measured):
+                    return event
+        except BaseException:
+            await self._renew()  # its answer would be taken for the next one's
+            raise
+        raise AssertionError("events end with an exception")
+
     @property
     def pid(self) -> int | None:
         """The process id of the engine that is up now."""
         return self._process.pid if self._process is not None else None
+
+    @property
+    def hello(self) -> wire.Hello | None:
+        """What the engine that is up now said of its device."""
+        return self._process.hello if self._process is not None else None
 
     async def _ready(self) -> "_Process":
         if self._process is not None and not self._process.alive:
@@ -164,6 +182,7 @@ class _Process:
         assert process.stdin is not None
         assert process.stdout is not None
         self._process, self._stdin, self._stdout = process, process.stdin, process.stdout
+        self.hello: wire.Hello | None = None
 
     @classmethod
     async def start(cls, config: TrainerConfig, command: Sequence[str]) -> Self:
@@ -179,6 +198,7 @@ class _Process:
                     if isinstance(event, wire.Hello):
                         if event.version != wire.VERSION:
                             raise EngineDied("engine of another version")
+                        process.hello = event
                         _log.info(
                             "engine %d is ready on %s after %.1f s", event.pid, event.device_name, event.loading_s
                         )

@@ -41,7 +41,7 @@ class Expected(_Message):
     seconds: float = Field(gt=0)
     low: float
     high: float
-    rough: bool = False
+    basis: Literal["alike", "others", "step"]
     peak_bytes: int | None = None
 
 
@@ -80,6 +80,14 @@ class Train(_Message):
     job: TrainingJob
 
 
+class Measure(_Message):
+    """Daemon to engine, while no job runs: load this base and time a step by this recipe; answered by ``Measured``."""
+
+    type: Literal["measure"] = "measure"
+    base: LocatedBase
+    recipe: Recipe
+
+
 class Cancel(_Message):
     """Daemon to engine: end the job; answered by its terminal event."""
 
@@ -95,7 +103,7 @@ class Suspend(_Message):
 
 
 class Hello(_Message):
-    """Engine to daemon, first: its libraries are loaded and it waits for a job."""
+    """Engine to daemon, first: its libraries are loaded and it waits for a job. ``card`` is the uuid of its card."""
 
     type: Literal["hello"] = "hello"
     version: int
@@ -103,6 +111,19 @@ class Hello(_Message):
     device: str
     device_name: str
     loading_s: float
+    card: str | None = None
+
+
+class Measured(_Message):
+    """Engine to daemon: seconds of a training step and of its forward pass alone, over so many ``pixels``.
+
+    All of them are 0 where it could not be measured.
+    """
+
+    type: Literal["measured"] = "measured"
+    pixels: int = 0
+    step_s: float = 0.0
+    forward_s: float = 0.0
 
 
 class Alive(_Message):
@@ -195,9 +216,9 @@ class Crashed(_Message):
     signature: str
 
 
-Command = Train | Cancel | Suspend
+Command = Train | Measure | Cancel | Suspend
 Terminal = Done | Failed | Stopped | Crashed
-Event = Hello | Alive | Progress | SampleMade | CheckpointMade | Notice | Terminal
+Event = Hello | Measured | Alive | Progress | SampleMade | CheckpointMade | Notice | Terminal
 
 _COMMANDS: TypeAdapter[Command] = TypeAdapter(Annotated[Command, Field(discriminator="type")])
 _EVENTS: TypeAdapter[Event] = TypeAdapter(Annotated[Event, Field(discriminator="type")])

@@ -117,7 +117,7 @@ def models() -> Models:
 @pytest.fixture(scope="session")
 def trained(models: Models, tmp_path_factory: pytest.TempPathFactory) -> Trained:
     """A whole job, saved after every step."""
-    expected = wire.Expected(seconds=10, low=8.5, high=11.5, peak_bytes=None)
+    expected = wire.Expected(seconds=10, low=8.5, high=11.5, basis="alike")
     job = make_job(tmp_path_factory.mktemp("trained"), expected=expected)
     events: list[wire.Event] = []
     config = QUICK.model_copy(update={"checkpoint_s": 0})

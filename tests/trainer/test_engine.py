@@ -250,6 +250,8 @@ async def test_a_warm_engine_obeys_cancel_suspend_and_sigterm(tmp_path: Path) ->
     events: list[wire.Event] = []
 
     async with Engine(QUICK) as engine:
+        measured = await engine.measure(wire.Measure(base=job.base, recipe=job.recipe))
+        assert measured.step_s > measured.forward_s > 0
         for keep in (False, True):
             events.clear()
             started = asyncio.Event()

@@ -3,13 +3,15 @@
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from statistics import median, quantiles
+from typing import Literal
 
 from lorabot.bot.commands.prices import price
-from lorabot.bot.commands.work import COUNTED, Done, Work, done_in, recipe_of, work_of
+from lorabot.bot.commands.work import COUNTED, Course, Done, Work, done_in, recipe_of, work_of
 from lorabot.presets import Bases
 from lorabot.queue import Queue
-from lorabot.queue.model import Job, JobState, JsonObject, NewJob
+from lorabot.queue.model import Job, JobState, JsonObject, NewJob, Speed
 
+Basis = Literal["alike", "others", "step"]
 _LOOKED_AT = 30
 _AHEAD = 100
 _KEY = "estimate"
@@ -19,19 +21,25 @@ _TELLING = 5
 _LEAST_SPREAD = 0.1
 _ALIKE_SPREAD = 0.15
 _OTHER_SPREAD = 0.35
+_FIRST_SPREAD = 0.4
+_AROUND_S = 5.0
+"""What a first job takes for all that no trainer measures beforehand: labels, encoding, files."""
+_STEPPING = ("training", "validation", "sampling", "preserving")
+_USUAL = Course(measured=11, drawn=4)
+"""As the trainer's settings are unless somebody changes them."""
 
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
     """What is expected of a job: its seconds, ``low`` to ``high`` most likely; memory of the card in bytes, if known.
 
-    ``rough``: taken from jobs that were trained in another way.
+    ``basis`` is what it was taken from: jobs that were trained alike, other jobs, or a single step that was timed.
     """
 
     seconds: float
     low: float
     high: float
-    rough: bool = False
+    basis: Basis = "alike"
     peak_bytes: int | None = None
 
     def stored(self) -> JsonObject:
@@ -63,11 +71,18 @@ class Estimates:
     async def of(self, job: NewJob, images: int, captioned: int) -> Estimate | None:
         """What to expect of ``job`` on so many ``images``, ``captioned`` ones by their owner; None where unknown."""
         recipe = recipe_of(job, self._bases)
-        past = await self._past(job.base)
-        if recipe is None or not past:
+        if recipe is None:
             return None
-        wanted = work_of(job.base, recipe, images, images - captioned, past[0].course)
-        return estimate(wanted, past)
+        past = await self._past(job.base)
+        wanted = work_of(job.base, recipe, images, images - captioned, past[0].course if past else _USUAL)
+        if past:
+            return estimate(wanted, past)
+        speeds = [
+            state.speeds[job.base]
+            for state in (await self._queue.trainers.present()).values()
+            if job.base in state.speeds
+        ]
+        return first_estimate(wanted, speeds[0]) if speeds else None
 
     async def wait(self, place: int) -> float | None:
         """Seconds until the job at ``place`` in line starts; None where that can't be known.
@@ -110,7 +125,16 @@ def estimate(wanted: Work, past: Sequence[Done]) -> Estimate:
     rows = wanted.parts["training"].size
     peaks = [done.peak_bytes for done in alike if done.peak_bytes and done.work.parts["training"].size == rows]
     low, high = seconds * (1 - spread), seconds * (1 + spread)
-    return Estimate(seconds, low, high, not alike, max(peaks) if peaks else None)
+    return Estimate(seconds, low, high, "alike" if alike else "others", max(peaks) if peaks else None)
+
+
+def first_estimate(wanted: Work, speed: Speed) -> Estimate:
+    """What to expect of ``wanted`` by the step that a trainer has timed, where no job has told anything yet."""
+    seconds = _AROUND_S
+    for name, part in wanted.parts.items():
+        if name in _STEPPING:
+            seconds += part.count * part.size * (speed.step_s if name == "training" else speed.forward_s) / speed.pixels
+    return Estimate(seconds, seconds * (1 - _FIRST_SPREAD), seconds * (1 + _FIRST_SPREAD), basis="step")
 
 
 def _spread(past: Sequence[Done], rough: bool) -> float:

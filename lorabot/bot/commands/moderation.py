@@ -15,7 +15,7 @@ from lorabot.locale import Translator
 from lorabot.queue import Queue
 from lorabot.queue.claim import EVERYTHING
 from lorabot.queue.errors import NoSuchJob
-from lorabot.queue.model import Address, Job
+from lorabot.queue.model import Address, Job, TrainerState
 
 ACTIONS = ("show", "pause", "resume", "hold", "release", "front", "cancel", "log")
 ACTION_ALIASES = {
@@ -36,6 +36,8 @@ ACTION_ALIASES = {
 _ALL = ("all", "全部", "所有")
 _SHOWN = 20
 _KNOWN = 500
+# Of a card's memory, in bytes; nobody is asked about less than that.
+_WORTH_NAMING = 256 * 1024**2
 
 
 class NotAModerator(CommandError):
@@ -155,6 +157,7 @@ class Moderation:
             )
         if len(found) > _SHOWN:
             lines.append(say("command-queue-more"))
+        lines += [_trainer(name, state, say) for name, state in (await self._queue.trainers.present()).items()]
         stopped = (EVERYTHING if scope is None else scope) in paused
         return Reply("\n".join(lines), (_button("resume" if stopped else "pause", scope is None, say),))
 
@@ -175,6 +178,28 @@ class Moderation:
             for act in acts
         ]
         return Reply("\n".join(lines))
+
+
+def _trainer(worker: str, state: TrainerState, say: Translator) -> str:
+    """A trainer's card and who holds its memory, or the processor that it trains on."""
+    card = state.card
+    if card is None or not card.total:
+        return say("command-queue-trainer", worker=worker, device=card.name if card else state.device)
+    holders = [f"{name} ({_gb(size)} GB)" if size else name for name, size in card.holders]
+    return say(
+        "command-queue-card",
+        worker=worker,
+        card=card.name,
+        free=_gb(card.free),
+        total=_gb(card.total),
+        own=_gb(card.own),
+        holders=", ".join(holders) or "none",
+        unnamed=_gb(card.unnamed) if card.unnamed >= _WORTH_NAMING else "none",
+    )
+
+
+def _gb(size: int) -> str:
+    return f"{size / 1e9:.1f}"
 
 
 def _where(scope: str | None) -> str:

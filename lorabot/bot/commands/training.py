@@ -299,8 +299,7 @@ async def _estimate(estimates: Estimates, wish: Wish) -> Estimate | None:
 def _expected(estimate: Estimate | None, say: Translator) -> list[str]:
     if estimate is None:
         return [say("command-estimate-first")]
-    code = "command-estimate-rough" if estimate.rough else "command-estimate"
-    lines = [say(code, duration=range_text(estimate.low, estimate.high, say))]
+    lines = [say(f"command-estimate-{estimate.basis}", duration=range_text(estimate.low, estimate.high, say))]
     if estimate.peak_bytes is not None:
         lines.append(say("command-estimate-memory", gigabytes=f"{estimate.peak_bytes / 1e9:.1f}"))
     return lines

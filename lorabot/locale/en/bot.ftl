@@ -97,8 +97,9 @@ command-confirm =
         [one] Ready: `{ $name }`, { $preset } on 1 photo, base model `{ $base }`, called up by `{ $trigger }`.
        *[other] Ready: `{ $name }`, { $preset } on { $images } photos, base model `{ $base }`, called up by `{ $trigger }`.
     }
-command-estimate = It takes { $duration }, as the last ones like it did.
-command-estimate-rough = It takes roughly { $duration }, going by other trainings here.
+command-estimate-alike = It takes { $duration }, as the last ones like it did.
+command-estimate-others = It takes roughly { $duration }, going by other trainings here.
+command-estimate-step = It takes roughly { $duration }: it's the first of its kind here, so I go by a test step.
 command-estimate-memory = It needs about { $gigabytes } GB of the card's memory.
 command-estimate-first = It's the first of its kind here, so I can't say yet how long it takes.
 command-place =
@@ -153,6 +154,14 @@ command-queue-jobs = The queue, in the order it is served:
 command-queue-empty = The queue is empty.
 command-queue-line = `{ $id }` { $name }, { $preset }, for { $owner }: { $state }
 command-queue-more = And more behind them.
+command-queue-trainer = Trainer `{ $worker }`: { $device }
+command-queue-card = Trainer `{ $worker }`: { $card }, { $free } of { $total } GB free, { $own } GB its own{ $holders ->
+        [none] {""}
+       *[other] ; held by others: { $holders }
+    }{ $unnamed ->
+        [none] {""}
+       *[other] ; { $unnamed } GB by programs it can't name
+    }
 command-queue-log = What moderators did, the newest first:
 command-queue-log-empty = No moderator has done anything yet.
 command-queue-log-line =

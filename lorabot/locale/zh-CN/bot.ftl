@@ -87,8 +87,9 @@ command-confirm =
     { $images ->
        *[other] 准备好了：`{ $name }`，{ $preset }，{ $images } 张照片，基础模型 `{ $base }`，触发词 `{ $trigger }`。
     }
-command-estimate = 大约需要{ $duration }，与最近的同类任务一样。
-command-estimate-rough = 粗略估计需要{ $duration }，按这里其他训练推算。
+command-estimate-alike = 大约需要{ $duration }，与最近的同类任务一样。
+command-estimate-others = 粗略估计需要{ $duration }，按这里其他训练推算。
+command-estimate-step = 粗略估计需要{ $duration }：这里还没有训练过这一类，只能按一个测试步骤推算。
 command-estimate-memory = 大约需要 { $gigabytes } GB 显存。
 command-estimate-first = 这里还没有训练过这一类，所以还说不准需要多久。
 command-place =
@@ -143,6 +144,14 @@ command-queue-jobs = 队列，按处理顺序：
 command-queue-empty = 队列是空的。
 command-queue-line = `{ $id }` { $name }，{ $preset }，属于 { $owner }：{ $state }
 command-queue-more = 后面还有。
+command-queue-trainer = 训练端 `{ $worker }`：{ $device }
+command-queue-card = 训练端 `{ $worker }`：{ $card }，共 { $total } GB，空闲 { $free } GB，自用 { $own } GB{ $holders ->
+        [none] {""}
+       *[other] ；其他占用者：{ $holders }
+    }{ $unnamed ->
+        [none] {""}
+       *[other] ；另有 { $unnamed } GB 被无法识别的程序占用
+    }
 command-queue-log = 管理员做过的事，最新的在前：
 command-queue-log-empty = 管理员还没有做过什么。
 command-queue-log-line =

@@ -96,6 +96,11 @@ class BaseStore:
             return survey
         return Survey(found, survey.family, named.prediction, True, survey.zero_snr, survey.files, survey.size)
 
+    def here(self, base: Base) -> bool:
+        """Whether ``base`` needs no download."""
+        named = base.named
+        return named is None or not named.on_hub or downloaded(named.source, self.folder) is not None
+
     def locate(self, base: Base, check: Callable[[], None]) -> LocatedBase:
         """The base with everything that loading takes; one on the hub is downloaded first.
 

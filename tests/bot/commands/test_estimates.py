@@ -111,16 +111,16 @@ def test_jobs_trained_in_another_way_make_it_rough_and_tell_no_memory() -> None:
     work = various()[0]
     past = [done(work, {"training": 100.0}, peak=5_000)]
     near = estimate(work, past)
-    assert (near.seconds, near.rough, near.peak_bytes) == (100, False, 5_000)
+    assert (near.seconds, near.basis, near.peak_bytes) == (100, "alike", 5_000)
     far = estimate(replace(work, alike=("attention",)), past)
-    assert (far.seconds, far.rough, far.peak_bytes) == (100, True, None)
+    assert (far.seconds, far.basis, far.peak_bytes) == (100, "others", None)
     assert far.low < near.low < near.high < far.high
 
 
 def test_an_estimate_is_kept_among_the_options_and_replaces_an_older_one() -> None:
     kept = with_estimate({"other": 1, "estimate": {"seconds": 3.0}}, Estimate(100.0, 85.0, 115.0))
     assert kept["other"] == 1
-    assert kept["estimate"] == {"seconds": 100.0, "low": 85.0, "high": 115.0, "rough": False, "peak_bytes": None}
+    assert kept["estimate"] == {"seconds": 100.0, "low": 85.0, "high": 115.0, "basis": "alike", "peak_bytes": None}
     assert with_estimate(kept, None) == {"other": 1}
 
 

@@ -11,7 +11,7 @@ from lorabot.bot.commands.requests import Cancel, Details, QueueCommand
 from lorabot.locale import translator
 from lorabot.queue import Queue
 from lorabot.queue.errors import NoSuchJob, NotYours, WrongState
-from lorabot.queue.model import Address, JobState
+from lorabot.queue.model import Address, CardState, JobState, TrainerState
 from tests.bot.commands.people import Person, person
 from tests.bot.house import PRESETS, claimed
 
@@ -130,6 +130,28 @@ async def test_the_queue_is_shown_with_whose_jobs_and_what_is_paused(
     assert here in everything.text
     assert there in everything.text
     assert [button.action for button in everything.buttons] == ["queue:pause:all"]
+
+
+@pytest.mark.parametrize(
+    ("state", "text"),
+    [
+        (TrainerState("AMD EPYC, 2 threads"), "Trainer `w`: AMD EPYC, 2 threads"),
+        (TrainerState("GB10", CardState("GB10", 0, 0, 0, (), 0)), "Trainer `w`: GB10"),
+        (
+            TrainerState("H100", CardState("H100", int(80e9), int(70e9), int(6.5e9), (("chrome", int(3.1e9)),), 0)),
+            "Trainer `w`: H100, 70.0 of 80.0 GB free, 6.5 GB its own; held by others: chrome (3.1 GB)",
+        ),
+        (
+            TrainerState("H100", CardState("H100", int(80e9), int(70e9), 0, (), int(10e9))),
+            "Trainer `w`: H100, 70.0 of 80.0 GB free, 0.0 GB its own; 10.0 GB by programs it can't name",
+        ),
+    ],
+)
+async def test_moderators_see_the_trainers_cards_and_who_holds_them(
+    queue: Queue, mod: Person, state: TrainerState, text: str
+) -> None:
+    await queue.trainers.announce("w", state)
+    assert (await mod.say("/queue show")).text.splitlines()[-1] == text
 
 
 async def test_all_that_moderators_do_is_in_the_log_and_reading_it_is_for_them(

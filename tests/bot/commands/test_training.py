@@ -11,7 +11,7 @@ from lorabot.bot.commands.requests import Again, Agree, Pick, Start
 from lorabot.queue import Queue
 from lorabot.queue.clock import now_plus
 from lorabot.queue.errors import AlreadyQueued, AlreadyStarted, NoDraft, NoProposal, NoSuchJob, NotYours
-from lorabot.queue.model import JsonObject, Outcome
+from lorabot.queue.model import JsonObject, Outcome, Speed, TrainerState
 from lorabot.queue.tables import people, proposals
 from tests.bot.commands.people import Person, person
 from tests.bot.house import claimed, finish
@@ -219,6 +219,16 @@ async def test_the_estimate_is_what_the_last_ones_took(ann: Person, queue: Queue
     li = await consented(person(queue, tmp_path, "li", language="zh-CN"))
     await li.send(12)
     assert "大约需要10 到 14 分钟" in (await li.say("/训练 anime zuri")).text
+
+
+async def test_the_first_estimate_is_by_the_step_that_a_trainer_has_timed(ann: Person, queue: Queue) -> None:
+    await queue.trainers.announce("w", TrainerState("a card", None, {"demo": Speed(8 * 128**2, 0.3, 0.05)}))
+    await consented(ann)
+    await ann.send(12)
+    # 400 steps of 0.3 s are 2 minutes; pictures and measurements come on top.
+    assert (
+        "It takes roughly 1 to 3 minutes: it's the first of its kind here" in (await ann.say("/train anime zuri")).text
+    )
 
 
 async def test_an_installation_without_a_past_does_not_guess(ann: Person, queue: Queue, tmp_path: Path) -> None:

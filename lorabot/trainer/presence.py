@@ -1,0 +1,75 @@
+"""Tells the queue that this trainer is up: its device, who holds the card's memory, how fast it is."""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+
+from lorabot.locale import UserError
+from lorabot.presets import Bases, load_presets
+from lorabot.queue import Queue
+from lorabot.queue.errors import StoreUnavailable
+from lorabot.queue.model import CardState, Speed, TrainerState
+from lorabot.queue.tasks import end
+from lorabot.queue.trainers import EVERY_S
+from lorabot.trainer import wire
+from lorabot.trainer.bases import BaseStore
+from lorabot.trainer.bases.locating import locate
+from lorabot.trainer.devices import card_by, cards
+from lorabot.trainer.supervising import Engine, EngineDied
+
+_log = logging.getLogger(__name__)
+
+
+@asynccontextmanager
+async def present(queue: Queue, engine: Engine, worker: str, speeds: dict[str, Speed]) -> AsyncIterator[None]:
+    """Announce ``worker``, whose engine is up, every now and then while the block runs, and withdraw it at the end."""
+    announcing = asyncio.create_task(_announce(queue, engine, worker, speeds), name="presence")
+    try:
+        yield
+    finally:
+        await end(announcing)
+        with suppress(StoreUnavailable):
+            await queue.trainers.withdraw(worker)
+
+
+async def first_speed(queue: Queue, engine: Engine, bases: Bases, store: BaseStore) -> dict[str, Speed]:
+    """How fast the usual base is trained, where no job has told yet; by its id, empty where it can't be measured.
+
+    Its first job finds it loaded. One that would have to be downloaded first is left to the job that wants it.
+    """
+    base = bases.usual
+    try:
+        if not store.here(base) or await queue.history.succeeded(base.id, 1):
+            return {}
+        located = await locate(store, base)
+        presets = (await asyncio.to_thread(load_presets)).presets.values()
+        recipe = next(preset.recipes[base.family] for preset in presets if base.family in preset.recipes)
+        measured = await engine.measure(wire.Measure(base=located, recipe=recipe))
+    except (StoreUnavailable, EngineDied, UserError, StopIteration) as error:
+        _log.warning("no speed measured of %s: %s", base.id, error)
+        return {}
+    if not measured.pixels:
+        return {}
+    return {base.id: Speed(measured.pixels, measured.step_s, measured.forward_s)}
+
+
+async def _announce(queue: Queue, engine: Engine, worker: str, speeds: dict[str, Speed]) -> None:
+    while True:
+        hello = engine.hello
+        if hello is not None:
+            card = await asyncio.to_thread(_card, hello.card, engine.pid) if hello.card else None
+            with suppress(StoreUnavailable):
+                await queue.trainers.announce(worker, TrainerState(hello.device_name, card, speeds))
+        await asyncio.sleep(EVERY_S)
+
+
+def _card(uuid: str, engine: int | None) -> CardState | None:
+    """The engine's card as it is now; None where the driver can't be asked."""
+    card = card_by(uuid, cards())
+    if card is None:
+        return None
+    others = sorted((holder for holder in card.holders if holder.pid != engine), key=lambda holder: -holder.held)
+    own = sum(holder.held for holder in card.holders if holder.pid == engine)
+    named = tuple((holder.name, holder.held) for holder in others)
+    return CardState(card.name, card.total, card.free, own, named, card.unnamed)

@@ -1,0 +1,87 @@
+"""What a trainer says of itself before and between jobs."""
+
+import asyncio
+import os
+import sys
+from functools import partial
+from pathlib import Path
+
+import psutil
+import pytest
+
+from lorabot.presets import Bases
+from lorabot.queue import Queue
+from lorabot.queue.model import CardState, Outcome, Speed, TrainerState
+from lorabot.trainer import daemon
+from lorabot.trainer.daemon import run_trainer
+from lorabot.trainer.measuring import measure
+from lorabot.trainer.models import Models
+from lorabot.trainer.supervising import Engine
+from tests.queue.samples import submit
+from tests.trainer.conftest import QUICK, tiny_recipe
+from tests.trainer.nvml import Driver, Silicon, driver
+
+CARD = "GPU-aaaaaaaa-1111-2222-3333-444444444444"
+ENGINE = f"""
+import os, sys
+from lorabot.trainer import wire
+def say(event):
+    sys.stdout.buffer.write(wire.line(event))
+    sys.stdout.buffer.flush()
+about = dict(device="cuda:0", device_name="A card", loading_s=0, card="{CARD}")
+say(wire.Hello(version=wire.VERSION, pid=os.getpid(), **about))
+for line in sys.stdin.buffer:
+    assert wire.read_command(line).base.id == "demo"
+    say(wire.Measured(MEASURED))
+"""
+"""It starts at once, has a card and times what it is asked to."""
+
+
+async def announced(queue: Queue, folder: Path, monkeypatch: pytest.MonkeyPatch, measured: str) -> TrainerState:
+    """What a trainer with such an engine says first."""
+    command = (sys.executable, "-c", ENGINE.replace("MEASURED", measured))
+    monkeypatch.setattr(daemon, "Engine", partial(Engine, command=command))
+    stop = asyncio.Event()
+    running = asyncio.create_task(run_trainer(queue, QUICK, folder, stop, Bases(), worker="w"))
+    try:
+        async with asyncio.timeout(30):
+            while not (found := await queue.trainers.present()):
+                assert not running.done()
+                await asyncio.sleep(0.05)
+    finally:
+        stop.set()
+        await running
+    assert await queue.trainers.present() == {}
+    return found["w"]
+
+
+async def test_a_trainer_tells_its_card_and_who_holds_it_and_how_fast_it_is(
+    queue: Queue, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mine = psutil.Process(os.getpid())
+    held = Silicon(CARD, "A card", int(24e9), int(14e9), computing={mine.pid: int(3.1e9)})
+    with driver(Driver(held)):
+        state = await announced(queue, tmp_path, monkeypatch, "pixels=4096, step_s=0.5, forward_s=0.1")
+    card = CardState("A card", int(24e9), int(14e9), 0, ((mine.name(), int(3.1e9)),), int(6.9e9))
+    assert state == TrainerState("A card", card, {"demo": Speed(4096, 0.5, 0.1)})
+
+
+async def test_where_nothing_could_be_measured_or_jobs_tell_already_no_speed_is_told(
+    queue: Queue, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert (await announced(queue, tmp_path, monkeypatch, "")).speeds == {}
+    await submit(queue)
+    lease = await queue.jobs.claim("tester")
+    assert lease is not None
+    await lease.succeed(Outcome(()))
+    state = await announced(queue, tmp_path, monkeypatch, "pixels=4096, step_s=0.5, forward_s=0.1")
+    assert (state.speeds, state.card) == ({}, None)
+
+
+def test_a_step_is_timed_and_leaves_the_base_as_it_was(models: Models) -> None:
+    base, recipe = models.base(), tiny_recipe()
+    found = measure(base, recipe, "fp32")
+    rows = recipe.batch + (recipe.preserve.rows if recipe.preserve else 0)
+    assert found.pixels == rows * 64**2
+    assert found.step_s > found.forward_s > 0
+    assert not any("lora" in name or parameter.requires_grad for name, parameter in base.unet.named_parameters())
