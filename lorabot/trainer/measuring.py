@@ -11,8 +11,8 @@ from lorabot.trainer import adapter
 from lorabot.trainer.captioning import Caption
 from lorabot.trainer.denoising import Denoiser, denoiser
 from lorabot.trainer.encoding import Told, listening, tell
-from lorabot.trainer.planning import Precision
 from lorabot.trainer.memory.shortage import ran_out_of_memory
+from lorabot.trainer.planning import Precision
 from lorabot.trainer.shapes import Shapes
 from lorabot.trainer.wire import Measured
 
