@@ -1,7 +1,7 @@
 """Trains on the true architectures at full size with random weights, by lorabot's own job code, in several variants.
 
-``python -m benchmarks.bases [--families sd15 sdxl] [--variants plain adamw8bit] [--out FILE]`` in the root of the
-repository, on a machine with a card; ``--small`` does the same with small models of the same families, on a processor too. Each run
+``python -m benchmarks.bases [--families sd15 sdxl] [--variants plain adamw8bit] [--out FILE]``, in the repository, on a
+machine with a card; ``--small`` does the same with small models of the same families, on a processor too. Each run
 learns four pictures in ``--steps`` steps and draws before and after. A run is good when every loss is finite, the loss
 over fixed noise has fallen, and the pictures are there. Results go into FILE after each run; runs that are in there
 already are done again only with ``--again``. No run begins that would not end within ``--minutes``.
@@ -103,9 +103,8 @@ def make(family: RealFamily, small: bool, device: torch.device, precision: Preci
         made = small_bases.make(family) if small else published(family)
     dtype = torch.bfloat16 if precision == "bf16" else torch.float32
     for part in (made.unet, *made.encoders):
-        torch.nn.Module.to(part, device, dtype)
+        torch.nn.Module.to(part, device, dtype).requires_grad_(False).eval()
     torch.nn.Module.to(made.vae, device, torch.float32).requires_grad_(False).eval()
-        part.requires_grad_(False).eval()
     return assembled(located(family), Parts(made.unet, made.vae, made.encoders, made.scheduler))
 
 

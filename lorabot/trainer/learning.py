@@ -123,7 +123,7 @@ def learn(attempt: Attempt, recipe: Recipe, saved: ResumeState | None) -> Learnt
                 moments = moments_bytes(chosen_optimiser(recipe.optimiser, hardware.device), numbers)
                 room = Room(hardware.card.free, gauge.held(), moments + (large if where == "card" else 0))
             remembered = Remembered(job.measured, _depends(gauge.kind(), base, recipe, hardware, dearest, told))
-            tried = measure(base, denoise, gauge, dearest, told.probed)
+            tried = measure(base, modules, denoise, gauge, dearest, told.probed)
             fitted = fit(tried, remembered, room, recipe.checkpointing)
             if saved:
                 made = moved(saved.plan, hardware, fitted)

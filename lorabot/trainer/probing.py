@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from lorabot.trainer import adapter
 from lorabot.trainer.conditions import Conditions
 from lorabot.trainer.memory import (
     DoesNotFit,
@@ -29,11 +30,17 @@ if TYPE_CHECKING:
 
 
 def measure(
-    base: "BaseModel", route: Route, gauge: Gauge, size: tuple[int, int], conditions: Callable[[int], Conditions]
+    base: "BaseModel",
+    modules: adapter.Modules,
+    route: Route,
+    gauge: Gauge,
+    size: tuple[int, int],
+    conditions: Callable[[int], Conditions],
 ) -> Measure:
-    """Measures passes through ``base`` with its adapter on, for pictures of ``size`` (width, height in pixels).
+    """Measures passes through ``base`` as they are trained, for pictures of ``size`` (width, height in pixels).
 
-    ``conditions`` makes those of as many items. The first pass warms up, the second is timed.
+    ``modules`` carry the adapter, whose dropout is at work. ``conditions`` makes those of as many items, by way of the
+    text encoders where these learn. The first pass warms up, the second is timed.
     """
 
     def run(fitting: Fitting) -> Measured:
@@ -44,14 +51,16 @@ def measure(
             route.choose(fitting)
             resting = gauge.held() - held
             gauge.reset_peak()
-            _, seconds = (_pass(base, route, fitting.batch, size, conditions) for _ in range(2))
+            with adapter.dropping_out(modules, 0, 0):
+                _, seconds = (_pass(base, route, fitting.batch, size, conditions) for _ in range(2))
             return Measured(seconds, gauge.peak() - held, resting)
         except Exception as error:
             if not ran_out_of_memory(error):
                 raise
             raise DoesNotFit from None
         finally:
-            base.unet.zero_grad(set_to_none=True)
+            for module in modules.values():
+                module.zero_grad(set_to_none=True)
 
     return run
 
