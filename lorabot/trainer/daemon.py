@@ -48,7 +48,7 @@ async def run_trainer(
     """
     name = worker or f"{socket.gethostname()}-{os.getpid()}"
     with workspace(data_dir / "work") as folder:
-        async with Engine(config) as engine:
+        async with Engine(config, kernels=data_dir / "kernels") as engine:
             store = BaseStore(data_dir / "bases")
             if await _started(engine, stop):
                 speeds = await _unless(stop, first_speed(queue, engine, bases, store)) or {}

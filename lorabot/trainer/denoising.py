@@ -1,4 +1,4 @@
-"""The one entrance to a UNet with its adapter: plainly through diffusers and peft on a card, in lanes on a CPU."""
+"""The one entrance to a UNet with its adapter: the fast way on a card, lanes on a CPU, else diffusers and peft."""
 
 import sys
 import warnings
@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import torch
 from torch.nn import functional
 
+from lorabot.locale import Message
 from lorabot.trainer.conditions import Conditions
+from lorabot.trainer.fast import Unsupported, Warm, enter
 from lorabot.trainer.planning import Precision
 
 if TYPE_CHECKING:
@@ -33,19 +35,23 @@ def denoiser(
     checkpointing: bool = False,
     dropout: bool = False,
     card: bool = False,
+    warm: Warm | None = None,
+    say: Callable[[Message], None] = lambda _: None,
 ) -> Iterator[Denoiser]:
     """The fastest way through ``unet`` and the adapter on it. On a CPU the lanes have torch's threads for the block.
 
     With ``checkpointing`` each block's activations are computed again for the backward pass instead of being kept. With
     ``dropout`` the way is plain: what is dropped are a LoRA's inputs, and folded into weights it has none. ``card``:
-    whether a card calculates, whatever torch calls it.
+    whether a card calculates, whatever torch calls it. ``warm`` keeps what the fast way on a card can use again; which
+    way it is there and why is what ``say`` gets.
     """
+    if unet.device.type == "cuda":
+        with _on_card(unet, precision, checkpointing, dropout, warm or Warm(), say) as denoise:
+            yield denoise
+        return
     if checkpointing:
-        unet.enable_gradient_checkpointing()
-        try:
+        with _checkpointing(unet):
             yield plain(unet, precision)
-        finally:
-            unet.disable_gradient_checkpointing()
         return
     # torch.jit.trace, which the lanes need, is not supported from Python 3.14 on.
     if card or unet.device.type != "cpu" or dropout or sys.version_info >= (3, 14):
@@ -59,6 +65,41 @@ def denoiser(
     finally:
         torch.set_num_threads(threads)
         lanes.close()
+
+
+@contextmanager
+def _on_card(
+    unet: "UNet2DConditionModel",
+    precision: Precision,
+    checkpointing: bool,
+    dropout: bool,
+    warm: Warm,
+    say: Callable[[Message], None],
+) -> Iterator[Denoiser]:
+    if checkpointing:
+        warm.let_go()  # nothing of it is used, and memory is short
+        say(Message("plan-plain-checkpointing"))
+        with _checkpointing(unet):
+            yield plain(unet, precision)
+        return
+    denoise = plain(unet, precision)
+    try:
+        if dropout:
+            raise Unsupported("dropout")
+        denoise = enter(unet, denoise, warm)
+        say(Message("plan-fast"))
+    except Unsupported as error:
+        say(Message(f"plan-plain-{error.why}"))
+    yield denoise
+
+
+@contextmanager
+def _checkpointing(unet: "UNet2DConditionModel") -> Iterator[None]:
+    unet.enable_gradient_checkpointing()
+    try:
+        yield
+    finally:
+        unet.disable_gradient_checkpointing()
 
 
 def plain(unet: "UNet2DConditionModel", precision: Precision) -> Denoiser:

@@ -3,7 +3,7 @@
 import shutil
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -98,11 +98,15 @@ def learn(attempt: Attempt, recipe: Recipe, saved: ResumeState | None) -> Learnt
     def tell_now(message: Message) -> None:
         emit(Notice(job=job.id, message=message))
 
+    ways: list[Message] = []
+    warm = attempt.models.warm
+
     def opener(checkpointing: bool) -> AbstractContextManager[Denoiser]:
         card = hardware.card is not None
-        return denoiser(base.unet, hardware.precision, checkpointing, recipe.dropout > 0, card)
+        dropout = recipe.dropout > 0
+        return denoiser(base.unet, hardware.precision, checkpointing, dropout, card, warm, ways.append)
 
-    with adapter.attached(modules, recipe, job.seed), route(base.unet, gauge, opener) as denoise:
+    with adapter.attached(modules, recipe, job.seed), route(base.unet, gauge, opener, warm.let_go) as denoise:
         control.check()
         teller.stage("planning")
         size = file_bytes(adapter.read(modules), base.family, base.unet, recipe.save_precision)
@@ -130,6 +134,8 @@ def learn(attempt: Attempt, recipe: Recipe, saved: ResumeState | None) -> Learnt
             else:
                 made = plan(recipe, sorted_in, job.seed, hardware, attempt.config, fitted, size)
             descent = Descent(made, denoise, gauge, attempt.models.hardware, tell_now)
+            new = tuple(way for way in ways[-1:] if way not in made.reasons)
+            descent.plan = replace(descent.plan, reasons=(*descent.plan.reasons, *new))
             gauge.empty()
             gauge.reset_peak()
 

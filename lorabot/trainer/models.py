@@ -12,6 +12,7 @@ from lorabot.trainer.bases import BaseModel, LocatedBase, demo_base, load_base
 from lorabot.trainer.clip import Clip, load_clip
 from lorabot.trainer.devices import GIB, Card, Memory, card_by, cards, holders_text, usable
 from lorabot.trainer.errors import NoCard
+from lorabot.trainer.fast import Warm
 from lorabot.trainer.memory import Gauge, gauge_of
 from lorabot.trainer.planning import Hardware, Precision
 
@@ -25,7 +26,7 @@ _SMALL_CARD = 12 * GIB
 class Models:
     """The models of one device, loaded when first asked for; one base at a time, since a card may hold no second.
 
-    ``memory_limit`` is the setting of that name.
+    ``memory_limit`` is the setting of that name. ``warm`` belongs to the base that is loaded.
     """
 
     def __init__(self, device: str, memory_limit: float = 1.0) -> None:
@@ -33,6 +34,7 @@ class Models:
         self._limit = memory_limit
         self._base: tuple[LocatedBase, BaseModel] | None = None
         self._clip: Clip | None = None
+        self.warm = Warm()
 
     def hardware(self) -> Hardware:
         """Where a job would run now, with the card's free memory as it is at this moment. Raises ``NoCard``."""
@@ -67,6 +69,7 @@ class Models:
         wanted = wanted or demo_base()
         if self._base is None or self._base[0] != wanted:
             self._base = None
+            self.warm.let_go()
             gc.collect()
             hardware = self.hardware()
             if hardware.card is not None:

@@ -29,8 +29,10 @@ class Route:
     has to be done again.
     """
 
-    def __init__(self, unet: "UNet2DConditionModel", gauge: Gauge, opener: Opener) -> None:
-        self._unet, self._gauge, self._opener = unet, gauge, opener
+    def __init__(
+        self, unet: "UNet2DConditionModel", gauge: Gauge, opener: Opener, let_go: Callable[[], None] = lambda: None
+    ) -> None:
+        self._unet, self._gauge, self._opener, self._let_go = unet, gauge, opener, let_go
         self.tell: Tell = lambda _: None
         self._opened = ExitStack()
         self._now = (False, False)
@@ -47,6 +49,11 @@ class Route:
 
     def close(self) -> None:
         """Let go of everything; ``choose`` opens it again."""
+        self.leave()
+        self._let_go()
+
+    def leave(self) -> None:
+        """Close, but for what is kept for the next time."""
         self._denoise, self._remembering = None, nullcontext
         self._opened.close()
 
@@ -87,10 +94,15 @@ class Route:
 
 
 @contextmanager
-def route(unet: "UNet2DConditionModel", gauge: Gauge, opener: Opener) -> Iterator[Route]:
-    """A route through ``unet`` for the block; nothing can go through before a way was chosen."""
-    made = Route(unet, gauge, opener)
+def route(
+    unet: "UNet2DConditionModel", gauge: Gauge, opener: Opener, let_go: Callable[[], None] = lambda: None
+) -> Iterator[Route]:
+    """A route through ``unet`` for the block; nothing can go through before a way was chosen.
+
+    ``let_go``: lets go of what the opener keeps from one block to the next.
+    """
+    made = Route(unet, gauge, opener, let_go)
     try:
         yield made
     finally:
-        made.close()
+        made.leave()

@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 from collections.abc import AsyncIterator, Callable, Sequence
+from pathlib import Path
 from types import TracebackType
 from typing import Self
 
@@ -44,12 +45,13 @@ class Engine:
     """One engine process, started when needed and kept warm; replaced after it died, disobeyed or did its jobs.
 
     To be used as an async context manager, by one job at a time, from the thread that runs the event loop: the process
-    dies with that thread.
+    dies with that thread. ``kernels``: where compiled kernels are kept for later engines; none is where Triton would.
     """
 
-    def __init__(self, config: TrainerConfig, command: Sequence[str] = ENGINE) -> None:
+    def __init__(self, config: TrainerConfig, command: Sequence[str] = ENGINE, kernels: Path | None = None) -> None:
         self._config = config
         self._command = command
+        self._kernels = kernels
         self._process: _Process | None = None
         self._starting: asyncio.Task[_Process] | None = None
         self._jobs = 0
@@ -65,7 +67,9 @@ class Engine:
     def warm_up(self) -> None:
         """Begin to start the process, so that the first job need not wait for its libraries."""
         if self._process is None and self._starting is None:
-            self._starting = asyncio.create_task(_Process.start(self._config, self._command), name="engine start")
+            self._starting = asyncio.create_task(
+                _Process.start(self._config, self._command, self._kernels), name="engine start"
+            )
 
     async def start(self) -> None:
         """Have the process up and waiting for a job. Raises ``EngineDied`` and ``EngineRefused``."""
@@ -185,10 +189,10 @@ class _Process:
         self.hello: wire.Hello | None = None
 
     @classmethod
-    async def start(cls, config: TrainerConfig, command: Sequence[str]) -> Self:
+    async def start(cls, config: TrainerConfig, command: Sequence[str], kernels: Path | None) -> Self:
         """Start the engine and wait for its hello. Raises ``EngineDied``."""
         process = cls(
-            await start_child(*command, config.model_dump_json(), environment=_environment(), limit=_LINE_LIMIT)
+            await start_child(*command, config.model_dump_json(), environment=_environment(kernels), limit=_LINE_LIMIT)
         )
         try:
             async with asyncio.timeout(config.start_timeout_s):
@@ -268,9 +272,14 @@ class _Process:
         await self._process.wait()
 
 
-def _environment() -> dict[str, str]:
+def _environment(kernels: Path | None) -> dict[str, str]:
     """This process's, without the settings and their secrets: the engine gets all it needs over its pipe."""
-    return {**ENVIRONMENT, **{name: value for name, value in os.environ.items() if not name.startswith(_SECRET)}}
+    cache = {"TRITON_CACHE_DIR": str(kernels)} if kernels else {}
+    return {
+        **ENVIRONMENT,
+        **cache,
+        **{name: value for name, value in os.environ.items() if not name.startswith(_SECRET)},
+    }
 
 
 def _ending(status: int) -> str:

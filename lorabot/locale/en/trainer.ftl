@@ -92,6 +92,16 @@ plan-batch-enough = { $batch } at a time, { $accumulation } times a step: more a
 plan-checkpointing-fits = Intermediate results are computed twice instead of being kept: only so does it fit, or is it the fastest on this card.
 plan-offloading = The base model's weights lie in the host's memory and come over layer by layer: slower, but nothing else fits on this card.
 plan-peak = At its peak the training should hold about { $megabytes } MB of the card.
+plan-fast = The steps take a fast way through the base model; it was tried against the plain one at the start.
+plan-plain-layers = The steps take the plain way: the fast one knows only LoRAs on linear layers.
+plan-plain-dora = The steps take the plain way: the fast one knows no DoRA.
+plan-plain-dropout = The steps take the plain way: in the fast one the LoRA is folded into the base model's weights, and nothing can be left out.
+plan-plain-checkpointing = The steps take the plain way: the fast one keeps all intermediate results.
+plan-plain-network = The steps take the plain way: the fast one does not know this kind of base model.
+plan-plain-card = The steps take the plain way: the fast one needs a card with bfloat16.
+plan-plain-triton = The steps take the plain way: the fast one needs the package Triton.
+plan-plain-failed = The steps take the plain way: the fast one could not be set up here; the trainer's log says why.
+plan-plain-differs = The steps take the plain way: the fast one, when it was tried, gave other results.
 plan-moved = Gone on with on { $device }, { $batch } at a time.
 
 ## The report

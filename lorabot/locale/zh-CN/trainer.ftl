@@ -68,6 +68,16 @@ plan-batch-enough = 每次处理 { $batch } 张，每步累积 { $accumulation }
 plan-checkpointing-fits = 中间结果不保留而是重新计算：在这张显卡上，只有这样才放得下，或者这样最快。
 plan-offloading = 底模的权重放在主机内存中，逐层传到显卡：慢一些，但在这张显卡上别无他法。
 plan-peak = 训练最多时预计占用约 { $megabytes } MB 显存。
+plan-fast = 训练步骤走底模的快速通道；开始时已与普通通道对比验证。
+plan-plain-layers = 训练步骤走普通通道：快速通道只支持线性层上的 LoRA。
+plan-plain-dora = 训练步骤走普通通道：快速通道不支持 DoRA。
+plan-plain-dropout = 训练步骤走普通通道：在快速通道中 LoRA 合并进底模的权重，无法随机丢弃输入。
+plan-plain-checkpointing = 训练步骤走普通通道：快速通道会保留全部中间结果。
+plan-plain-network = 训练步骤走普通通道：快速通道不认识这种底模。
+plan-plain-card = 训练步骤走普通通道：快速通道需要支持 bfloat16 的显卡。
+plan-plain-triton = 训练步骤走普通通道：快速通道需要 Triton 这个包。
+plan-plain-failed = 训练步骤走普通通道：快速通道在这里无法启用；原因见训练程序的日志。
+plan-plain-differs = 训练步骤走普通通道：快速通道在试运行时给出了不同的结果。
 plan-moved = 改在 { $device } 上继续，每次处理 { $batch } 张。
 
 ## 报告

@@ -1,0 +1,9 @@
+"""A fast way through the UNet on a card: forward and backward by hand over frozen weights, with the adapter folded in.
+
+``entrance`` is the way in; what can't go through here goes through diffusers and peft, by which all this is measured.
+"""
+
+from lorabot.trainer.fast.entrance import Warm, enter
+from lorabot.trainer.fast.unsupported import Unsupported, Why
+
+__all__ = ["Unsupported", "Warm", "Why", "enter"]

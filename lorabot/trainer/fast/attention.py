@@ -1,0 +1,86 @@
+"""Attention forward and backward without autograd: cuDNN's where it can be had, else torch's other ones, else products.
+
+Queries, keys and values: (B, heads, tokens, head size) as views of rows; so is what comes out, wherever the library
+keeps that layout.
+"""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import torch
+
+_aten: Any = torch.ops.aten
+
+
+class Attended(NamedTuple):
+    """What came ``out``, and how a gradient of it becomes those of queries, keys and values."""
+
+    out: torch.Tensor
+    back: Callable[[torch.Tensor], tuple[torch.Tensor, torch.Tensor, torch.Tensor]]
+
+
+def attend(query: torch.Tensor, key: torch.Tensor, value: torch.Tensor) -> Attended:
+    """Softmax of the scaled products of ``query`` and ``key``, times ``value``."""
+    if query.device.type == "cuda":
+        asked = torch.backends.cuda.SDPAParams(query, key, value, None, 0.0, False, False)
+        if torch.backends.cuda.can_use_cudnn_attention(asked):
+            return _cudnn(query, key, value)
+        if torch.backends.cuda.can_use_flash_attention(asked):
+            return _flash(query, key, value)
+        if torch.backends.cuda.can_use_efficient_attention(asked):
+            return _efficient(query, key, value)
+    return _products(query, key, value)
+
+
+def _cudnn(query: torch.Tensor, key: torch.Tensor, value: torch.Tensor) -> Attended:
+    out, sums, starts_q, starts_k, most_q, most_k, seed, offset, _ = _aten._scaled_dot_product_cudnn_attention(
+        query, key, value, None, True
+    )
+
+    def back(gradient: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        found: tuple[torch.Tensor, torch.Tensor, torch.Tensor] = _aten._scaled_dot_product_cudnn_attention_backward(
+            gradient, query, key, value, out, sums, seed, offset, None, starts_q, starts_k, most_q, most_k, 0.0, False
+        )
+        return found
+
+    return Attended(out, back)
+
+
+def _flash(query: torch.Tensor, key: torch.Tensor, value: torch.Tensor) -> Attended:
+    out, sums, starts_q, starts_k, most_q, most_k, state, unused, _ = _aten._scaled_dot_product_flash_attention(
+        query, key, value
+    )
+
+    def back(gradient: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        found: tuple[torch.Tensor, torch.Tensor, torch.Tensor] = _aten._scaled_dot_product_flash_attention_backward(
+            gradient, query, key, value, out, sums, starts_q, starts_k, most_q, most_k, 0.0, False, state, unused
+        )
+        return found
+
+    return Attended(out, back)
+
+
+def _efficient(query: torch.Tensor, key: torch.Tensor, value: torch.Tensor) -> Attended:
+    out, sums, seed, offset = _aten._scaled_dot_product_efficient_attention(query, key, value, None, True)
+
+    def back(gradient: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        wanted = [True, True, True, False]
+        dq, dk, dv, _ = _aten._scaled_dot_product_efficient_attention_backward(
+            gradient, query, key, value, None, out, sums, seed, offset, 0.0, wanted
+        )
+        return dq, dk, dv
+
+    return Attended(out, back)
+
+
+def _products(query: torch.Tensor, key: torch.Tensor, value: torch.Tensor) -> Attended:
+    scale = query.shape[-1] ** -0.5
+    share = torch.softmax((query @ key.mT) * scale, dim=-1)
+    out = share @ value
+
+    def back(gradient: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        d_share = gradient @ value.mT
+        d_products = share * (d_share - (d_share * share).sum(dim=-1, keepdim=True)) * scale
+        return d_products @ key, d_products.mT @ query, share.mT @ gradient
+
+    return Attended(out, back)

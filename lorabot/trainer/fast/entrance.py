@@ -1,0 +1,192 @@
+"""The entrance: decides whether the fast way can be taken, tries it against the plain one, and keeps it for later."""
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch.nn import functional
+
+from lorabot.trainer.conditions import Conditions
+from lorabot.trainer.fast.passes import Passes, of_autograd
+from lorabot.trainer.fast.primitives import Primitives
+from lorabot.trainer.fast.reading import read
+from lorabot.trainer.fast.unsupported import Unsupported, Why
+from lorabot.trainer.memory import ran_out_of_memory
+
+if TYPE_CHECKING:
+    from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
+
+_LEAST_CAPABILITY = (8, 0)
+"""Of a card: the first with bfloat16."""
+_PREDICTS, _LEARNS = 0.05, 0.98
+"""How far two ways in bfloat16 may be apart: a prediction, of its length; the cosine of an adapter's gradients."""
+_log = logging.getLogger(__name__)
+
+Denoise = Callable[[torch.Tensor, torch.Tensor, Conditions], torch.Tensor]
+_Signature = tuple[tuple[str, torch.Size], ...]
+
+
+@dataclass(slots=True)
+class Warm:
+    """What is kept of the fast way from one job to the next on the same base: weights laid out, passes recorded.
+
+    Of a job nothing is in it: the next one's adapter takes the memory of the last's. ``tried``: the network and kinds
+    of adapter that were tried, and why not if so.
+    """
+
+    signature: _Signature | None = None
+    passes: Passes | None = None
+    tried: dict[_Signature, Why | None] = field(default_factory=dict)
+
+    def let_go(self) -> None:
+        """Give all memory back; what was found out is still known."""
+        self.signature = self.passes = None
+
+
+def enter(unet: "UNet2DConditionModel", plain: Denoise, warm: Warm) -> Denoise:
+    """The fast way through ``unet`` and the adapter on it, which does what ``plain`` does within bfloat16.
+
+    Raises ``Unsupported`` with the reason where it can't be taken.
+    """
+    if torch.cuda.get_device_capability(unet.device) < _LEAST_CAPABILITY or unet.conv_in.weight.dtype != torch.bfloat16:
+        raise Unsupported("card")
+    if find_spec("triton") is None:
+        raise Unsupported("triton")
+    signature = _signature(unet)
+    if (why := warm.tried.get(signature)) is not None:
+        raise Unsupported(why)
+    if warm.passes is None or warm.signature != signature:
+        warm.let_go()
+        warm.passes = _tried(unet, plain, warm.tried, signature)
+        warm.signature = signature
+    return through(warm.passes, unet, plain)
+
+
+def _tried(
+    unet: "UNet2DConditionModel", plain: Denoise, tried: dict[_Signature, Why | None], signature: _Signature
+) -> Passes:
+    """Passes that were tried before or agree with ``plain`` now. Raises ``Unsupported``, and notes why."""
+    try:
+        from lorabot.trainer.fast.compiled import Compiled
+
+        passes = lay_out(unet, Compiled())
+        if signature not in tried and not agrees(unet, passes, plain):
+            raise Unsupported("differs")
+    except Unsupported as error:
+        tried[signature] = error.why
+        raise
+    except Exception as error:  # whatever a compiler or a driver may say, the plain way is there
+        if ran_out_of_memory(error):
+            raise
+        _log.exception("the fast way can't be taken here")
+        tried[signature] = "failed"
+        raise Unsupported("failed") from error
+    tried[signature] = None
+    return passes
+
+
+def lay_out(unet: "UNet2DConditionModel", ops: Primitives) -> Passes:
+    """The passes through ``unet`` by ``ops``. Raises ``Unsupported``."""
+    with torch.no_grad():
+        return Passes(read(unet, ops))
+
+
+def through(passes: Passes, unet: "UNet2DConditionModel", plain: Denoise) -> Denoise:
+    """Denoise by ``passes`` with the adapter that is on ``unet`` now, which becomes theirs; by ``plain`` what they
+    can't do: other sizes, and all that follows once something failed."""
+    bind(passes, unet)
+    fast = _straight(passes, unet)
+    failed = False
+
+    def denoise(noisy: torch.Tensor, timesteps: torch.Tensor, conditions: Conditions) -> torch.Tensor:
+        nonlocal failed
+        if failed or not passes.network.fits(noisy):
+            return plain(noisy, timesteps, conditions)
+        try:
+            return fast(noisy, timesteps, conditions)
+        except Exception as error:
+            if ran_out_of_memory(error):
+                raise
+            _log.exception("the fast way failed; going on the plain one")
+            failed = True
+            return plain(noisy, timesteps, conditions)
+
+    return denoise
+
+
+def _straight(passes: Passes, unet: "UNet2DConditionModel") -> Denoise:
+    layers = _adapted(unet)
+
+    def denoise(noisy: torch.Tensor, timesteps: torch.Tensor, conditions: Conditions) -> torch.Tensor:
+        weights = passes.network.weights
+        off = any(layer.disable_adapters for layer in layers)
+        weights.scale.fill_(0.0 if off else weights.scaling)
+        return of_autograd(passes, (noisy, timesteps, *conditions.tensors()), [] if off else weights.parameters)
+
+    return denoise
+
+
+@torch.no_grad()
+def bind(passes: Passes, unet: "UNet2DConditionModel") -> None:
+    """Let the adapter on ``unet`` have its parameters where ``passes`` look for them; its values stay."""
+    weights = passes.network.weights
+    present = dict(unet.named_parameters())
+    weights.parameters = [present[name] for name in weights.names]
+    for view, parameter in zip(weights.split(weights.values), weights.parameters, strict=True):
+        if view.data_ptr() != parameter.data_ptr():
+            view.copy_(parameter)
+            parameter.data = view
+    for layer in _adapted(unet)[:1]:
+        (weights.scaling,) = layer.scaling.values()
+
+
+def agrees(unet: "UNet2DConditionModel", passes: Passes, plain: Denoise) -> bool:
+    """Whether ``passes`` predict and learn what ``plain`` does from random inputs and adapter, within bfloat16."""
+    config: Any = unet.config
+    device, grain = unet.device, 2 ** (len(config.block_out_channels) - 1)
+    chance = torch.Generator().manual_seed(0)
+
+    def some(*shape: int) -> torch.Tensor:
+        return torch.randn(shape, generator=chance).to(device)
+
+    parameters = [parameter for parameter in unet.parameters() if parameter.requires_grad]
+    before = [parameter.detach().clone() for parameter in parameters]
+    conditions = [some(2, 77, config.cross_attention_dim)]
+    if config.addition_embed_type == "text_time":
+        pooled = config.projection_class_embeddings_input_dim - 6 * config.addition_time_embed_dim
+        conditions += [some(2, pooled), torch.full((2, 6), 512.0, device=device)]
+    noisy, timesteps = some(2, config.in_channels, 4 * grain, 6 * grain), torch.tensor([100, 700], device=device)
+    gradient = some(*noisy.shape)
+    try:
+        with torch.no_grad():
+            for parameter in parameters:
+                parameter.copy_(0.02 * some(*parameter.shape))
+        found = []
+        for denoise in (plain, _straight(passes, unet)):
+            predicted = denoise(noisy, timesteps, Conditions(*conditions))
+            found.append((predicted.detach(), torch.autograd.grad(predicted, parameters, gradient)))
+    finally:
+        with torch.no_grad():
+            for parameter, value in zip(parameters, before, strict=True):
+                parameter.copy_(value)
+    (expected, wanted), (predicted, learnt) = found
+    apart = torch.linalg.vector_norm(predicted - expected) / torch.linalg.vector_norm(expected)
+    alike = min(
+        float(functional.cosine_similarity(mine.flatten(), theirs.flatten(), dim=0))
+        for mine, theirs in zip(learnt, wanted, strict=True)
+    )
+    _log.info("fast and plain: predictions %.1e apart, gradients' least cosine %.5f", apart, alike)
+    return bool(apart <= _PREDICTS) and alike >= _LEARNS
+
+
+def _adapted(unet: "UNet2DConditionModel") -> list[Any]:
+    from peft.tuners.lora import LoraLayer
+
+    return [module for module in unet.modules() if isinstance(module, LoraLayer)]
+
+
+def _signature(unet: "UNet2DConditionModel") -> _Signature:
+    return tuple((name, parameter.shape) for name, parameter in unet.named_parameters() if parameter.requires_grad)

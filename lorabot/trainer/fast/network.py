@@ -1,0 +1,110 @@
+"""A frozen UNet with its adapter, forward and backward by hand, in channels-last rows and without autograd."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch.nn import functional
+
+from lorabot.trainer.conditions import Conditions
+from lorabot.trainer.fast.convolving import Convolution, convolve_back
+from lorabot.trainer.fast.maps import Back, Map, Part, Step, flat
+from lorabot.trainer.fast.primitives import GroupNorm, Primitives
+from lorabot.trainer.fast.weights import TextProduct, Weights
+
+Learn = Callable[[torch.Tensor], torch.Tensor]
+"""From the gradient (B, C, H, W) of what was predicted, fills the adapter's gradients; returns that of the texts'
+states (B, L, D)."""
+Embed = Callable[[torch.Tensor, Conditions], torch.Tensor]
+"""Timesteps (B) and conditions to their embedding (B, E), before the activation."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Link:
+    """A part where it stands: whether it gets the last map that was put by beside its input, and puts its own by."""
+
+    part: Part
+    takes: bool = False
+    puts: bool = False
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Network:
+    """The parts in their order. ``times`` (all shifts, E) with ``times_bias`` makes the shifts, as wide as ``widths``.
+
+    ``first`` is the convolution before the parts; ``norm`` and ``last`` with ``last_bias`` come after them.
+    """
+
+    ops: Primitives
+    weights: Weights
+    texts: TextProduct
+    embed: Embed
+    times: torch.Tensor
+    times_bias: torch.Tensor
+    widths: tuple[int, ...]
+    first: Convolution
+    links: tuple[Link, ...]
+    norm: GroupNorm
+    last: torch.Tensor
+    last_bias: torch.Tensor
+    grain: int
+
+    def fits(self, noisy: torch.Tensor) -> bool:
+        """Whether latents (B, C, H, W) can be halved as often as the network does."""
+        return noisy.shape[2] % self.grain == 0 and noisy.shape[3] % self.grain == 0
+
+    @torch.no_grad()
+    def forward(
+        self, noisy: torch.Tensor, timesteps: torch.Tensor, conditions: Conditions
+    ) -> tuple[torch.Tensor, Learn]:
+        """What is predicted, as ``Denoiser`` has it, of the network's type; and how the adapter learns from it."""
+        ops, dtype = self.ops, self.first.weight.dtype
+        self.weights.fold(ops)
+        embedded = functional.silu(self.embed(timesteps, conditions))
+        made = (embedded @ self.times.t()).to(self.times_bias.dtype) + self.times_bias
+        shifts = [shift.contiguous() for shift in torch.split(made, list(self.widths), dim=1)]
+        states = conditions.states.to(dtype)
+        flat_states = states.reshape(-1, states.shape[-1])
+        texts = (flat_states @ self.texts.weight.t()).view(*states.shape[:2], -1)
+        step = Step(ops, shifts, texts)
+        given = noisy.to(dtype).contiguous(memory_format=torch.channels_last)
+        now = self.first.of(step, given, learnt=False)
+        by: list[Map] = [now]
+        went: list[tuple[tuple[Map, ...], Map, Back]] = []
+        for link in self.links:
+            sources = (now, by.pop()) if link.takes else (now,)
+            now, back = link.part.forward(step, sources)
+            if now.learnt:
+                went.append((sources, now, back))
+            if link.puts:
+                by.append(now)
+        factors = ops.factors([now.source], None, self.norm)
+        normal = ops.normalise([now.rows], factors, self.norm, silu=True)
+        size = (now.height, now.width)
+        predicted = functional.conv2d(
+            now.next(normal, now.stats, True).pictures(), self.last, self.last_bias, padding=1
+        )
+
+        @torch.no_grad()
+        def learn(gradient: torch.Tensor) -> torch.Tensor:
+            step.gradient = torch.empty_like(texts)
+            wanted = gradient.to(dtype).contiguous(memory_format=torch.channels_last)
+            found = flat(convolve_back(wanted, self.last, size))
+            (found,) = ops.normalise_back([now.rows], factors, self.norm, True, found, [()])
+            waiting: dict[int, list[torch.Tensor]] = {id(now): [found]}
+            while went:
+                sources, made, back = went.pop()
+                # The part after it has summed what a map's gradient is made of, unless that took the map twice.
+                first, *others = waiting.pop(id(made))
+                for other in others:
+                    first = first + other
+                more = [waiting.pop(id(source), []) for source in sources]
+                for source, gone in zip(sources, back(first, more), strict=True):
+                    if gone is not None and source.learnt:
+                        waiting.setdefault(id(source), []).append(gone)
+            rows = step.gradient.flatten(0, 1)
+            self.texts.learn(rows, flat_states)
+            self.weights.gradients.mul_(self.weights.scale)
+            return (rows @ self.texts.weight).view(states.shape)
+
+        return predicted, learn

@@ -1,0 +1,173 @@
+"""Runs a network's passes: on a card as CUDA graphs, one pair for each shape of what is given, elsewhere one by one."""
+
+import logging
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from lorabot.trainer.conditions import Conditions
+from lorabot.trainer.fast.network import Learn, Network
+from lorabot.trainer.memory import ran_out_of_memory
+
+_MOST = 32
+"""Shapes whose graphs are kept; the one that was not used for longest makes room."""
+_AGREES = 0.02
+"""How far a graph may be from the run it repeats: sums in another order, in bfloat16."""
+_log = logging.getLogger(__name__)
+
+Given = Sequence[torch.Tensor]
+"""Noisy latents, timesteps and what ``Conditions`` holds."""
+_Key = tuple[bool, tuple[tuple[torch.Size, torch.dtype], ...]]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Graphs:
+    """A forward pass and its way back, recorded, with the memory they read from and write to."""
+
+    given: tuple[torch.Tensor, ...]
+    forward: torch.cuda.CUDAGraph
+    predicted: torch.Tensor
+    gradient: torch.Tensor
+    backward: torch.cuda.CUDAGraph | None
+    states: torch.Tensor
+
+
+class Passes:
+    """The passes of ``network``. What one of them keeps for its way back is gone once the next has begun."""
+
+    def __init__(self, network: Network) -> None:
+        self.network = network
+        self._graphs: OrderedDict[_Key, _Graphs] = OrderedDict()
+        self._seen: set[_Key] = set()
+        self._stream: torch.cuda.Stream | None = None
+        self._pool: Any = None
+        self._number = 0
+
+    def forward(self, given: Given, learning: bool) -> tuple[torch.Tensor, Learn]:
+        """What is predicted, float32 (B, C, H, W), and its way back, to be gone once and before the next pass.
+
+        A shape is recorded when it is first seen; without ``learning`` when it is seen again, since many of those that
+        are only measured come once.
+        """
+        self._number += 1
+        key = (learning, tuple((tensor.shape, tensor.dtype) for tensor in given))
+        fresh = key not in self._seen
+        self._seen.add(key)
+        if given[0].device.type != "cuda" or (fresh and not learning):
+            predicted, learn = self._once(given)
+            return predicted, self._next(learn)
+        if key not in self._graphs:
+            while len(self._graphs) >= _MOST:
+                self._graphs.popitem(last=False)
+            try:
+                self._graphs[key] = self._record(given, learning)
+            except Exception as error:
+                # A recording that is broken off ends with an error of its own.
+                if error.__context__ is not None and ran_out_of_memory(error.__context__):
+                    raise error.__context__ from None
+                raise
+        self._graphs.move_to_end(key)
+        graphs = self._graphs[key]
+        for held, tensor in zip(graphs.given, given, strict=True):
+            held.copy_(tensor)
+        graphs.forward.replay()
+
+        def learn_by_graph(gradient: torch.Tensor) -> torch.Tensor:
+            assert graphs.backward is not None
+            graphs.gradient.copy_(gradient)
+            graphs.backward.replay()
+            return graphs.states.clone()
+
+        return graphs.predicted.clone(), self._next(learn_by_graph)
+
+    def _next(self, learn: Learn) -> Learn:
+        """``learn``, which refuses when another pass has been at its memory."""
+        number = self._number
+
+        def checked(gradient: torch.Tensor) -> torch.Tensor:
+            if number != self._number:
+                raise RuntimeError("another pass has begun since this one")
+            return learn(gradient)
+
+        return checked
+
+    def _once(self, given: Given) -> tuple[torch.Tensor, Learn]:
+        noisy, timesteps, *conditions = given
+        predicted, learn = self.network.forward(noisy, timesteps, Conditions(*conditions))
+        return predicted.float(), learn
+
+    @torch.no_grad()
+    def _record(self, given: Given, learning: bool) -> _Graphs:
+        """Run once on the stream of recording, record the same, and compare. Raises ``RuntimeError`` if they differ."""
+        device = given[0].device
+        if self._stream is None:
+            self._stream = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
+            self._pool = torch.cuda.graph_pool_handle()
+        held = tuple(tensor.detach().clone() for tensor in given)
+        gradient = torch.randn_like(held[0], dtype=torch.float32)
+        self._stream.wait_stream(torch.cuda.current_stream(device))
+        with torch.cuda.stream(self._stream):
+            predicted, learn = self._once(held)
+            expected = [predicted, *self._learnt(learn, gradient)] if learning else [predicted]
+            expected = [tensor.clone() for tensor in expected]
+        torch.cuda.current_stream(device).wait_stream(self._stream)
+        del predicted, learn
+        forward, backward = torch.cuda.CUDAGraph(), torch.cuda.CUDAGraph() if learning else None
+        with torch.cuda.graph(forward, pool=self._pool, stream=self._stream):
+            predicted, learn = self._once(held)
+        states = held[2]
+        if backward is not None:
+            with torch.cuda.graph(backward, pool=self._pool, stream=self._stream):
+                states = learn(gradient)
+        del learn
+        forward.replay()
+        found = [predicted.clone()]
+        if backward is not None:
+            backward.replay()
+            found += [self.network.weights.gradients, states]
+        for mine, theirs in zip(found, expected, strict=True):
+            apart = float(torch.linalg.vector_norm(mine.float() - theirs.float()))
+            if not apart <= _AGREES * float(torch.linalg.vector_norm(theirs.float())):
+                raise RuntimeError(f"a recorded pass over {tuple(held[0].shape)} is not what it was recorded from")
+        _log.info("recorded passes over latents of %s", "x".join(map(str, held[0].shape)))
+        return _Graphs(held, forward, predicted, gradient, backward, states)
+
+    def _learnt(self, learn: Learn, gradient: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        states = learn(gradient)
+        return self.network.weights.gradients, states
+
+
+def of_autograd(passes: Passes, given: Given, parameters: Sequence[torch.Tensor]) -> torch.Tensor:
+    """``Passes.forward`` for autograd: differentiable by the adapter's ``parameters`` and by the texts' states."""
+    predicted: torch.Tensor = _Through.apply(passes, len(given), *given, *parameters)
+    return predicted
+
+
+class _Through(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: "_Context", passes: Passes, count: int, *tensors: torch.Tensor) -> torch.Tensor:
+        learning = any(ctx.needs_input_grad)
+        predicted, learn = passes.forward([tensor.detach() for tensor in tensors[:count]], learning)
+        if learning:
+            ctx.learn, ctx.passes, ctx.count = learn, passes, count
+        return predicted
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx: "_Context", gradient: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
+        states = ctx.learn(gradient)
+        weights = ctx.passes.network.weights
+        # A copy, since autograd keeps these as they are, and the next pass writes where they come from.
+        found = weights.split(weights.gradients.clone())
+        conditions = [None] * (ctx.count - 3)
+        return (None, None, None, None, states if ctx.needs_input_grad[4] else None, *conditions, *found)
+
+
+class _Context(torch.autograd.function.FunctionCtx):
+    learn: Callable[[torch.Tensor], torch.Tensor]
+    passes: Passes
+    count: int
+    needs_input_grad: tuple[bool, ...]

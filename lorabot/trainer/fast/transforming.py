@@ -1,0 +1,167 @@
+"""The parts made of attention and feed-forward layers, where the adapter is."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import torch
+
+from lorabot.trainer.fast.attention import Attended, attend
+from lorabot.trainer.fast.maps import Back, Gradients, Map, Step
+from lorabot.trainer.fast.primitives import GroupNorm, LayerNorm
+from lorabot.trainer.fast.weights import Product
+
+_BlockBack = Callable[[torch.Tensor, torch.Tensor, bool], torch.Tensor]
+Pending = tuple[torch.Tensor, torch.Tensor | None, torch.Tensor | None]
+"""Rows, and what is still to be added to them: other rows, a bias. The next norm does it on the way."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Block:
+    """Self-attention, attention to the texts, and a feed-forward layer, each after a norm and added to what was there.
+
+    ``texts``: where this block's keys and values begin among the outputs of the product with the texts.
+    """
+
+    norms: tuple[LayerNorm, LayerNorm, LayerNorm]
+    heads: tuple[int, int]
+    own: Product
+    own_out: Product
+    query: Product
+    texts: tuple[slice, slice]
+    query_out: Product
+    widen: Product
+    narrow: Product
+
+    def attentions(self, step: Step, pending: Pending, batch: int) -> tuple[Pending, "_Attentions"]:
+        """Both attentions; what is pending then is the second's result."""
+        ops = step.ops
+        begun, normal = ops.layer_norm(*pending, self.norms[0])
+        queries, keys, values = self.own(normal).view(batch, -1, 3, self.heads[0], self._size(0)).unbind(2)
+        own = attend(*(each.transpose(1, 2) for each in (queries, keys, values)))
+        own_rows = _rows(own.out)
+        middle, normal = ops.layer_norm(begun, self.own_out(own_rows), self.own_out.bias, self.norms[1])
+        query = self._split(self.query(normal), batch)
+        key, value = (self._split(step.texts[..., part], batch) for part in self.texts)
+        heard = attend(query, key, value)
+        heard_rows = _rows(heard.out)
+        kept = _Attentions(begun, own, own_rows, middle, heard, heard_rows)
+        return (middle, self.query_out(heard_rows), self.query_out.bias), kept
+
+    def attentions_back(
+        self, step: Step, kept: "_Attentions", gradient: torch.Tensor, batch: int, on: bool
+    ) -> torch.Tensor | None:
+        """From the ``gradient`` of what was pending after ``attentions`` that of what was before it, if ``on``."""
+        ops = step.ops
+        self.query_out.learn(gradient, kept.heard_rows)
+        heads = self._split(self.query_out.back(gradient), batch, self.heads[1])
+        of_query, of_key, of_value = kept.heard.back(heads)
+        assert step.gradient is not None
+        for part, found in zip(self.texts, (of_key, of_value), strict=True):
+            step.gradient[..., part] = found.transpose(1, 2).flatten(2)
+        of_rows = _rows(of_query)
+        if self.query.adapted:
+            self.query.learn(of_rows, ops.layer_norm(kept.middle, None, None, self.norms[1])[1])
+        gradient = ops.layer_norm_back(kept.middle, self.norms[1], self.query.back(of_rows), gradient)
+
+        self.own_out.learn(gradient, kept.own_rows)
+        heads = self._split(self.own_out.back(gradient), batch, self.heads[0])
+        of_rows = torch.stack([each.transpose(1, 2) for each in kept.own.back(heads)], dim=2).flatten(0, 1).flatten(1)
+        if self.own.adapted:
+            self.own.learn(of_rows, ops.layer_norm(kept.begun, None, None, self.norms[0])[1])
+        if not on:
+            return None
+        return ops.layer_norm_back(kept.begun, self.norms[0], self.own.back(of_rows), gradient)
+
+    def _size(self, which: int) -> int:
+        return (self.own_out, self.query_out)[which].weight.shape[1] // self.heads[which]
+
+    def _split(self, rows: torch.Tensor, batch: int, heads: int | None = None) -> torch.Tensor:
+        return rows.view(batch, -1, heads or self.heads[1], rows.shape[-1] // (heads or self.heads[1])).transpose(1, 2)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Attentions:
+    """What ``Block.attentions`` keeps for the way back."""
+
+    begun: torch.Tensor
+    own: Attended
+    own_rows: torch.Tensor
+    middle: torch.Tensor
+    heard: Attended
+    heard_rows: torch.Tensor
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Transformer:
+    """norm, a projection, blocks, a projection; and the input added.
+
+    Where neither is adapted, the last block's narrowing product and the projection after it are one, ``ending``
+    (C, 4 C), with the bias ``last_bias`` that both have together.
+    """
+
+    norm: GroupNorm
+    into: Product
+    blocks: tuple[Block, ...]
+    out: Product
+    ending: torch.Tensor | None
+    last_bias: torch.Tensor
+    adapted: bool
+
+    def forward(self, step: Step, sources: Sequence[Map]) -> tuple[Map, Back]:
+        ops, (one,) = step.ops, sources
+        batch = one.batch
+        factors = ops.factors([one.source], None, self.norm)
+        projected = self.into(ops.normalise([one.rows], factors, self.norm, silu=False))
+        pending: Pending = (projected, None, self.into.bias)
+        kept: list[tuple[_Attentions, torch.Tensor, torch.Tensor]] = []
+        for block in self.blocks:
+            pending, attended = block.attentions(step, pending, batch)
+            before, normal = ops.layer_norm(*pending, block.norms[2])
+            wide = block.widen(normal)
+            gated = ops.geglu(wide, _bias(block.widen))
+            kept.append((attended, before, wide))
+            if block is self.blocks[-1] and self.ending is not None:
+                made = torch.addmm(self.out(before), gated, self.ending.t())
+                last = before
+            else:
+                pending = (before, block.narrow(gated), block.narrow.bias)
+        if self.ending is None:
+            last, _ = ops.add(*pending, batch)
+            made = self.out(last)
+        out, stats = ops.add(made, one.rows, self.last_bias, batch)
+
+        def back(gradient: torch.Tensor, more: Sequence[Sequence[torch.Tensor]]) -> Gradients:
+            self.out.learn(gradient, last)
+            found: torch.Tensor | None = self.out.back(gradient)
+            for number, block in reversed(list(enumerate(self.blocks))):
+                assert found is not None
+                attended, before, wide = kept.pop()
+                if block is self.blocks[-1] and self.ending is not None:
+                    of_gated = gradient @ self.ending
+                else:
+                    of_gated = block.narrow.back(found)
+                of_wide, gated = ops.geglu_back(wide, _bias(block.widen), of_gated, block.narrow.adapted)
+                if gated is not None:
+                    block.narrow.learn(found, gated)
+                if block.widen.adapted:
+                    block.widen.learn(of_wide, ops.layer_norm(before, None, None, block.norms[2])[1])
+                found = ops.layer_norm_back(before, block.norms[2], block.widen.back(of_wide), found)
+                on = number > 0 or one.learnt or self.into.adapted
+                found = block.attentions_back(step, attended, found, batch, on)
+            if found is not None and self.into.adapted:
+                self.into.learn(found, ops.normalise([one.rows], factors, self.norm, silu=False))
+            if found is None or not one.learnt:
+                return (None,)
+            found = self.into.back(found)
+            return ops.normalise_back([one.rows], factors, self.norm, False, found, [(gradient, *more[0])])
+
+        return one.next(out, stats, one.learnt or self.adapted), back
+
+
+def _bias(product: Product) -> torch.Tensor:
+    assert product.bias is not None
+    return product.bias
+
+
+def _rows(heads: torch.Tensor) -> torch.Tensor:
+    return heads.transpose(1, 2).contiguous().view(heads.shape[0] * heads.shape[2], -1)

@@ -1,0 +1,154 @@
+"""Every Triton kernel, run by Triton's interpreter on the CPU, does what plain torch does."""
+
+import os
+
+os.environ["TRITON_INTERPRET"] = "1"  # read where the kernels are defined, at the first import
+
+import pytest
+import torch
+
+from lorabot.trainer.fast.compiled import Compiled
+from lorabot.trainer.fast.primitives import Factors, GroupNorm, LayerNorm
+from lorabot.trainer.fast.reference import Reference
+
+COMPILED, REFERENCE = Compiled(), Reference()
+BATCH = 2
+
+
+def some(*shape: int, dtype: torch.dtype = torch.float32, seed: int = 0) -> torch.Tensor:
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed + sum(shape))).to(dtype)
+
+
+def alike(mine: torch.Tensor, theirs: torch.Tensor) -> None:
+    """Equal but for rounding to their type."""
+    assert mine.dtype == theirs.dtype
+    assert mine.shape == theirs.shape
+    most = 1e-5 if theirs.dtype == torch.float32 else 8e-3  # the interpreter cuts digits off, where a card rounds
+    wide = theirs.double()
+    assert torch.linalg.vector_norm(mine.double() - wide) <= most * torch.linalg.vector_norm(wide)
+
+
+def group_norm(channels: int, groups: int) -> GroupNorm:
+    return GroupNorm(1 + 0.3 * some(channels, seed=1), some(channels, seed=2), groups, 1e-5)
+
+
+@pytest.mark.parametrize(
+    ("size", "widths", "groups", "dtype"),
+    [
+        (70, (70, 20), 6, torch.float32),  # a whole tile and a cut one, both ways; a group across two sources
+        (64, (64,), 4, torch.float32),
+        (7, (12,), 3, torch.bfloat16),
+    ],
+)
+def test_a_group_norm_goes_both_ways_as_in_torch(
+    size: int, widths: tuple[int, ...], groups: int, dtype: torch.dtype
+) -> None:
+    """Also against torch's own autograd, in double precision."""
+    norm, every = group_norm(sum(widths), groups), sum(widths)
+    rows = [some(BATCH * size, width, dtype=dtype, seed=10) for width in widths]
+    shift = some(BATCH, every, seed=3) if len(widths) == 1 else None
+    gradient = some(BATCH * size, every, dtype=dtype, seed=4)
+    more = [tuple(some(BATCH * size, width, dtype=dtype, seed=n) for n in range(len(widths))) for width in widths]
+
+    maps = [each.double().view(BATCH, size, -1).mT.requires_grad_() for each in rows]
+    given = torch.cat(maps, dim=1) + (0 if shift is None else shift.double()[..., None])
+    expected = torch.nn.functional.silu(
+        torch.nn.functional.group_norm(given, groups, norm.weight.double(), norm.bias.double(), norm.eps)
+    )
+    wanted = torch.autograd.grad(expected, maps, gradient.double().view(BATCH, size, -1).mT)
+    for ops in (REFERENCE, COMPILED):
+        factors = ops.factors([(each, ops.stats(each, BATCH)) for each in rows], shift, norm)
+        out = ops.normalise(rows, factors, norm, silu=True)
+        alike(out, expected.detach().mT.flatten(0, 1).to(dtype))
+        found = ops.normalise_back(rows, factors, norm, True, gradient, more)
+        for mine, theirs, others in zip(found, wanted, more, strict=True):
+            alike(mine, (theirs.mT.flatten(0, 1) + torch.stack(others).sum(dim=0)).to(dtype))
+
+
+def test_a_mean_that_is_large_against_the_spread_costs_no_digits() -> None:
+    norm = group_norm(8, 2)
+    rows = 100 + some(BATCH * 70, 8)
+    wide = rows.double().view(BATCH, 70, 8).mT
+    expected = torch.nn.functional.group_norm(wide, 2, norm.weight.double(), norm.bias.double(), norm.eps)
+    for ops in (REFERENCE, COMPILED):
+        factors = ops.factors([(rows, ops.stats(rows, BATCH))], None, norm)
+        out = ops.normalise([rows], factors, norm, silu=False).double()
+        assert (out - expected.mT.flatten(0, 1)).abs().max() < 1e-4
+
+
+@pytest.mark.parametrize(("size", "channels", "dtype"), [(64, 64, torch.bfloat16), (70, 70, torch.float32)])
+def test_a_sum_comes_with_its_statistics(size: int, channels: int, dtype: torch.dtype) -> None:
+    rows, other = (some(BATCH * size, channels, dtype=dtype, seed=n) for n in (1, 2))
+    bias, norm = some(channels, seed=3), group_norm(channels, 2)
+    for given in ((other, bias), (None, bias), (other, None)):
+        total, stats = COMPILED.add(rows, given[0], given[1], BATCH)
+        expected, theirs = REFERENCE.add(rows, given[0], given[1], BATCH)
+        alike(total, expected)
+        found: list[Factors] = [
+            COMPILED.factors([(total, stats)], None, norm),
+            REFERENCE.factors([(total, theirs)], None, norm),
+        ]
+        torch.testing.assert_close(found[0].slope, found[1].slope, rtol=2e-3, atol=2e-3)
+        torch.testing.assert_close(found[0].offset, found[1].offset, rtol=2e-3, atol=2e-3)
+
+
+@pytest.mark.parametrize(("count", "channels", "dtype"), [(6, 32, torch.bfloat16), (37, 70, torch.float32)])
+def test_a_layer_norm_goes_both_ways_as_in_torch(count: int, channels: int, dtype: torch.dtype) -> None:
+    norm = LayerNorm(1 + 0.3 * some(channels, seed=1), some(channels, seed=2), 1e-5)
+    rows, other, gradient, more = (some(count, channels, dtype=dtype, seed=n) for n in range(4))
+    for given in ((None, None), (other, some(channels, seed=9))):
+        mine, theirs = (ops.layer_norm(rows, given[0], given[1], norm) for ops in (COMPILED, REFERENCE))
+        alike(mine[0], theirs[0])
+        alike(mine[1], theirs[1])
+    wide = rows.double().requires_grad_()
+    expected = torch.nn.functional.layer_norm(wide, (channels,), norm.weight.double(), norm.bias.double(), norm.eps)
+    (wanted,) = torch.autograd.grad(expected, wide, gradient.double())
+    for ops in (REFERENCE, COMPILED):
+        alike(ops.layer_norm_back(rows, norm, gradient, more), (wanted + more).to(dtype))
+
+
+@pytest.mark.parametrize(("count", "channels", "dtype"), [(16, 128, torch.bfloat16), (19, 70, torch.float32)])
+def test_a_gated_layer_goes_both_ways_as_in_torch(count: int, channels: int, dtype: torch.dtype) -> None:
+    rows, bias = some(count, 2 * channels, dtype=dtype), some(2 * channels)
+    gradient = some(count, channels, dtype=dtype, seed=5)
+    wide = rows.double().requires_grad_()
+    value, gate = (wide + bias).chunk(2, dim=1)
+    expected = value * torch.nn.functional.gelu(gate)
+    (wanted,) = torch.autograd.grad(expected, wide, gradient.double())
+    for ops in (REFERENCE, COMPILED):
+        alike(ops.geglu(rows, bias), expected.detach().to(dtype))
+        sides, again = ops.geglu_back(rows, bias, gradient, True)
+        alike(sides, wanted.to(dtype))
+        assert again is not None
+        alike(again, expected.detach().to(dtype))
+        assert ops.geglu_back(rows, bias, gradient, False)[1] is None
+
+
+@pytest.mark.parametrize("rank", [1, 20])
+def test_an_adapter_is_folded_in_as_in_torch(rank: int) -> None:
+    base, down, up = some(2, 70, 40), some(2, rank, 40), some(2, 70, rank)
+    scale = torch.tensor(0.7)
+    expected = base + 0.7 * up @ down
+    for ops in (REFERENCE, COMPILED):
+        folded = torch.empty_like(base)
+        ops.fold(base, down, up, scale, folded)
+        alike(folded, expected)
+
+
+def test_a_change_below_the_last_digit_of_bfloat16_counts_on_average_and_none_changes_nothing() -> None:
+    base = 0.05 * (1 + some(1, 512, 64).abs()).bfloat16()
+    up, down, scale = torch.ones(1, 512, 4), some(1, 4, 64), torch.tensor(1e-5)
+    change = scale * up @ down
+    assert torch.equal((base + change).bfloat16(), base), "all lost when rounded to the nearest"
+    found = []
+    for ops in (REFERENCE, COMPILED):
+        folded = torch.empty_like(base)
+        ops.fold(base, down, up, scale, folded)
+        # Over 512 rows with the same change, what came of it is that change.
+        mean = (folded.double() - base.double()).mean(dim=1)
+        assert torch.linalg.vector_norm(mean - change[:, 0]) < 0.2 * torch.linalg.vector_norm(change[:, 0].double())
+        ops.fold(base, down, up, torch.tensor(0.0), folded)
+        assert torch.equal(folded, base)
+        ops.fold(base, down, up, scale, folded)
+        found.append(folded)
+    assert float((found[0] != found[1]).float().mean()) < 1e-3, "both round by the same pattern"

@@ -1,0 +1,233 @@
+"""The network by hand predicts and learns what diffusers and peft do, whatever goes in; and keeps nothing of a job."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+import torch
+from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
+from torch.nn import functional
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from lorabot.presets import Family
+from lorabot.trainer import adapter
+from lorabot.trainer.conditions import Conditions
+from lorabot.trainer.denoising import Denoiser, plain
+from lorabot.trainer.fast import Unsupported
+from lorabot.trainer.fast.entrance import agrees, bind, lay_out, through
+from lorabot.trainer.fast.passes import Passes
+from lorabot.trainer.fast.reference import Reference
+from tests.trainer import small_bases
+from tests.trainer.conftest import tiny_recipe
+
+Given = tuple[torch.Tensor, torch.Tensor, Conditions]
+
+
+@contextmanager
+def with_adapter(unet: Any, seed: int = 2, **recipe: Any) -> Iterator[list[torch.nn.Parameter]]:
+    """``unet`` with an adapter that does something, in double precision if that is the network's."""
+    modules = {"unet": unet}
+    dtype = torch.promote_types(unet.conv_in.weight.dtype, torch.float32)
+    with adapter.attached(modules, tiny_recipe(**{"layers": "attention", **recipe}), 1):
+        chance = torch.Generator().manual_seed(seed)
+        for _, parameter in adapter.parameters(modules):
+            parameter.data = parameter.data.to(dtype).normal_(std=0.1, generator=chance)
+        yield [parameter for _, parameter in adapter.parameters(modules)]
+
+
+def given(unet: UNet2DConditionModel, batch: int, height: int, width: int, tokens: int = 77) -> Given:
+    network: Any = unet
+    config = network.config
+    chance = torch.Generator().manual_seed(batch + height)
+
+    def some(*shape: int) -> torch.Tensor:
+        return torch.randn(shape, generator=chance).to(network.conv_in.weight.dtype)
+
+    conditions = [some(batch, tokens, config.cross_attention_dim)]
+    if config.addition_embed_type:
+        conditions += [some(batch, small_bases.POOLED_WIDTH), 500 + 100 * some(batch, 6)]
+    timesteps = torch.randint(1000, (batch,), generator=chance)
+    return some(batch, 4, height, width), timesteps, Conditions(*conditions)
+
+
+def directly(unet: UNet2DConditionModel) -> Denoiser:
+    """Through diffusers and peft in the network's own type, be it double."""
+    network: Any = unet
+
+    def denoise(noisy: torch.Tensor, timesteps: torch.Tensor, conditions: Conditions) -> torch.Tensor:
+        out: torch.Tensor = network(
+            noisy, timesteps, conditions.states, added_cond_kwargs=conditions.added(), return_dict=False
+        )[0]
+        return out
+
+    return denoise
+
+
+def apart(mine: torch.Tensor, theirs: torch.Tensor) -> float:
+    return float(torch.linalg.vector_norm(mine - theirs) / torch.linalg.vector_norm(theirs))
+
+
+def compare(unet: UNet2DConditionModel, parameters: list[torch.nn.Parameter], passes: Passes, inputs: Given) -> float:
+    """How far apart predictions and gradients are at most, those by the texts' states among them."""
+    inputs[2].states.requires_grad_()
+    expected = directly(unet)(*inputs)
+    gradient = torch.randn(expected.shape, generator=torch.Generator().manual_seed(1)).to(expected.dtype)
+    wanted = torch.autograd.grad(expected, [*parameters, inputs[2].states], gradient)
+    predicted, learn = passes.network.forward(*inputs)
+    states = learn(gradient)
+    weights = passes.network.weights
+    by_name = dict(zip(weights.names, weights.split(weights.gradients), strict=True))
+    names = [name for name, parameter in unet.named_parameters() if parameter.requires_grad]
+    found = [*(by_name[name] for name in names), states]
+    for mine, theirs in zip(found, wanted, strict=True):
+        assert functional.cosine_similarity(mine.flatten(), theirs.flatten(), dim=0) > 0.99999
+    return max(apart(predicted, expected), *map(apart, found, wanted))
+
+
+@pytest.mark.parametrize(
+    ("family", "recipe"),
+    [
+        ("sd15", {"layers": "attention", "rank": 3, "alpha": 6.0}),
+        ("sd21", {"layers": "linear", "rank": 8, "rank_stabilised": True}),
+        ("sdxl", {"layers": "attention"}),
+    ],
+)
+def test_every_family_predicts_and_learns_as_by_diffusers_and_peft(family: Family, recipe: dict[str, Any]) -> None:
+    """In double precision, so that nothing but a mistake could make a difference."""
+    unet: Any = small_bases.make(family).unet.double()
+    with with_adapter(unet, **recipe) as parameters:
+        passes = lay_out(unet, Reference())
+        for inputs in (given(unet, 3, 4, 6), given(unet, 1, 10, 2, tokens=154)):
+            assert compare(unet, parameters, passes, inputs) < 1e-12
+
+
+def test_the_published_layout_of_four_levels_is_gone_through_whole() -> None:
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        made: Any = UNet2DConditionModel(block_out_channels=(32, 32, 64, 64), cross_attention_dim=32)
+    unet = made.requires_grad_(False).eval()
+    with with_adapter(unet) as parameters:
+        assert compare(unet, parameters, lay_out(unet, Reference()), given(unet, 2, 16, 8)) < 1e-4
+
+
+def test_gradients_add_up_over_the_parts_of_a_batch_and_another_pass_in_between_is_refused() -> None:
+    unet = small_bases.make("sd15").unet
+    with with_adapter(unet) as parameters:
+        wanted = torch.autograd.grad(plain(unet, "fp32")(*given(unet, 3, 4, 4)).square().sum(), parameters)
+        denoise = through(lay_out(unet, Reference()), unet, plain(unet, "fp32"))
+        noisy, timesteps, conditions = given(unet, 3, 4, 4)
+        for part in (slice(0, 2), slice(2, 3)):
+            denoise(noisy[part], timesteps[part], conditions.take(part)).square().sum().backward()  # type: ignore[no-untyped-call]
+        for parameter, theirs in zip(parameters, wanted, strict=True):
+            assert parameter.grad is not None
+            assert apart(parameter.grad, theirs) < 1e-4
+        first = denoise(noisy, timesteps, conditions)
+        with torch.no_grad():
+            denoise(noisy, timesteps, conditions)
+        with pytest.raises(RuntimeError, match="another pass"):
+            first.sum().backward()  # type: ignore[no-untyped-call]
+
+
+def test_the_adapter_counts_as_it_is_and_not_at_all_when_switched_off() -> None:
+    unet = small_bases.make("sd15").unet
+    with with_adapter(unet) as parameters, torch.no_grad():
+        inputs, straight = given(unet, 2, 4, 4), plain(unet, "fp32")
+        denoise = through(lay_out(unet, Reference()), unet, straight)
+        for parameter in parameters:
+            parameter.mul_(0.5)
+        torch.testing.assert_close(denoise(*inputs), straight(*inputs), rtol=1e-4, atol=1e-5)
+        with adapter.switched_off({"unet": unet}):
+            torch.testing.assert_close(denoise(*inputs), straight(*inputs), rtol=1e-4, atol=1e-5)
+        torch.testing.assert_close(denoise(*inputs), straight(*inputs), rtol=1e-4, atol=1e-5)
+
+
+def test_the_next_job_has_nothing_of_the_last_ones_adapter() -> None:
+    unet = small_bases.make("sdxl").unet
+    with with_adapter(unet):
+        passes = lay_out(unet, Reference())
+        compare(unet, [p for p in unet.parameters() if p.requires_grad], passes, given(unet, 2, 4, 4))
+    with torch.no_grad():
+        base_alone = directly(unet)(*given(unet, 2, 4, 4))
+    with with_adapter(unet, seed=9, alpha=1.0) as parameters:
+        bind(passes, unet)
+        passes.network.weights.scale.fill_(passes.network.weights.scaling)
+        assert compare(unet, parameters, passes, given(unet, 2, 4, 4)) < 1e-4
+        kept = passes.network.weights.split(passes.network.weights.values)
+        assert {each.data_ptr() for each in kept} == {parameter.data_ptr() for parameter in parameters}
+    with torch.no_grad():
+        assert torch.equal(directly(unet)(*given(unet, 2, 4, 4)), base_alone)
+
+
+def test_sizes_that_do_not_fit_the_levels_go_the_plain_way() -> None:
+    unet = small_bases.make("sd15").unet
+    with with_adapter(unet), torch.no_grad():
+        inputs, straight = given(unet, 1, 5, 7), plain(unet, "fp32")
+        assert torch.equal(through(lay_out(unet, Reference()), unet, straight)(*inputs), straight(*inputs))
+
+
+@pytest.mark.parametrize(("why", "recipe"), [("layers", {"layers": "all"}), ("dora", {"dora": True})])
+def test_what_the_fast_way_does_not_know_is_refused_by_name(why: str, recipe: dict[str, Any]) -> None:
+    unet = small_bases.make("sd15").unet
+    with with_adapter(unet, **recipe), pytest.raises(Unsupported) as refused:
+        lay_out(unet, Reference())
+    assert refused.value.why == why
+
+
+def test_the_trial_finds_a_network_that_learns_something_else() -> None:
+    unet = small_bases.make("sd21").unet
+    with with_adapter(unet) as parameters:
+        before = [parameter.detach().clone() for parameter in parameters]
+        passes = lay_out(unet, Reference())
+        assert agrees(unet, passes, plain(unet, "fp32"))
+        assert all(map(torch.equal, parameters, before)), "the trial leaves the adapter as it was"
+        network: Any = unet
+        layer = network.down_blocks[0].attentions[0].transformer_blocks[0].ff.net[2]
+        layer.weight.data = layer.weight.data * -1
+        assert not agrees(unet, passes, plain(unet, "fp32"))
+
+
+class _Counting(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    """Counts the operations that reach a device; views reach none, nor does memory that is only taken."""
+
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.count = 0
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        self.count += not func.is_view and "empty" not in str(func) and "_unsafe_view" not in str(func)
+        return func(*args, **(kwargs or {}))
+
+
+class _Launches(Reference):
+    """The reference, counted as the kernels that the compiled primitives launch."""
+
+    def __init__(self, counting: _Counting) -> None:
+        names = "add stats factors normalise normalise_back layer_norm layer_norm_back geglu geglu_back fold"
+        for name in names.split():
+            setattr(self, name, self._counted(getattr(self, name), name, counting))
+
+    @staticmethod
+    def _counted(work: Any, name: str, counting: _Counting) -> Any:
+        def counted(*given: Any, **named: Any) -> Any:
+            before = counting.count
+            found = work(*given, **named)
+            sources = len(given[0])
+            counting.count = before + {"normalise": sources, "normalise_back": 2 * sources + 1}.get(name, 1)
+            return found
+
+        return counted
+
+
+def test_a_step_takes_a_third_fewer_operations() -> None:
+    """In bfloat16, as on a card, where the plain way casts on the way as well."""
+    unet: Any = small_bases.make("sd15").unet.bfloat16()
+    counts = []
+    with with_adapter(unet) as parameters:
+        straight, counting = plain(unet, "bf16"), _Counting()
+        for denoise in (straight, through(lay_out(unet, _Launches(counting)), unet, straight)):
+            counting.count = 0
+            with counting:
+                torch.autograd.grad(denoise(*given(unet, 2, 4, 4)).square().sum(), parameters)
+            counts.append(counting.count)
+    assert counts[1] < 0.65 * counts[0], counts
