@@ -10,6 +10,14 @@ SocketUrl = Annotated[str, StringConstraints(pattern=r"^wss?://[^\s/?#]+[^\s?#]*
 Secret = Annotated[SecretStr, Field(min_length=1)]
 
 
+def _pasted(value: object) -> object:
+    """A token as people copy it, with a blank or the end of a line on it."""
+    return value.strip() if isinstance(value, str) else value
+
+
+Token = Annotated[Secret, BeforeValidator(_pasted)]
+
+
 def _split(value: object) -> object:
     """Ids as people list them, ``1, 2``, beside the lists of lorabot.toml."""
     if not isinstance(value, str):
@@ -70,7 +78,7 @@ class DiscordConfig(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    token: Secret | None = Field(default=None, description="Token of the Discord bot; none leaves Discord out.")
+    token: Token | None = Field(default=None, description="Token of the Discord bot; none leaves Discord out.")
     api_url: HttpUrl | None = Field(default=None, description="Another server that speaks Discord's REST API.")
     gateway_url: SocketUrl | None = Field(default=None, description="Another server that speaks Discord's gateway.")
     operators: Ids = Field(
@@ -87,7 +95,7 @@ class TelegramConfig(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    token: Secret | None = Field(default=None, description="Token of the Telegram bot; none leaves Telegram out.")
+    token: Token | None = Field(default=None, description="Token of the Telegram bot; none leaves Telegram out.")
     api_url: HttpUrl | None = Field(
         default=None, description="Another Bot API server, such as a local one without size limits."
     )

@@ -31,9 +31,10 @@ _log = logging.getLogger(__name__)
 
 @dataclass(slots=True)
 class _Shown:
-    """What a card shows, as far as this process knows."""
+    """What a card shows, as far as this process knows. ``unsaved``: its message, where the store was away just then."""
 
     card: Card | None = None
+    unsaved: str | None = None
     at: float = float("-inf")
     first_at: float = field(default_factory=time.monotonic)
     failures: int = 0
@@ -61,6 +62,8 @@ class Delivery:
         self._waiting: dict[str, Address] = {}
         self._moved_at: dict[Address, float] = {}
         self._serving: dict[Address, asyncio.Task[None]] = {}
+        self._posted: set[int] = set()
+        """What is there, where the store was away when it should have been told so."""
         self._recall_at = 0.0
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -154,10 +157,10 @@ class Delivery:
         shown = self._shown.setdefault(job.id, _Shown())
         position = await self._queue.jobs.position(job.id)
         card = card_of(job, position, translator(job.language))
-        ref = row.ref
+        ref = before = row.ref if shown.unsaved is None else shown.unsaved
         if card != shown.card and not shown.gone:
             try:
-                ref = await self._front_end.show_card(job.address, card, row.ref)
+                ref = await self._front_end.show_card(job.address, card, before)
             except Unreachable as error:
                 _log.info("card of %s can't be shown any more: %s", job.id, error)
                 shown.gone = True
@@ -173,15 +176,16 @@ class Delivery:
                     "card of %s not shown, again in %.1f s: %s", job.id, wait, error, exc_info=surprising(error)
                 )
                 return True
+        shown.card, shown.unsaved, shown.at, shown.failures = card, ref, time.monotonic(), 0
         await self._queue.cards.save(job.id, ref, job.version)
-        shown.card, shown.at, shown.failures = card, time.monotonic(), 0
+        shown.unsaved = None
         if job.state is JobState.QUEUED:
             self._waiting[job.id] = job.address
         else:
             self._waiting.pop(job.id, None)
         if job.state.final:
             self._shown.pop(job.id, None)
-        return ref != row.ref
+        return ref != before
 
     async def _recall(self) -> None:
         """Now and then: take up waiting jobs of before the start, and forget those that were deleted.
@@ -243,7 +247,9 @@ class Delivery:
                 reply = notice_of(job, entry.message, say)
             else:
                 reply = result_of(job, say)
-            await self._front_end.post(entry.address, reply, f"outbox:{entry.id}")
+            if entry.id not in self._posted:
+                await self._front_end.post(entry.address, reply, f"outbox:{entry.id}")
+                self._posted.add(entry.id)
         except Unreachable as error:
             _log.info("%s of %s can't be delivered any more: %s", entry.kind, entry.job_id, error)
             await self._queue.outbox.failed(entry.id, None)
@@ -263,6 +269,7 @@ class Delivery:
             await self._queue.outbox.failed(entry.id, wait)
         else:
             await self._queue.outbox.delivered(entry.id)
+            self._posted.discard(entry.id)
 
     def _backoff(self, failures: int) -> float:
         return min(self._config.retry_max_s, self._config.retry_s * 2.0 ** min(failures - 1, 20))

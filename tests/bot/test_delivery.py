@@ -9,12 +9,15 @@ from pathlib import Path
 
 import pytest
 
+from lorabot.bot.card import Card
 from lorabot.bot.delivery import Delivery
 from lorabot.bot.front_end import TokenRefused, TryLater, Unreachable
+from lorabot.bot.reply import Reply
 from lorabot.locale import Message
 from lorabot.queue import Queue
+from lorabot.queue.model import Address
 from tests.bot.client import ChatClient
-from tests.bot.house import DELIVERY, claimed, finish, running_bot, show
+from tests.bot.house import DELIVERY, claimed, finish, running_bot, show, store_away
 from tests.bot.pictures import zip_of_photos
 from tests.bot.platform import Platform, asked
 
@@ -48,6 +51,57 @@ async def test_one_card_follows_the_job_and_the_result_comes_once(queue: Queue) 
     async with delivering(queue, platform):
         await asyncio.sleep(3 * DELIVERY.poll_s)
     assert len(platform.posts) == 1
+
+
+class Unlucky(Platform):
+    """As soon as the first card is there, and the first message, the database in ``folder`` goes away for a while."""
+
+    def __init__(self, queue: Queue, folder: Path) -> None:
+        super().__init__()
+        self._queue = queue
+        self._folder = folder
+        self._leaving: asyncio.Task[None] | None = None
+
+    async def show_card(self, address: Address, card: Card, ref: str | None) -> str:
+        shown = await super().show_card(address, card, ref)
+        if len(self.cards) == 1:
+            await self._leave()
+        return shown
+
+    async def post(self, address: Address, reply: Reply, key: str) -> None:
+        await super().post(address, reply, key)
+        if len(self.posts) == 1:
+            await self._leave()
+
+    async def back(self) -> None:
+        assert self._leaving is not None
+        await self._leaving
+
+    async def _leave(self) -> None:
+        gone = asyncio.Event()
+        self._leaving = asyncio.create_task(self._stay_away(gone))
+        await gone.wait()
+
+    async def _stay_away(self, gone: asyncio.Event) -> None:
+        async with store_away(self._queue, self._folder):
+            gone.set()
+            await asyncio.sleep(0.3)
+
+
+async def test_what_is_there_when_the_database_goes_away_is_not_sent_again(queue: Queue, tmp_path: Path) -> None:
+    platform = Unlucky(queue, tmp_path)
+    await asked(queue)
+    async with delivering(queue, platform):
+        await platform.until(lambda: len(platform.cards) == 1)
+        await platform.back()
+        await finish(await claimed(queue), queue)
+        await platform.until(lambda: len(platform.posts) == 1)
+        await platform.back()
+        async with asyncio.timeout(10):
+            while await queue.outbox.pending():  # noqa: ASYNC110 - a delivery gives no sign
+                await asyncio.sleep(0.05)
+    assert len(platform.posts) == 1
+    assert [ref for _, _, ref in platform.cards].count(None) == 1
 
 
 async def test_progress_is_throttled_and_the_last_state_always_shown(queue: Queue) -> None:

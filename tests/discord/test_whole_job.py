@@ -1,10 +1,14 @@
-"""Whole jobs on Discord: `lorabot up` as an operator starts it, with a real trainer on the demo base."""
+"""Whole jobs on Discord: `lorabot up` as an operator starts it, with a real trainer on the demo base.
+
+Both tests are of one evening in one house: starting it costs more than a small training.
+"""
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+import pytest_asyncio
 from safetensors import safe_open
 
 from lorabot.queue.model import JobState, Stage
@@ -18,9 +22,18 @@ pytestmark = pytest.mark.slow
 TRAINED_S = 180.0
 
 
-@asynccontextmanager
-async def a_house(folder: Path) -> AsyncIterator[tuple[DiscordServer, House]]:
-    """The house, and the Discord that its settings name."""
+@dataclass(frozen=True, slots=True)
+class Evening:
+    """A house, its folder, and the Discord that its settings name."""
+
+    house: House
+    folder: Path
+    discord: DiscordServer
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def evening(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Evening]:
+    folder = tmp_path_factory.mktemp("house")
     server = DiscordServer()
     async with server.running():
         with up(
@@ -33,7 +46,7 @@ async def a_house(folder: Path) -> AsyncIterator[tuple[DiscordServer, House]]:
         ) as house:
             await server.gateway.until_connected(90)
             await server.until(lambda: server.rest.commands, 30)
-            yield server, house
+            yield Evening(house, folder, server)
     server.judge()
 
 
@@ -41,8 +54,9 @@ async def asked(person: Person, trigger: str) -> None:
     await started(person, await person.slash("train", preset=PRESET, trigger=trigger, images=photos(12)))
 
 
-async def test_a_member_trains_a_lora_while_the_bot_dies_and_comes_back(tmp_path: Path) -> None:
-    async with a_house(tmp_path) as (discord, house), looking_in(tmp_path) as queue:
+async def test_a_member_trains_a_lora_while_the_bot_dies_and_comes_back(evening: Evening, tmp_path: Path) -> None:
+    discord, house = evening.discord, evening.house
+    async with looking_in(evening.folder) as queue:
         guild = discord.guild()
         channel = discord.channel(guild)
         await discord.tell(guild)
@@ -66,8 +80,9 @@ async def test_a_member_trains_a_lora_while_the_bot_dies_and_comes_back(tmp_path
         assert discord.rest.syncs == 1
 
 
-async def test_a_moderator_pauses_moves_and_cancels_while_trainings_run(tmp_path: Path) -> None:
-    async with a_house(tmp_path) as (discord, _), looking_in(tmp_path) as queue:
+async def test_a_moderator_pauses_moves_and_cancels_while_trainings_run(evening: Evening) -> None:
+    discord = evening.discord
+    async with looking_in(evening.folder) as queue:
         guild = discord.guild()
         channel = discord.channel(guild)
         mods = discord.role(guild, "mods", Permission.MANAGE_MESSAGES)

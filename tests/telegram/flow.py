@@ -36,7 +36,11 @@ async def sends_photos(person: Person, count: int = 12, first: int = 0, group: G
 
 async def comes_to_confirm(person: Person, words: str = "/train anime zuri", group: Group | None = None) -> Message:
     """Ask for a training and agree; returns the confirmation."""
-    said = person.says(words, group=group)
+    return await agrees(person, person.says(words, group=group), group)
+
+
+async def agrees(person: Person, said: Message, group: Group | None = None) -> Message:
+    """Agree to what is asked behind ``said``; returns the confirmation."""
     question = await person.sees(lambda message: message.id > said.id and asks_to_go_on(message), group=group)
     if has_action("agree:", question):
         person.presses(question, str(question.labels[0]))

@@ -9,6 +9,7 @@ import aiohttp
 import pytest
 from pydantic import SecretStr
 
+from lorabot.bot.config import DiscordConfig, TelegramConfig
 from lorabot.queue import Queue
 from tests.bot.client import ChatClient
 from tests.bot.house import claimed, finish
@@ -155,6 +156,13 @@ async def test_files_of_a_bot_api_server_elsewhere_come_by_the_web_server_that_h
         anna = telegram.person()
         anna.sends_file("photos.zip", zip_of_photos(3))
         await anna.sees("3 good pictures")
+
+
+def test_a_token_may_be_pasted_with_what_stands_around_it() -> None:
+    for config in (TelegramConfig, DiscordConfig):
+        token = config.model_validate({"token": " 123:abc\n"}).token
+        assert token is not None
+        assert token.get_secret_value() == "123:abc"
 
 
 async def test_limits_of_the_loopback_are_telegrams_own() -> None:

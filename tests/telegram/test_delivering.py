@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from tests.bot.house import claimed, finish, show
+from tests.bot.house import claimed, finish, show, store_away
 from tests.telegram.flow import asks, has_action
 from tests.telegram.house import House
 from tests.telegram.server import Person
@@ -121,3 +121,19 @@ async def test_a_lora_that_the_server_finds_too_large_becomes_a_link(house: Hous
     await finish(await claimed(house.queue), house.queue)
     result = await anna.sees(lambda message: has_action("again:", message))
     assert f"{house.url}/files/" in result.text
+
+
+async def test_a_result_that_comes_while_the_database_goes_away_comes_once(house: House, anna: Person) -> None:
+    await asks(house.queue, anna)
+    await anna.sees("Next in line")
+    house.telegram.answers_after_s |= {"sendDocument": 0.5, "sendMediaGroup": 0.5}
+    await finish(await claimed(house.queue), house.queue)
+    for method in ("sendMediaGroup", "sendDocument"):
+        await house.telegram.state.until(lambda method=method: bool(house.telegram.calls(method)))  # type: ignore[misc]
+        async with store_away(house.queue, house.folder):
+            await asyncio.sleep(0.8)
+    async with asyncio.timeout(10):
+        while await house.queue.outbox.pending():  # noqa: ASYNC110 - a delivery gives no sign
+            await asyncio.sleep(0.05)
+    await asyncio.sleep(0.5)
+    assert len(house.telegram.calls("sendMediaGroup")) == len(house.telegram.calls("sendDocument")) == 1

@@ -1,5 +1,6 @@
 """What people get wrong on Telegram, and a database that is away: one clear answer each, and nothing is lost."""
 
+import asyncio
 from functools import partial
 
 import pytest
@@ -67,3 +68,16 @@ async def test_what_is_asked_while_the_database_is_away_is_done_when_it_is_back(
         said = anna.says("/jobs")
     await anna.sees(lambda message: message.id > said.id and "no jobs yet" in message.text)
     await anna.sees("3 good pictures")
+
+
+async def test_the_count_keeps_its_buttons_though_the_database_goes_away_when_it_appears(
+    house: House, anna: Person
+) -> None:
+    house.telegram.answers_after_s["sendMessage"] = 0.5
+    anna.sends_file("photos.zip", zip_of_photos(12))
+    await house.telegram.state.until(lambda: bool(house.telegram.calls("sendMessage")))
+    async with store_away(house.queue, house.folder):
+        await asyncio.sleep(0.8)
+    count = await anna.sees(lambda message: message.labels == ["Train", "Clear"])
+    assert "12 good pictures" in count.text
+    assert len(anna.received()) == 1

@@ -1,27 +1,40 @@
-"""Whole jobs on Telegram: `lorabot up` as an operator starts it, with a real trainer on the demo base."""
+"""Whole jobs on Telegram: `lorabot up` as an operator starts it, with a real trainer on the demo base.
+
+Both tests are of one evening in one house: starting it costs more than a small training.
+"""
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+import pytest_asyncio
 from safetensors import safe_open
 
 from lorabot.queue.model import JobState, Stage
 from tests.bot.pictures import photo, zip_of_photos
 from tests.chaos.house import PRESET, House, looking_in, until, up
 from tests.house import free_port
-from tests.telegram.flow import comes_to_confirm, has_action
+from tests.telegram.flow import agrees, has_action
 from tests.telegram.server import Group, Person, TelegramServer
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600), pytest.mark.asyncio(loop_scope="module")]
 TRAINED_S = 300.0
 
 
-@asynccontextmanager
-async def a_house(folder: Path) -> AsyncIterator[tuple[TelegramServer, House]]:
-    """The house, and the Telegram that its settings name."""
+@dataclass(frozen=True, slots=True)
+class Evening:
+    """A house, its folder, and the Telegram that its settings name."""
+
+    house: House
+    folder: Path
+    telegram: TelegramServer
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def evening(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Evening]:
+    folder = tmp_path_factory.mktemp("house")
     async with TelegramServer().serving() as server:
         server.state.patience_s = 100  # a group takes twenty messages a minute
         with up(
@@ -32,25 +45,21 @@ async def a_house(folder: Path) -> AsyncIterator[tuple[TelegramServer, House]]:
             LORABOT_TELEGRAM__FILE_URL=server.file_url,
         ) as house:
             await server.state.until(lambda: len(server.state.commands) == 9 and server.state.polls > 0, 90)
-            yield server, house
+            yield Evening(house, folder, server)
             assert server.token.partition(":")[2] not in house.log
 
 
 async def asks(person: Person, trigger: str, group: Group | None = None) -> None:
-    """Send a zip, and go through with it."""
-    greeting = None
-    if group is not None:
-        person.says("/start", group=group)
-        greeting = await person.sees("Reply to this message", group=group)
-    person.sends_file("photos.zip", zip_of_photos(12), group=group, reply_to=greeting)
-    await person.sees("12 good pictures", group=group, timeout_s=60)
-    confirm = await comes_to_confirm(person, f"/train {PRESET} {trigger}", group)
-    await person.answered(person.presses(confirm, "Start"))
+    """Send a zip that says what it is for, and go through with it."""
+    caption = f"/train@test_lorabot {PRESET} {trigger}"
+    sent = person.sends_file("photos.zip", zip_of_photos(12), caption, group=group)
+    await person.answered(person.presses(await agrees(person, sent, group), "Start"))
     await person.sees(lambda message: has_action("cancel:", message) and trigger in message.text, group=group)
 
 
-async def test_photos_become_a_lora_while_the_bot_dies_and_comes_back(tmp_path: Path) -> None:
-    async with a_house(tmp_path) as (telegram, house), looking_in(tmp_path) as queue:
+async def test_photos_become_a_lora_while_the_bot_dies_and_comes_back(evening: Evening, tmp_path: Path) -> None:
+    telegram, house = evening.telegram, evening.house
+    async with looking_in(evening.folder) as queue:
         anna = telegram.person()
         anna.sends_album([photo(number) for number in range(10)])
         house.kill("bot")  # photos on their way are fetched by the next one
@@ -82,8 +91,9 @@ async def test_photos_become_a_lora_while_the_bot_dies_and_comes_back(tmp_path: 
         assert (await queue.jobs.get(job.id)).attempt == 1, "the training did not notice"
 
 
-async def test_an_admin_pauses_moves_and_cancels_while_trainings_run(tmp_path: Path) -> None:
-    async with a_house(tmp_path) as (telegram, _), looking_in(tmp_path) as queue:
+async def test_an_admin_pauses_moves_and_cancels_while_trainings_run(evening: Evening) -> None:
+    telegram = evening.telegram
+    async with looking_in(evening.folder) as queue:
         anna, ben, mona = telegram.person("Anna"), telegram.person("Ben"), telegram.person("Mona")
         group = telegram.group(anna, ben, mona)
         group.takes_in(mona, "administrator")

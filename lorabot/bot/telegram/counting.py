@@ -48,6 +48,8 @@ class _Count:
     photos: bool = False
     restored: bool = False
     shown: Shown | None = None
+    unsaved: bool = False
+    """``shown`` is there and not noted: the store was away just then."""
     shown_at: float = float("-inf")
     changed: asyncio.Event = field(default_factory=asyncio.Event)
     idle: asyncio.Event = field(default_factory=asyncio.Event)
@@ -289,7 +291,7 @@ class Counting:
         place = count.place
         before, _ = await self._before(count.owner, place)
         shown = count.shown
-        if shown is not None and before is None:  # the draft was used or thrown away meanwhile
+        if shown is not None and before is None and not count.unsaved:  # the draft was used or thrown away meanwhile
             await self._voice.change(count.place, shown, replace(reply, buttons=()), urgency=urgency)
             return
         if shown is not None and before is not None and before.message != shown.message:
@@ -299,9 +301,10 @@ class Counting:
         changed = None if shown is None else await self._voice.change(count.place, shown, reply, urgency=urgency)
         if changed is None:
             changed = await self._voice.say(count.place, reply, reply_to=count.reply_to, silent=True, urgency=urgency)
-        count.shown, count.shown_at = changed, time.monotonic()
+        count.shown, count.unsaved, count.shown_at = changed, True, time.monotonic()
         note = f"{changed} {'buttons' if reply.buttons else ''}"
         await self._queue.refs.put(count.place.address, _ref(count.owner), note, count.owner)
+        count.unsaved = False
         if count.place.group:
             await self._queue.refs.put(count.place.address, asked(changed.message), count.owner, count.owner)
         if before is not None and before.message != changed.message and count.place == place:

@@ -48,6 +48,8 @@ class Results:
         self._queue = queue
         self._links = links
         self._most_upload = most_upload
+        self._sent: dict[tuple[Place, str], str] = {}
+        """Parts that are there and not noted: the store was away just then."""
 
     async def post(self, place: Place, reply: Reply, key: str, text: Translator, head: str = "") -> None:
         """Post what of ``reply`` is not there yet. ``head`` is HTML before its text. Raises as ``FrontEnd.post``."""
@@ -60,12 +62,17 @@ class Results:
                 reply = replace(reply, text=f"{reply.text}\n{text('telegram-pictures-refused')}")
             await self._send_text(place, reply, text, head)
             await self._note(place, f"{key}#text", "sent")
+        for part in ("pictures", "text"):
+            self._sent.pop((place, f"{key}#{part}"), None)
 
     async def _noted(self, place: Place, key: str) -> str | None:
         """Where the group is today: it may move between two parts, and all its notes with it."""
+        if (place, key) in self._sent:
+            return self._sent[place, key]
         return await self._queue.refs.get((await self._voice.now(place)).address, key)
 
     async def _note(self, place: Place, key: str, what: str) -> None:
+        self._sent[place, key] = what
         await self._queue.refs.put((await self._voice.now(place)).address, key, what)
 
     async def _send_text(self, place: Place, reply: Reply, text: Translator, head: str) -> None:
