@@ -1,0 +1,373 @@
+"""A training step of a UNet at full size with random weights, the fast way and others, in one process.
+
+``python -m benchmarks.fast_step PART [--family sd15] [--batches 1 4 16 32] [--out FILE]``, in the repository, on a
+machine with a card; ``--small --device cpu`` does the same with a small UNet and the fast way's operations in plain
+torch. Parts:
+
+- ``speed``: images/s (median, by CUDA events), peak memory and seconds to the first step; ``plain`` is a straight loop
+  over diffusers and peft, ``plain, graph`` the same as one CUDA graph, ``fast`` the trainer's way.
+- ``gradients``: each adapter's gradient in bfloat16 against float32, plain and fast, at several shapes of latents.
+- ``curves``: the loss over 200 steps from the same start, plain and fast; a plot beside FILE.
+- ``profile``: where the time of a fast step goes.
+- ``start``: seconds from the start of a process to its first fast step, with a cold and a warm cache of kernels.
+
+Results are added to FILE, JSON with versions, device and date.
+"""
+
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from lorabot.trainer.supervising import ENVIRONMENT
+
+os.environ.update({name: value for name, value in ENVIRONMENT.items() if name not in os.environ})
+
+import psutil
+import torch  # it reads the environment
+from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
+from torch.nn import functional
+
+from lorabot.presets import Recipe, load_presets
+from lorabot.trainer import adapter
+from lorabot.trainer.conditions import Conditions
+from lorabot.trainer.denoising import Denoiser, denoiser, plain
+from lorabot.trainer.fast import Warm
+from lorabot.trainer.fast.entrance import lay_out, through
+from lorabot.trainer.fast.reference import Reference
+from lorabot.trainer.models import Models, pick_device
+from lorabot.trainer.report import versions
+from lorabot.trainer.training import GRADIENT_NORM
+from tests.trainer import small_bases
+from tests.trainer.published import UNETS
+
+POOLED, SHAPES = 1280, ((1.0, 1.0), (0.75, 1.25), (1.5, 0.625))
+"""Width of SDXL's pooled text; sides of latents against the square's, height and width."""
+KINDS = {
+    "attention": ("sdpa", "fmha", "flash", "attention"),
+    "convolution": ("conv", "fprop", "dgrad", "implicit", "winograd"),
+    "norm": ("norm", "add", "factors", "back_sums", "back_means", "back_rows", "normalise", "layer_norm"),
+    "gate": ("geglu",),
+    "adapter": ("fold", "adam", "foreach", "multi_tensor"),
+    "product": ("gemm", "nvjet", "cutlass", "cublas", "matmul", "splitk"),
+}
+"""Parts of kernels' names, looked for in this order: a convolution's kernel may well be called a gemm's."""
+
+
+class Bench:
+    """A UNet on its device, with a fresh adapter of rank 8 on the attention, and what goes in."""
+
+    def __init__(self, words: argparse.Namespace) -> None:
+        self.family, self.small = words.family, words.small
+        self.device = pick_device(words.device)
+        self.cuda = self.device.type == "cuda"
+        self.precision: Any = "bf16" if self.cuda else "fp32"
+        torch.manual_seed(0)
+        with self.device:
+            unet = small_bases.make(self.family).unet if self.small else UNet2DConditionModel(**UNETS[self.family])
+        self.unet: Any = torch.nn.Module.to(unet, self.device, torch.bfloat16 if self.cuda else torch.float32)
+        self.unet.requires_grad_(False).eval()
+        usual = load_presets().get("anime").recipes[self.family].model_dump()
+        self.recipe = Recipe.model_validate({**usual, "rank": 8, "alpha": 8.0, "layers": "attention", "dropout": 0.0})
+        self.side = 16 if self.small else 128 if self.family == "sdxl" else 64
+
+    def given(self, seed: int, batch: int, height: int, width: int) -> tuple[torch.Tensor, torch.Tensor, Conditions]:
+        """Latents, timesteps and conditions by chance."""
+        chance = torch.Generator().manual_seed(seed)
+        config = self.unet.config
+
+        def some(*shape: int) -> torch.Tensor:
+            return torch.randn(shape, generator=chance).to(self.device)
+
+        conditions = [some(batch, 77, config.cross_attention_dim)]
+        if self.family == "sdxl":
+            pooled = small_bases.POOLED_WIDTH if self.small else POOLED
+            conditions += [some(batch, pooled), torch.full((batch, 6), 1024.0, device=self.device)]
+        timesteps = torch.randint(1000, (batch,), generator=chance).to(self.device)
+        return some(batch, 4, height, width), timesteps, Conditions(*conditions)
+
+    @contextmanager
+    def adapted(self, up: float = 0.0) -> Iterator[list[torch.nn.Parameter]]:
+        """With the adapter on, its up matrices random of that size; always the same."""
+        with adapter.attached({"unet": self.unet}, self.recipe, 1):
+            chance = torch.Generator().manual_seed(2)
+            for name, parameter in adapter.parameters({"unet": self.unet}):
+                if up and ".lora_B." in name:
+                    parameter.data.copy_(up * torch.randn(parameter.shape, generator=chance))
+            yield [parameter for _, parameter in adapter.parameters({"unet": self.unet})]
+
+    @contextmanager
+    def way(self, name: str, warm: Warm) -> Iterator[Denoiser]:
+        """The denoiser of that name. Raises ``RuntimeError`` where the fast way was refused."""
+        if name != "fast":
+            yield plain(self.unet, self.precision)
+        elif self.cuda:
+            said: list[str] = []
+            with denoiser(self.unet, "bf16", card=True, warm=warm, say=lambda each: said.append(each.code)) as denoise:
+                if said != ["plan-fast"]:
+                    raise RuntimeError(f"the fast way was refused: {said}")
+                yield denoise
+        else:
+            straight = plain(self.unet, "fp32")
+            yield through(lay_out(self.unet, Reference()), self.unet, straight)
+
+    def synchronise(self) -> None:
+        if self.cuda:
+            torch.cuda.synchronize()
+
+
+Work = Callable[[], object]
+
+
+def stepping(bench: Bench, name: str, denoise: Denoiser, parameters: list[torch.nn.Parameter], batch: int) -> Work:
+    """One whole step over the same random rows: forward, loss, backward, clipping, AdamW."""
+    noisy, timesteps, conditions = bench.given(3, batch, bench.side, bench.side)
+    target = torch.randn_like(noisy)
+    graph = name.endswith("graph")
+    optimiser = torch.optim.AdamW(parameters, lr=1e-4, fused=bench.cuda, capturable=graph)
+
+    def step() -> torch.Tensor:
+        loss = (denoise(noisy, timesteps, conditions) - target).square().mean()
+        loss.backward()  # type: ignore[no-untyped-call]
+        torch.nn.utils.clip_grad_norm_(parameters, GRADIENT_NORM)
+        optimiser.step()
+        optimiser.zero_grad(set_to_none=not graph)
+        return loss.detach()
+
+    if not graph:
+        return step
+    stream: Any = torch.cuda.Stream()  # type: ignore[no-untyped-call]
+    stream.wait_stream(torch.cuda.current_stream())
+    with torch.cuda.stream(stream):
+        for _ in range(3):
+            step()
+    torch.cuda.current_stream().wait_stream(stream)
+    recorded = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(recorded, stream=stream):
+        step()
+    return recorded.replay
+
+
+def milliseconds(bench: Bench, step: Work, times: int) -> list[float]:
+    found = []
+    for _ in range(times):
+        if bench.cuda:
+            marks = [torch.cuda.Event(enable_timing=True) for _ in range(2)]  # type: ignore[no-untyped-call]
+            marks[0].record()
+            step()
+            marks[1].record()
+            torch.cuda.synchronize()
+            found.append(marks[0].elapsed_time(marks[1]))
+        else:
+            began = time.perf_counter()
+            step()
+            found.append(1000 * (time.perf_counter() - began))
+    return found
+
+
+def speed(bench: Bench, words: argparse.Namespace) -> Any:
+    rows, warm = [], Warm()
+    for name in words.ways:
+        for batch in words.batches:
+            if name.endswith("graph") and not bench.cuda:
+                continue
+            row: dict[str, Any] = {"way": name, "batch": batch}
+            try:
+                if bench.cuda:
+                    torch.cuda.empty_cache()
+                    torch.cuda.reset_peak_memory_stats()
+                with bench.adapted() as parameters, bench.way(name, warm) as denoise:
+                    began = time.perf_counter()
+                    step = stepping(bench, name, denoise, parameters, batch)
+                    step()
+                    bench.synchronise()
+                    row["first_step_s"] = round(time.perf_counter() - began, 2)
+                    milliseconds(bench, step, 3)
+                    found = milliseconds(bench, step, words.steps)
+                median = statistics.median(found)
+                row |= {"ms": round(median, 2), "images_per_second": round(1000 * batch / median, 1)}
+                if bench.cuda:
+                    row["peak_gib"] = round(torch.cuda.max_memory_allocated() / 2**30, 2)
+                    row["reserved_gib"] = round(torch.cuda.max_memory_reserved() / 2**30, 2)
+            except Exception as error:  # the other rows are worth having all the same
+                row["error"] = f"{type(error).__name__}: {error}"[:300]
+            print(json.dumps(row), flush=True)
+            rows.append(row)
+    return rows
+
+
+def gradients(bench: Bench, words: argparse.Namespace) -> Any:
+    rows, warm = [], Warm()
+    torch.backends.cudnn.allow_tf32 = False  # float32 is what is measured by
+    for down, right in SHAPES:
+        height, width = (int(bench.side * each) // 8 * 8 for each in (down, right))
+        inputs = bench.given(4, 2, height, width)
+        target = torch.randn(inputs[0].shape, generator=torch.Generator().manual_seed(5)).to(bench.device)
+
+        def learnt(denoise: Denoiser, parameters: list[torch.nn.Parameter]) -> tuple[float, list[torch.Tensor]]:
+            loss = (denoise(*inputs) - target).square().mean()  # noqa: B023
+            return float(loss.detach()), [each.double() for each in torch.autograd.grad(loss, parameters)]
+
+        found = {}
+        with bench.adapted(up=0.02) as parameters:
+            for name in ("plain", "fast"):
+                with bench.way(name, warm) as denoise:
+                    found[name] = learnt(denoise, parameters)
+            dtype = bench.unet.conv_in.weight.dtype
+            for parameter in bench.unet.parameters():
+                parameter.data = parameter.data.float()
+            exact = learnt(plain(bench.unet, "fp32"), parameters)
+        warm.let_go()
+        torch.nn.Module.to(bench.unet, dtype)
+        for name, (loss, mine) in found.items():
+            pairs = list(zip(mine, exact[1], strict=True))
+            alike = [float(functional.cosine_similarity(a.flatten(), b.flatten(), dim=0)) for a, b in pairs]
+            apart = [float((a - b).norm() / b.norm()) for a, b in pairs]
+            row = {
+                "way": name,
+                "latents": [height, width],
+                "loss": loss,
+                "loss_fp32": exact[0],
+                "cosine_least": min(alike),
+                "cosine_median": statistics.median(alike),
+                "apart_median": statistics.median(apart),
+                "apart_most": max(apart),
+            }
+            print(json.dumps(row), flush=True)
+            rows.append(row)
+    return rows
+
+
+def curves(bench: Bench, words: argparse.Namespace) -> Any:
+    found: dict[str, list[float]] = {}
+    count = 10 if bench.small else 200
+    for name in ("plain", "fast"):
+        with bench.adapted() as parameters, bench.way(name, Warm()) as denoise:
+            optimiser = torch.optim.AdamW(parameters, lr=3e-4)
+            losses = []
+            for number in range(count):
+                noisy, timesteps, conditions = bench.given(number % 20, 4, bench.side, bench.side)
+                target = bench.given(100 + number % 20, 4, bench.side, bench.side)[0]
+                loss = (denoise(noisy, timesteps, conditions) - target).square().mean()
+                loss.backward()  # type: ignore[no-untyped-call]
+                torch.nn.utils.clip_grad_norm_(parameters, GRADIENT_NORM)
+                optimiser.step()
+                optimiser.zero_grad()
+                losses.append(loss.detach())
+            found[name] = torch.stack(losses).tolist()
+    apart = max(abs(a / b - 1) for a, b in zip(found["fast"], found["plain"], strict=True))
+    print(f"losses {apart:.1e} apart at most; last {found['plain'][-1]:.5f} and {found['fast'][-1]:.5f}", flush=True)
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(8, 4.5))
+    axes = figure.subplots()
+    axes.plot(found["plain"], label="plain", linewidth=2.5)
+    axes.plot(found["fast"], label="fast", linewidth=1)
+    axes.set(xlabel="step", ylabel="loss", title=f"{bench.family}, the same steps in two ways")
+    axes.legend()
+    figure.savefig(words.out.with_name(f"{words.out.stem}-curves-{bench.family}.png"), dpi=110)
+    return {"losses": found, "apart_most": apart}
+
+
+def profile(bench: Bench, words: argparse.Namespace) -> Any:
+    from torch.profiler import ProfilerActivity
+    from torch.profiler import profile as record
+
+    activity = ProfilerActivity.CUDA if bench.cuda else ProfilerActivity.CPU
+    rows = []
+    for batch in words.batches:
+        with bench.adapted() as parameters, bench.way("fast", Warm()) as denoise:
+            step = stepping(bench, "fast", denoise, parameters, batch)
+            milliseconds(bench, step, 3)
+            with record(activities=[activity]) as recorded:
+                milliseconds(bench, step, 5)
+        grouped: dict[str, float] = {}
+        kernels = []
+        for event in recorded.key_averages():
+            spent = (event.self_device_time_total if bench.cuda else event.self_cpu_time_total) / 5000
+            kind = next((k for k, parts in KINDS.items() if any(p in event.key.lower() for p in parts)), "rest")
+            grouped[kind] = grouped.get(kind, 0.0) + spent
+            kernels.append((round(spent, 3), event.count // 5, event.key[:120]))
+        row = {
+            "batch": batch,
+            "ms": {kind: round(spent, 2) for kind, spent in sorted(grouped.items(), key=lambda each: -each[1])},
+            "kernels": sum(count for _, count, _ in kernels),
+            "dearest": sorted(kernels, reverse=True)[:40],
+        }
+        print(json.dumps({**row, "dearest": row["dearest"][:12]}), flush=True)
+        rows.append(row)
+    return rows
+
+
+def start(bench: Bench, words: argparse.Namespace) -> Any:
+    found = {}
+    with tempfile.TemporaryDirectory(prefix="lorabot-kernels-") as cache:
+        for name in ("cold", "warm"):
+            command = [sys.executable, "-m", "benchmarks.fast_step", "first", "--family", bench.family]
+            command += ["--device", words.device, "--batches", "4", *(["--small"] if bench.small else [])]
+            done = subprocess.run(
+                command, env={**os.environ, "TRITON_CACHE_DIR": cache}, stdout=subprocess.PIPE, text=True, check=True
+            )
+            found[name] = json.loads(done.stdout.splitlines()[-1])
+            print(name, found[name], flush=True)
+    return found
+
+
+def _age() -> float:
+    """Seconds since this process began."""
+    return time.time() - psutil.Process().create_time()
+
+
+def first(bench: Bench, words: argparse.Namespace) -> Any:
+    """In a process of its own: seconds since its start, stage by stage."""
+    seconds = {"imports and network": round(_age(), 2)}
+    with bench.adapted() as parameters, bench.way("fast", Warm()) as denoise:
+        seconds["tried"] = round(_age(), 2)
+        stepping(bench, "fast", denoise, parameters, words.batches[0])()
+        bench.synchronise()
+    seconds["first step"] = round(_age(), 2)
+    print(json.dumps(seconds))
+    return seconds
+
+
+PARTS: dict[str, Callable[[Bench, argparse.Namespace], Any]] = {
+    each.__name__: each for each in (speed, gradients, curves, profile, start, first)
+}
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("part", choices=PARTS)
+    parser.add_argument("--family", default="sd15", choices=small_bases.FAMILIES)
+    parser.add_argument("--batches", type=int, nargs="+", default=[1, 4, 16, 32])
+    parser.add_argument("--ways", nargs="+", default=["plain", "plain, graph", "fast"])
+    parser.add_argument("--steps", type=int, default=20, help="that are timed")
+    parser.add_argument("--small", action="store_true")
+    parser.add_argument("--device", default="auto")
+    parser.add_argument("--out", type=Path, default=Path("benchmarks/results/fast_step.json"))
+    words = parser.parse_args(arguments)
+    words.out.parent.mkdir(parents=True, exist_ok=True)
+    found = PARTS[words.part](Bench(words), words)
+    if words.part == "first":
+        return
+    results: dict[str, Any] = json.loads(words.out.read_text()) if words.out.exists() else {}
+    results |= {
+        "device": Models(words.device).hardware().name,
+        "date": datetime.now(UTC).isoformat(timespec="minutes"),
+        "versions": versions(),
+        f"{words.part} {words.family}{' small' if words.small else ''}": found,
+    }
+    words.out.write_text(json.dumps(results, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()
