@@ -93,6 +93,7 @@ def write_files(finished: Finished) -> Done:
         seconds=dict(clock.seconds),
         started=finished.started,
         finished=datetime.now(UTC),
+        peak=finished.peak,
     )
     write_json(report, folder / "report.json")
     write_markdown(report, folder / "report.md")

@@ -13,6 +13,7 @@ from lorabot.locale import Message, Param, Translator, negotiate, translator
 from lorabot.trainer.captioning import Caption
 from lorabot.trainer.course import Course, candidate_from
 from lorabot.trainer.curves import smooth, window
+from lorabot.trainer.devices import MIB
 from lorabot.trainer.planning import Plan
 from lorabot.trainer.wire import TrainingJob
 
@@ -32,7 +33,10 @@ class LoraFile:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """Everything there is to say about a job that was done. ``seconds``: time by what it was spent on."""
+    """Everything there is to say about a job that was done.
+
+    ``seconds``: time by what it was spent on. ``peak``: the most that was held of the card, in bytes.
+    """
 
     job: TrainingJob
     base_identity: str
@@ -44,6 +48,7 @@ class Report:
     seconds: Mapping[str, float]
     started: datetime
     finished: datetime
+    peak: int | None = None
 
     @property
     def rate(self) -> float | None:
@@ -135,6 +140,7 @@ def as_json(report: Report) -> dict[str, object]:
             "samples_at": sorted({*course.pictures, plan.steps}),
             "candidates": [{"step": each.step, "validation": each.validation} for each in course.candidates],
             "chosen_step": report.chosen,
+            "peak_bytes": report.peak,
         },
         "file": asdict(report.file),
         "estimate": _estimate(report),
@@ -261,6 +267,10 @@ def plan_section(report: Report, say: Translator) -> str:
             "way": "longer" if report.error >= 0 else "shorter",
         }
         lines.append(f"- {say('report-expected', **params)}")
+    if report.peak is not None:
+        planned = report.plan.peak_bytes
+        memory: dict[str, Param] = {"true": report.peak // MIB, "planned": planned // MIB if planned else "none"}
+        lines.append(f"- {say('report-peak', **memory)}")
     return "\n".join(lines)
 
 

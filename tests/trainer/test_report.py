@@ -69,12 +69,14 @@ def test_the_report_for_people_is_whole_in_their_language(
         seconds=json.loads(trained.file("report_json").read_text())["seconds"],
         started=datetime(2026, 1, 1, tzinfo=UTC),
         finished=datetime(2026, 1, 1, tzinfo=UTC),
+        peak=5_000 << 20,
     )
     text = markdown(report, translator(language))
     assert not caplog.records
     assert "report-" not in text
     assert "{" not in text.replace("{}", "")
     assert "My-Zuri.safetensors" in text
+    assert "5000 MB" in text.replace(",", "")
     assert "zuri" in text
     assert "photo 3.png" in text
     assert text.count("\n## ") == 7

@@ -16,6 +16,7 @@ from lorabot.bot.intake.service import Intake
 from lorabot.bot.reply import Button, Reply
 from lorabot.locale import Translator
 from lorabot.presets import Base, Bilingual, Catalogue, Family, Preset
+from lorabot.presets.lora_sizes import lora_bytes
 from lorabot.queue import Queue
 from lorabot.queue.errors import AlreadyStarted, NoDraft, NoProposal, NotYours
 from lorabot.queue.model import Address, Image, Job, JsonObject, NewJob, Proposal
@@ -243,6 +244,10 @@ class Training:
         job = wish.job
         estimates = Estimates(self._queue, self._presets.bases)
         lines = _expected(await _estimate(estimates, wish), say)
+        recipe = recipe_of(job, self._presets.bases)
+        if recipe is not None:
+            size = lora_bytes(self._presets.bases[job.base].family, recipe)
+            lines.append(say("command-estimate-file", megabytes=f"{size / 1e6:.1f}"))
         if await self._queue.jobs.paused(job.address.scope):
             return [*lines, say("command-place-paused")]
         place = await self._queue.jobs.next_place(job.owner)

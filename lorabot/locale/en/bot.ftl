@@ -100,6 +100,7 @@ command-confirm =
 command-estimate-alike = It takes { $duration }, as the last ones like it did.
 command-estimate-others = It takes roughly { $duration }, going by other trainings here.
 command-estimate-step = It takes roughly { $duration }: it's the first of its kind here, so I go by a test step.
+command-estimate-file = The LoRA file will have about { $megabytes } MB.
 command-estimate-memory = It needs about { $gigabytes } GB of the card's memory.
 command-estimate-first = It's the first of its kind here, so I can't say yet how long it takes.
 command-place =

@@ -139,6 +139,10 @@ report-expected = Before the start, { $low } to { $high } s were expected for al
         [longer] longer
        *[shorter] shorter
     } than the middle of that.
+report-peak = At its peak it held { $true } MB of the card{ $planned ->
+        [none] .
+       *[other] ; { $planned } MB were planned.
+    }
 report-estimate-true = It came true like this: { $estimate } s were expected for the steps, they took { $true } s.
 report-losses = Losses
 report-losses-how = Measured with the same noise and the same noise levels every time, so the numbers can be compared. ★ is the state you get.

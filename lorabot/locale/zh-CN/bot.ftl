@@ -90,6 +90,7 @@ command-confirm =
 command-estimate-alike = 大约需要{ $duration }，与最近的同类任务一样。
 command-estimate-others = 粗略估计需要{ $duration }，按这里其他训练推算。
 command-estimate-step = 粗略估计需要{ $duration }：这里还没有训练过这一类，只能按一个测试步骤推算。
+command-estimate-file = LoRA 文件约 { $megabytes } MB。
 command-estimate-memory = 大约需要 { $gigabytes } GB 显存。
 command-estimate-first = 这里还没有训练过这一类，所以还说不准需要多久。
 command-place =

@@ -112,6 +112,10 @@ report-expected = 开始前预计全部需要 { $low } 到 { $high } 秒；实�
         [longer] 多
        *[shorter] 少
     } { $percent }%。
+report-peak = 显存占用最高 { $true } MB{ $planned ->
+        [none] 。
+       *[other] ，计划为 { $planned } MB。
+    }
 report-estimate-true = 实际情况：步骤预计 { $estimate } 秒，实际用了 { $true } 秒。
 report-losses = 损失
 report-losses-how = 每次都用相同的噪声和噪声强度测量，所以数值可以相互比较。★ 是你得到的状态。

@@ -57,6 +57,7 @@ async def test_a_confirmation_says_what_will_happen_and_starts_nothing(ann: Pers
     reply = await ann.say("/train preset:anime trigger:zuri name:my-zuri")
     assert "`my-zuri`, Anime character on 12 photos, base model `demo`, called up by `zuri`" in reply.text
     assert "first of its kind" in reply.text
+    assert "The LoRA file will have about 1.2 MB." in reply.text
     assert "Nobody is waiting before you" in reply.text
     assert await ann.queue.jobs.of(ann.owner) == []
     started = await ann.press(reply, "start:")
