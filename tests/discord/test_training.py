@@ -1,12 +1,16 @@
 """From ``/train`` to a delivered LoRA, as members of a server see it."""
 
 import re
+from dataclasses import replace
 
 import aiohttp
 
+from lorabot.bot.commands.requests import Train
+from lorabot.bot.discord.form import opened_by, opening_action
 from lorabot.bot.discord.front_end import DiscordFrontEnd
+from lorabot.bot.discord.place import bound, unbound
 from lorabot.locale import translator
-from lorabot.queue.model import JobState
+from lorabot.queue.model import Address, JobState
 from tests.bot.house import House, claimed, finish, show
 from tests.bot.pictures import photo
 from tests.discord.conftest import Shared, config_of, parts_of
@@ -83,6 +87,28 @@ async def test_pictures_of_several_messages_are_gathered_and_the_rest_is_asked_f
     await anna.press(presets, "I agree")
     await discord.until(lambda: f"`{word}`" in presets.text)
     assert "12 photos" in presets.text
+
+
+async def test_pictures_of_a_forwarded_message_are_taken(discord: DiscordServer, bot: House, anna: Person) -> None:
+    elsewhere = anna.elsewhere(discord.channel(discord.guild("Elsewhere")))
+    album = await elsewhere.send("", *jpegs(3))
+    reply = await looked_through(anna, await anna.use(await anna.forward(album), "Train a LoRA from this"))
+    assert "3 good pictures" in reply.text
+
+
+async def test_a_thread_that_was_archived_meanwhile_is_opened_again_with_card_and_result(
+    discord: DiscordServer, bot: House, anna: Person, channel: Channel
+) -> None:
+    discord.expect(50083)
+    assert channel.guild is not None
+    thread = discord.channel(channel.guild, "long", parent=channel)
+    _, lease = await a_running_job(anna.elsewhere(thread), bot.queue)
+    thread.archived = True
+    await finish(lease, bot.queue)
+    await discord.until(lambda: any(one.files for one in discord.public(thread)) and len(discord.public(thread)) == 2)
+    card, result = discord.public(thread)
+    assert "Done" in card.text
+    assert result.file(".safetensors").data == b"weights"
 
 
 async def test_a_message_without_pictures_is_no_use(discord: DiscordServer, bot: House, anna: Person) -> None:
@@ -235,3 +261,12 @@ async def test_cards_are_edited_at_least_five_seconds_apart_and_slower_with_age(
     assert paces[0] == 5
     assert paces == sorted(paces)
     assert paces[-1] > 10
+
+
+def test_a_button_that_opens_the_form_has_room_for_whole_words_only() -> None:
+    here = Address("discord", "1234567890123456789/1234567890123456780")
+    long = Train("ink-landscape", "z" * 24, "sd15", "n" * 40)
+    for train, kept in ((replace(long, name="zuri-2"), replace(long, name="zuri-2")), (long, replace(long, name=None))):
+        action, about = unbound(bound(opening_action(train), here))
+        assert opened_by(action) == kept
+        assert about == here

@@ -12,9 +12,16 @@ async def images_of(queue: Queue, person: Person) -> int:
     return len(draft.images) if draft else 0
 
 
-async def asks(queue: Queue, person: Person) -> None:
+async def asks(queue: Queue, person: Person, group: Group | None = None) -> None:
     """A job of the person, without the way there."""
-    await asked(queue, str(person.chat.id), "telegram")
+    chat = group.chat if group else person.chat
+    await asked(queue, str(chat.id), "telegram", owner=f"telegram:{person.member.id}")
+
+
+async def waits_in_line(queue: Queue, person: Person, group: Group | None = None) -> None:
+    """A job of the person and its card, without the way there."""
+    await asks(queue, person, group)
+    await person.sees(lambda message: has_action("cancel:", message), group=group)
 
 
 def has_action(action: str, message: Message) -> bool:

@@ -9,7 +9,7 @@ from discord import ui
 
 from lorabot.bot.commands.requests import Train
 from lorabot.bot.discord import limits
-from lorabot.bot.discord.place import bound, unbound
+from lorabot.bot.discord.place import BINDING, bound, unbound
 from lorabot.locale import Translator
 from lorabot.presets import Catalogue
 from lorabot.queue.model import Address
@@ -80,10 +80,11 @@ def form_id(train: Train) -> str:
 
 
 def opening_action(train: Train) -> str:
-    """The action of a button that opens the form."""
-    return ":".join((FORM, train.preset or "", train.trigger or "", train.base or "", train.name or ""))[
-        : limits.CUSTOM_ID
-    ]
+    """The action of a button that opens the form. A word that finds no room is left out whole, to be typed again."""
+    words = [FORM, train.preset or "", train.trigger or "", train.base or "", train.name or ""]
+    while len(":".join(words)) > limits.CUSTOM_ID - BINDING:
+        words.pop()
+    return ":".join(words)
 
 
 def opened_by(action: str) -> Train:

@@ -14,6 +14,8 @@ PLATFORM = "discord"
 _ALONE = "@me"
 _BOUND = "@"
 _IDS = ">QQ"
+BINDING = 24
+"""Characters that ``bound`` puts before an action."""
 
 
 @dataclass(frozen=True, slots=True)

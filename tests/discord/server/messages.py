@@ -11,6 +11,7 @@ from tests.discord.server.cdn import Cdn
 from tests.discord.server.permissions import Permission
 from tests.discord.server.rules import check_message, pinged_by
 from tests.discord.server.wire import (
+    ARCHIVED,
     CANNOT_EDIT_OTHERS,
     CLOSED_DM,
     MISSING_ACCESS,
@@ -77,6 +78,7 @@ class Messages:
     def post(self, channel: Channel, sent: Sent) -> Message:
         """An ordinary message of the bot's."""
         self._refuse_post(channel, sent)
+        channel.archived = False
         nonce = sent.payload.get("nonce")
         if nonce is not None:
             check(len(str(nonce)) <= 25, f"nonce: at most 25 characters, {nonce!r}")
@@ -118,6 +120,8 @@ class Messages:
             raise UNKNOWN_MESSAGE
         if message.author is not self._me:
             raise CANNOT_EDIT_OTHERS
+        if message.channel.archived:
+            raise ARCHIVED
         payload = sent.payload
         flags = message.flags & ~LOADING | int(payload.get("flags") or 0) & COMPONENTS_V2
         check(not message.flags & COMPONENTS_V2 or flags & COMPONENTS_V2, "flags: IS_COMPONENTS_V2 stays")
@@ -172,6 +176,7 @@ class Messages:
             "flags": message.flags,
             "application_id": str(self._me.id),
             **({"nonce": message.nonce} if message.nonce else {}),
+            **({"message_snapshots": [{"message": self.as_json(message.forwarded)}]} if message.forwarded else {}),
         }
 
     def keep_file(self, channel: Channel, filename: str, data: bytes, description: str | None = None) -> StoredFile:

@@ -155,6 +155,12 @@ class Person:
         self.channel.messages.append(message)
         return message
 
+    async def forward(self, message: Message) -> Message:
+        """Forward a message to this channel: it has nothing of its own, and a picture of what it was then."""
+        made = Message(self.server.ids.new(), self.channel, self.user, forwarded=message)
+        self.channel.messages.append(made)
+        return made
+
     async def answered(self, interaction: Interaction, count: int = 1) -> Message:
         """The last of at least ``count`` replies that have come, with nothing 'thinking' any more."""
         await self.server.until(lambda: len(interaction.replies) >= count)

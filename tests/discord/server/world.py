@@ -128,7 +128,10 @@ class Guild:
 
 @dataclass(eq=False)
 class Channel:
-    """A text channel, a thread in one (``parent``), or the direct messages with ``recipient``."""
+    """A text channel, a thread in one (``parent``), or the direct messages with ``recipient``.
+
+    ``archived``: a thread in which nothing was written for long. A message opens it again; an edit is refused.
+    """
 
     id: int
     name: str
@@ -136,6 +139,7 @@ class Channel:
     guild: Guild | None = None
     recipient: User | None = None
     parent: "Channel | None" = None
+    archived: bool = False
     overwrites: dict[int, tuple[Permission, Permission]] = field(default_factory=dict)
     messages: list["Message"] = field(default_factory=list)
 
@@ -169,7 +173,7 @@ class Channel:
                 "member_count": 1,
                 "total_message_sent": 0,
                 "thread_metadata": {
-                    "archived": False,
+                    "archived": self.archived,
                     "auto_archive_duration": 1440,
                     "archive_timestamp": as_iso(time_of(self.id)),
                     "locked": False,
@@ -254,6 +258,7 @@ class Message:
     nonce: str | None = None
     pinged: set[int] = field(default_factory=set)
     edits: list[float] = field(default_factory=list)
+    forwarded: "Message | None" = None
     deleted: bool = False
 
     @property
