@@ -1,7 +1,8 @@
 """How long a job will take, what it needs and when it will start, as far as this installation's past tells."""
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
 from statistics import median, quantiles
 from typing import Literal
 
@@ -73,15 +74,12 @@ class Estimates:
         recipe = recipe_of(job, self._bases)
         if recipe is None:
             return None
-        past = await self._past(job.base)
-        wanted = work_of(job.base, recipe, images, images - captioned, past[0].course if past else _USUAL)
+        trainers = (await self._queue.trainers.present()).values()
+        past = _on({state.device for state in trainers}, await self._past(job.base))
+        wanted = work_of(job.base, recipe, images, images - captioned, _course(past))
         if past:
             return estimate(wanted, past)
-        speeds = [
-            state.speeds[job.base]
-            for state in (await self._queue.trainers.present()).values()
-            if job.base in state.speeds
-        ]
+        speeds = [state.speeds[job.base] for state in trainers if job.base in state.speeds]
         return first_estimate(wanted, speeds[0]) if speeds else None
 
     async def wait(self, place: int) -> float | None:
@@ -96,9 +94,7 @@ class Estimates:
             return None
         total = 0.0
         for job in (*running, *waiting):
-            seconds = estimated_s(job)
-            if job.state is JobState.RUNNING and job.progress is not None and job.progress.eta_s is not None:
-                seconds = job.progress.eta_s
+            seconds = _left_s(job)
             if seconds is None:
                 return None
             total += seconds
@@ -109,6 +105,17 @@ class Estimates:
             jobs: Sequence[Job] = await self._queue.history.succeeded(base, _LOOKED_AT)
             self._known[base] = [done for done in (done_in(job, self._bases) for job in jobs) if done is not None]
         return self._known[base]
+
+
+def _on(devices: Container[str], past: Sequence[Done]) -> Sequence[Done]:
+    """Those of the ``past`` that were done on ``devices``; all of them where none was, which is better than nothing."""
+    return [done for done in past if done.device in devices] or past
+
+
+def _course(past: Sequence[Done]) -> Course:
+    """How often is validated and drawn; short jobs do less of both, so the most that the last ones did."""
+    last = [done.course for done in past[:_TELLING]] or [_USUAL]
+    return Course(max(each.measured for each in last), max(each.drawn for each in last))
 
 
 def estimate(wanted: Work, past: Sequence[Done]) -> Estimate:
@@ -126,6 +133,14 @@ def estimate(wanted: Work, past: Sequence[Done]) -> Estimate:
     peaks = [done.peak_bytes for done in alike if done.peak_bytes and done.work.parts["training"].size == rows]
     low, high = seconds * (1 - spread), seconds * (1 + spread)
     return Estimate(seconds, low, high, "alike" if alike else "others", max(peaks) if peaks else None)
+
+
+def _left_s(job: Job) -> float | None:
+    """How long an unfinished job will still take. What its trainer says is for the steps alone, so it is the least."""
+    told, steps = estimated_s(job), job.progress.eta_s if job.progress else None
+    if job.state is not JobState.RUNNING or job.started_at is None or told is None:
+        return told if steps is None else steps
+    return max(told - (datetime.now(UTC) - job.started_at).total_seconds(), steps or 0.0)
 
 
 def first_estimate(wanted: Work, speed: Speed) -> Estimate:

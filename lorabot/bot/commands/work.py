@@ -48,9 +48,12 @@ class Work:
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """A job that was done: its work, the seconds by what they went into, the card's memory it took, and how far
-    the estimate was off, as a share of it."""
+    """A job that was done, on which device, and the seconds by what they went into.
 
+    ``peak_bytes`` is what it took of the card's memory, ``error`` how far the estimate was off, as a share of it.
+    """
+
+    device: str
     work: Work
     seconds: Mapping[str, float]
     course: Course
@@ -83,7 +86,7 @@ def work_of(base: str, recipe: Recipe, images: int, labelled: int, course: Cours
         "sampling": Part(drawn, 2 * len(recipe.sample_prompts) * pixels),
     }
     if recipe.preserve:
-        parts["preserving"] = Part(recipe.preserve.steps, recipe.preserve.pictures * pixels)
+        parts["preserving"] = Part(recipe.preserve.steps, 2 * recipe.preserve.pictures * pixels)
     alike = (recipe.layers, recipe.dora, recipe.dropout > 0, recipe.checkpointing, recipe.text_encoder_lr > 0)
     return Work(base, alike, parts)
 
@@ -103,6 +106,7 @@ def done_in(job: Job, bases: Bases) -> Done | None:
     work = work_of(job.base, recipe, images, labelled, course)
     error = summary.get("estimate_error")
     return Done(
+        str(summary.get("device")),
         work,
         {name: spent for name, spent in seconds.items() if name not in COUNTED or name in work.parts},
         course,

@@ -40,7 +40,7 @@ def seconds_of(work: Work, chance: random.Random) -> Mapping[str, float]:
 
 
 def done(work: Work, seconds: Mapping[str, float], error: float | None = None, peak: int | None = None) -> Done:
-    return Done(work, seconds, COURSE, peak, error)
+    return Done("a processor", work, seconds, COURSE, peak, error)
 
 
 def various() -> list[Work]:

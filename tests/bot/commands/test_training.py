@@ -232,6 +232,18 @@ async def test_the_first_estimate_is_by_the_step_that_a_trainer_has_timed(ann: P
     )
 
 
+async def test_jobs_of_a_device_that_is_gone_tell_nothing(ann: Person, queue: Queue, tmp_path: Path) -> None:
+    await person(queue, tmp_path, "bob").started()
+    await (await claimed(queue)).succeed(Outcome((), {**took(600), "device": "a card"}))
+    await person(queue, tmp_path, "eve").started()
+    await (await claimed(queue)).succeed(Outcome((), {**took(6000), "device": "a processor"}))
+    await consented(ann)
+    for device, text in (("a card", "9 to 12 minutes"), ("a processor", "1.5 to 2 hours")):
+        await queue.trainers.announce("w", TrainerState(device))
+        await ann.send(12)
+        assert text in (await ann.say("/train anime zuri")).text
+
+
 async def test_an_installation_without_a_past_does_not_guess(ann: Person, queue: Queue, tmp_path: Path) -> None:
     await person(queue, tmp_path, "bob").started()
     await (await claimed(queue)).succeed(Outcome((), {"seconds": 600}))  # by an older lorabot
