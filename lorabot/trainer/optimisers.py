@@ -74,12 +74,22 @@ class Optimiser:
         rate: float = first["lr"] * first.get("d", 1.0)
         return rate
 
-    def step(self) -> None:
+    @property
+    def can_skip(self) -> bool:
+        """Whether ``step`` takes ``skipped``: torch's own fused AdamW does."""
+        return self._name == "adamw"
+
+    def step(self, skipped: torch.Tensor | None = None) -> None:
         """Learn from the gradients; where memory runs out, nothing was learnt.
+
+        ``skipped``: 1.0 where nothing is to be learnt after all, else 0.0, float32; what only the device knows yet need
+        not be waited for.
 
         The first step allocates all that is remembered. What the later ones need for a moment is less than the backward
         pass before them has let go of.
         """
+        inner: Any = self._inner
+        inner.found_inf = skipped  # as torch's GradScaler tells a fused optimiser
         if self._inner.state:
             self._inner.step()
             return

@@ -91,7 +91,7 @@ def train(setup: Setup, course: Course, moments: Moments | None, watch: Watch) -
     if moments is not None:
         optimiser.restore(moments)
     process = schedule(setup.base.scheduler, setup.recipe, setup.base.unet.device)
-    begun_at = course.step
+    begun_at, ahead = course.step, _Ahead()
 
     def fitted(do: Callable[[Setup], T]) -> T:
         """What ``do`` returns, done again by smaller plans until it fits: nothing it does lasts unless it comes to its
@@ -124,7 +124,7 @@ def train(setup: Setup, course: Course, moments: Moments | None, watch: Watch) -
                 watch.save(course, optimiser.moments())
             began = time.perf_counter()
             rate = optimiser.set_rate(share(plan, course.step))
-            course.losses.append(fitted(lambda setup: _step(setup, course.step, optimiser, process)))
+            course.losses.append(fitted(lambda setup: _step(setup, course.step, optimiser, process, ahead)))
             course.rates.append(rate)
             course.durations.append(time.perf_counter() - began)
             watch.timed("training", course.durations[-1])
@@ -143,27 +143,49 @@ def _rate(course: Course, begun_at: int) -> float | None:
     return len(lately) / sum(lately) if lately else None
 
 
-def _step(setup: Setup, step: int, optimiser: Optimiser, process: Schedule) -> float | None:
+class _Ahead:
+    """What a step draws, made while a card works on the step before; pure chance by its number, made when or where."""
+
+    def __init__(self) -> None:
+        self._drawn: tuple[int, Draw] | None = None
+
+    def look(self, setup: Setup, step: int, process: Schedule) -> None:
+        """Draw for ``step``, if there is one."""
+        self._drawn = (step, _draw(setup, step, process)) if step < setup.plan.steps else None
+
+    def take(self, setup: Setup, step: int, process: Schedule) -> Draw:
+        """The draw for ``step``."""
+        if self._drawn is not None and self._drawn[0] == step:
+            return self._drawn[1]
+        return _draw(setup, step, process)
+
+
+def _step(setup: Setup, step: int, optimiser: Optimiser, process: Schedule, ahead: _Ahead) -> float | None:
     """One optimiser step; its mean loss, or None when it was skipped for not being finite."""
     plan = setup.plan
-    total = 0.0
+    sums = []
     with adapter.dropping_out(setup.modules, setup.seed, step):
-        for part, images in _parts(setup, step, process):
+        for part, images in _parts(setup, ahead.take(setup, step, process), step, process):
             each = losses(setup.denoise, part, process)
             (each.sum() / plan.effective_batch).backward()  # type: ignore[no-untyped-call]
-            total += float(each.detach()[:images].sum())
+            sums.append(each.detach()[:images].sum())
     norm = torch.nn.utils.clip_grad_norm_(optimiser.parameters, GRADIENT_NORM)
-    good = math.isfinite(total) and math.isfinite(float(norm))
-    if good:
+    finite = torch.stack([*sums, norm]).isfinite().all()
+    if optimiser.can_skip:
+        optimiser.step(skipped=1 - finite.float())
+    ahead.look(setup, step + 1, process)
+    # Up to here nothing has waited for a card. It is asked last, while it still has work.
+    good = bool(finite)
+    if good and not optimiser.can_skip:
         optimiser.step()
     optimiser.zero_grad()
+    total = math.fsum(torch.stack(sums).tolist())
     return total / plan.effective_batch if good else None
 
 
-def _parts(setup: Setup, step: int, process: Schedule) -> Iterator[tuple[Rows, int]]:
+def _parts(setup: Setup, drawn: Draw, step: int, process: Schedule) -> Iterator[tuple[Rows, int]]:
     """What a step learns, in parts that go through the model at once; each with how many of its rows are images."""
     plan = setup.plan
-    drawn = _draw(setup, step, process)
     held: Rows | None = None
     if setup.preserved and setup.recipe.preserve:
         held = setup.preserved.rows(setup.seed, step, plan.preserved, setup.recipe.preserve.weight, process)
