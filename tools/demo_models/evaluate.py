@@ -10,6 +10,7 @@ import tempfile
 import time
 from collections.abc import Sequence
 from contextlib import nullcontext
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -182,50 +183,94 @@ def prompt_of(scene: Scene) -> str:
     return text
 
 
-def measure_lora(judge: Judge, name: str, out: Path | None, count: int = 40, kept: int = 60) -> dict[str, Any]:
-    """Before and after a LoRA: how often the judge says `name`, and adherence of prompts that do not name it.
+@dataclass(frozen=True, slots=True)
+class Exam:
+    """What is asked for to judge a LoRA of ``name``: new scenes with it, and others that must not change."""
 
-    A character or an object is taught by the preset `anime` or `product`, which make their own captions; a style by
-    `style`, with captions sent along. The pictures are drawn as lorabot draws its samples.
+    name: str
+    asked: Sequence[Scene]
+    plain: Sequence[Scene]
+
+    @property
+    def prompts(self) -> list[str]:
+        """All of them, those that name it first."""
+        return [*(prompt_of(scene) for scene in self.asked), *(canonical(scene) for scene in self.plain)]
+
+    def draw(self, base: BaseModel, denoise: Denoiser) -> list[Image.Image]:
+        """The pictures, as ``base`` draws them now."""
+        return generate(base, self.prompts, FRESH, LORA_STEPS, LORA_GUIDANCE, denoise)
+
+    def marks(self, judge: Judge, pictures: Sequence[Image.Image]) -> "Marks":
+        """What ``judge`` says of what was drawn."""
+        with_it, without = pictures[: len(self.asked)], pictures[len(self.asked) :]
+        return Marks(
+            recognised=self._share(judge, with_it),
+            kept={name: value for name, value in adherence(judge, self.plain, without).items() if name in MEASURED},
+            unasked=self._share(judge, without),
+            setting=adherence(judge, self.asked, with_it)["setting"],
+        )
+
+    def _share(self, judge: Judge, pictures: Sequence[Image.Image]) -> float:
+        attribute = "style" if self.name in HELD_OUT_STYLE_NAMES else "kind"
+        return round(100 * float(np.mean([answer[attribute] == self.name for answer in read(judge, pictures)])), 1)
+
+
+@dataclass(frozen=True, slots=True)
+class Marks:
+    """Percent of pictures: the name recognised where it was asked for, and where not (``unasked``); prompts followed.
+
+    ``kept``: attributes followed by prompts that do not name it; ``setting``: the places of those that do.
     """
-    base, style = load_base(), name in HELD_OUT_STYLE_NAMES
-    attribute = "style" if style else "kind"
-    asked, plain = exam(name, count), [scene_at(FRESH + 4, i) for i in range(kept)]
-    prompts = [*(prompt_of(scene) for scene in asked), *(canonical(scene) for scene in plain)]
 
-    def share(images: Sequence[Image.Image]) -> float:
-        return round(100 * float(np.mean([answer[attribute] == name for answer in read(judge, images)])), 1)
+    recognised: float
+    kept: dict[str, float]
+    unasked: float
+    setting: float
 
+    def largest_fall(self, before: "Marks") -> float:
+        """Of what is kept, the most that was lost since ``before``, in points."""
+        return round(max(before.kept[name] - self.kept[name] for name in self.kept), 1)
+
+
+def examination(name: str, count: int, kept: int) -> Exam:
+    """``count`` scenes that name it, ``kept`` that do not."""
+    return Exam(name, exam(name, count), [scene_at(FRESH + 4, i) for i in range(kept)])
+
+
+def preset_of(name: str) -> str:
+    """The preset by which a person would teach it: those for subjects make their own captions, a style's are sent."""
+    return "style" if name in HELD_OUT_STYLE_NAMES else "product" if name in HELD_OUT_OBJECTS else "anime"
+
+
+def measure_lora(judge: Judge, name: str, out: Path | None, count: int = 40, kept: int = 60) -> dict[str, Any]:
+    """Before and after a LoRA: how often the judge says `name`, and adherence of prompts that do not name it."""
+    base, asked = load_base(), examination(name, count, kept)
     started = time.monotonic()
     scenes = lesson(name)
-    preset = "style" if style else "product" if name in HELD_OUT_OBJECTS else "anime"
     with tempfile.TemporaryDirectory() as folder:
-        file = lora.teach(
-            [render(scene) for scene in scenes], [own_words(scene) for scene in scenes], name, preset, Path(folder)
-        )
+        words = [own_words(scene) for scene in scenes]
+        file = lora.teach([render(scene) for scene in scenes], words, name, preset_of(name), Path(folder))
         lora.wear(base, file)
     taught = time.monotonic()
     with denoiser(base.unet, "fp32") as denoise:
         base.unet.disable_adapters()
-        pictures = generate(base, prompts, FRESH, LORA_STEPS, LORA_GUIDANCE, denoise)
-        before, plain_before = pictures[:count], pictures[count:]
+        before = asked.draw(base, denoise)
         base.unet.enable_adapters()
-        pictures = generate(base, prompts, FRESH, LORA_STEPS, LORA_GUIDANCE, denoise)
-        after, plain_after = pictures[:count], pictures[count:]
-    old, new = adherence(judge, plain, plain_before), adherence(judge, plain, plain_after)
+        after = asked.draw(base, denoise)
+    old, new = asked.marks(judge, before), asked.marks(judge, after)
     result = {
-        "before": share(before),
-        "after": share(after),
-        "kept before": {k: old[k] for k in MEASURED},
-        "kept after": {k: new[k] for k in MEASURED},
-        "largest fall": round(max(old[k] - new[k] for k in MEASURED), 1),
-        "shown without being asked for": share(plain_after),
-        "setting followed": adherence(judge, asked, after)["setting"],
+        "before": old.recognised,
+        "after": new.recognised,
+        "kept before": old.kept,
+        "kept after": new.kept,
+        "largest fall": new.largest_fall(old),
+        "shown without being asked for": new.unasked,
+        "setting followed": new.setting,
         "seconds": {"training": round(taught - started), "all": round(time.monotonic() - started)},
     }
     if out:
         lessons = [render(scene) for scene in scenes[:10]]
-        rows = (lessons, before[:10], after[:10], after[10:20], plain_before[:10], plain_after[:10])
+        rows = (lessons, before[:10], after[:10], after[10:20], before[count:][:10], after[count:][:10])
         _compare(*rows).save(out / f"{name}.png")
     return result
 
