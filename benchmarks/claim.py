@@ -18,7 +18,9 @@ from lorabot.queue.clock import now
 from lorabot.queue.tables import datasets, jobs
 
 
-async def measure(database_url: str, count: int, claims: int, paused: int) -> dict[str, object]:
+async def measure(
+    database_url: str, count: int, claims: int, paused: int, bases: list[str] | None
+) -> dict[str, object]:
     await migrate(database_url)
     with tempfile.TemporaryDirectory() as folder:
         async with open_queue(QueueConfig(), database_url, f"unix://{folder}/none", folder) as queue:
@@ -34,7 +36,7 @@ async def measure(database_url: str, count: int, claims: int, paused: int) -> di
                         "language": "en",
                         "preset": {"id": "anime", "padding": "x" * 2000},
                         "trigger": "zuri",
-                        "base": "demo",
+                        "base": "demo" if number * 10 >= count * 9 else "sdxl",
                         "dataset_id": "d",
                         "seed": 1,
                         "options": {},
@@ -49,7 +51,7 @@ async def measure(database_url: str, count: int, claims: int, paused: int) -> di
             times = []
             for _ in range(claims):
                 begin = time.perf_counter()
-                lease = await queue.jobs.claim("benchmark")
+                lease = await queue.jobs.claim("benchmark", bases)
                 times.append((time.perf_counter() - begin) * 1000)
                 assert lease is not None
             begin = time.perf_counter()
@@ -72,11 +74,12 @@ def main() -> None:
     parser.add_argument("database_url", nargs="?")
     parser.add_argument("--jobs", type=int, default=10_000)
     parser.add_argument("--claims", type=int, default=300)
+    parser.add_argument("--bases", nargs="+", help="base models that the worker has (demo, sdxl); left out: all")
     parser.add_argument("--paused", type=int, default=0, help="communities of ten, the first in line, that are paused")
     words = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         url = words.database_url or f"sqlite:///{folder}/lorabot.sqlite3"
-        print(json.dumps(asyncio.run(measure(url, words.jobs, words.claims, words.paused))))
+        print(json.dumps(asyncio.run(measure(url, words.jobs, words.claims, words.paused, words.bases))))
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ Order: jobs whose worker was lost go on first; then by priority; then in turns. 
 never before the round being served, so that ten jobs of one person don't keep another's single job waiting.
 """
 
+from collections.abc import Collection
 from typing import Any
 
 from sqlalchemy import (
@@ -18,6 +19,7 @@ from sqlalchemy import (
     not_,
     or_,
     select,
+    true,
     tuple_,
     update,
 )
@@ -60,22 +62,33 @@ def worn_out(config: QueueConfig) -> ColumnElement[bool]:
     return or_(lost >= config.same_crashes - 1, jobs.c.crashes >= config.any_crashes - 1)
 
 
-def runnable(config: QueueConfig) -> ColumnElement[bool]:
-    """What ``take`` could take."""
-    return or_(
-        startable(),
-        and_(lapsed(), not_(jobs.c.cancel_requested), not_(worn_out(config))),
+def on_one_of(bases: Collection[str] | None) -> ColumnElement[bool]:
+    """Whether the job is on one of these base models; None: on any."""
+    return true() if bases is None else jobs.c.base.in_(sorted(bases))
+
+
+def runnable(config: QueueConfig, bases: Collection[str] | None = None) -> ColumnElement[bool]:
+    """What ``take`` could take for one who has these ``bases``; None: all."""
+    return and_(
+        on_one_of(bases),
+        or_(
+            startable(),
+            and_(lapsed(), not_(jobs.c.cancel_requested), not_(worn_out(config))),
+        ),
     )
 
 
-def take(config: QueueConfig, worker: str, *, orphans: bool = True) -> ReturningUpdate[*tuple[Any, ...]]:
+def take(
+    config: QueueConfig, worker: str, bases: Collection[str] | None = None, *, orphans: bool = True
+) -> ReturningUpdate[*tuple[Any, ...]]:
     """The statement that gives the next job to ``worker`` and returns its row; no row when there is nothing to do.
 
-    Without ``orphans`` it leaves jobs alone whose lease has lapsed.
+    Only jobs on ``bases``, the base models that the worker has (None: all). Without ``orphans`` it leaves jobs alone
+    whose lease has lapsed.
     """
     orphan = (
         select(jobs.c.id)
-        .where(lapsed(), not_(jobs.c.cancel_requested), not_(worn_out(config)))
+        .where(lapsed(), on_one_of(bases), not_(jobs.c.cancel_requested), not_(worn_out(config)))
         .order_by(jobs.c.lease_until)
         .limit(1)
         .with_for_update(skip_locked=True)
@@ -83,7 +96,7 @@ def take(config: QueueConfig, worker: str, *, orphans: bool = True) -> Returning
     )
     waiting = (
         select(jobs.c.id)
-        .where(startable())
+        .where(startable(), on_one_of(bases))
         .order_by(jobs.c.priority.desc(), jobs.c.turn, jobs.c.created_at, jobs.c.id)
         .limit(1)
         .with_for_update(skip_locked=True)

@@ -1,5 +1,7 @@
 """The job store: jobs come in, are asked about, moved, cancelled and claimed. The truth about all of them."""
 
+from collections.abc import Collection
+
 from sqlalchemy import and_, delete, func, insert, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -221,10 +223,13 @@ class JobStore:
 
     # Working
 
-    async def claim(self, worker: str) -> Lease | None:
-        """Take the next job for ``worker``: waiting, or running with a lapsed lease. None when there is none."""
+    async def claim(self, worker: str, bases: Collection[str] | None = None) -> Lease | None:
+        """Take the next job for ``worker``: waiting, or running with a lapsed lease. None when there is none.
+
+        Only a job on one of ``bases``, where some are named; others are left to workers that have their base.
+        """
         async with self._database.write() as connection:
-            statement = take(self._config, worker, orphans=self._leases_count)
+            statement = take(self._config, worker, bases, orphans=self._leases_count)
             row = (await connection.execute(statement)).mappings().one_or_none()
             if row is None:
                 return None
@@ -241,12 +246,11 @@ class JobStore:
         self._bell.changed(f"job:{job.id}")
         return Lease(self._database, self._config, self._bell, job, worker)
 
-    async def runnable(self) -> int:
-        """How many jobs could be claimed now."""
+    async def runnable(self, bases: Collection[str] | None = None) -> int:
+        """How many jobs could be claimed now by workers that have ``bases``; None: all."""
+        query = select(func.count()).select_from(jobs).where(runnable(self._config, bases))
         async with self._database.read() as connection:
-            return (
-                await connection.execute(select(func.count()).select_from(jobs).where(runnable(self._config)))
-            ).scalar_one()
+            return (await connection.execute(query)).scalar_one()
 
     async def running(self) -> int:
         """How many jobs are held by a worker that renews its lease."""

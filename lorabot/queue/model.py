@@ -325,8 +325,12 @@ class Speed:
 
 @dataclass(frozen=True, slots=True)
 class TrainerState:
-    """What a trainer says of itself: its device as people call it, its card, and speeds it has measured, by base."""
+    """What a trainer says of itself: its device as people call it, its card, and speeds it has measured, by base.
+
+    ``bases``: the base models that it has.
+    """
 
     device: str
     card: CardState | None = None
     speeds: Mapping[str, Speed] = field(default_factory=dict)
+    bases: tuple[str, ...] = ()

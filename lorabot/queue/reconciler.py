@@ -23,7 +23,8 @@ async def reconcile(queue: Queue) -> int:
     if not await queue.tickets.my_turn(queue.config.reconcile_s * 0.9):
         return 0
     # A worker keeps its ticket while it runs a job.
-    needed = await queue.jobs.runnable() + await queue.jobs.running()
+    # For a job that none of the trainers can do, a ticket would be torn up as often as it is put there.
+    needed = await queue.jobs.runnable(await queue.trainers.bases()) + await queue.jobs.running()
     missing = min(needed - await queue.tickets.count(), _MOST)
     if missing > 0:
         await queue.tickets.add(missing)

@@ -1,4 +1,4 @@
-"""What the trainers that are up say of themselves, for people and estimates; nothing is decided by it."""
+"""What the trainers that are up say of themselves: for people, for estimates, and for how many tickets are of use."""
 
 from sqlalchemy import delete, insert, or_, select
 
@@ -38,3 +38,13 @@ class Trainers:
         async with self._database.read() as connection:
             found = (await connection.execute(query)).mappings().all()
         return {row["worker"]: TRAINER.read(row["state"]) for row in found}
+
+    async def bases(self) -> frozenset[str] | None:
+        """The base models that one or another of them has; None where none is up, or has said yet."""
+        states = (await self.present()).values()
+        return frozenset(base for state in states for base in state.bases) or None
+
+    async def nobody_has(self, base: str) -> bool:
+        """Whether trainers are up and ``base`` is on none of their hosts."""
+        bases = await self.bases()
+        return bases is not None and base not in bases

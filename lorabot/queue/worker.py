@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import traceback
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from contextlib import suppress
 from typing import Any, TypeVar
 
@@ -22,6 +22,8 @@ from lorabot.queue.tickets import FUNCTION
 
 T = TypeVar("T")
 Handle = Callable[[Lease], Awaitable[None]]
+Has = Callable[[], Awaitable[Collection[str]]]
+"""The base models that a worker's host has now."""
 _log = logging.getLogger(__name__)
 # arq counts graceful restarts as tries; tickets name no job, so there is nothing to give up on.
 _MAX_TRIES = 1_000_000_000
@@ -58,6 +60,11 @@ class LeasedWorker(Worker):
         )
         self.in_progress_timeout_s = queue.config.lease_s
         self._queue = queue
+        self._rest_until = 0.0
+
+    def rest(self) -> None:
+        """Take no ticket until the reconciler has put new ones twice: those who can do what this one can't get them."""
+        self._rest_until = asyncio.get_running_loop().time() + 2 * self._queue.config.reconcile_s
 
     async def main(self) -> None:
         """arq's loop, woken by tickets, that waits for Redis to come back instead of ending."""
@@ -65,6 +72,7 @@ class LeasedWorker(Worker):
         self.ctx["redis"] = self.pool
         async with self._queue.signals.listen(TICKET) as tickets:
             while True:
+                await asyncio.sleep(self._rest_until - asyncio.get_running_loop().time())
                 try:
                     await self._poll_iteration()
                 except AWAY as error:
@@ -115,8 +123,10 @@ class LeasedWorker(Worker):
                 await self.pool.delete(self.health_check_key)
 
 
-async def run_worker(queue: Queue, handle: Handle, worker_name: str, stop: asyncio.Event) -> None:
-    """Claim jobs and run ``handle`` on each, one at a time, until ``stop`` is set.
+async def run_worker(
+    queue: Queue, handle: Handle, worker_name: str, stop: asyncio.Event, has: Has | None = None
+) -> None:
+    """Claim jobs and run ``handle`` on each, one at a time, until ``stop`` is set; only jobs on bases that it ``has``.
 
     ``handle`` ends its lease by one of the lease's methods. What it leaves open is ended for it: ``CancelRequested``
     cancels the job, any other exception is a crash of the attempt. When ``stop`` is set, the task that runs ``handle``
@@ -127,7 +137,10 @@ async def run_worker(queue: Queue, handle: Handle, worker_name: str, stop: async
     async def ticket() -> None:
         if stop.is_set():
             raise asyncio.CancelledError  # leaves the ticket to others
-        lease = await _claim(queue, worker_name)
+        bases = await has() if has is not None else None
+        lease = await _claim(queue, worker_name, bases)
+        if lease is None and bases is not None and await _others_wait(queue):
+            worker.rest()
         if lease is not None:
             _log.info("job %s: attempt %d begins", lease.job.id, lease.attempt)
             await _work(lease, handle)
@@ -153,10 +166,17 @@ async def _until(event: asyncio.Event) -> None:
     await event.wait()
 
 
-async def _claim(queue: Queue, worker_name: str) -> Lease | None:
+async def _others_wait(queue: Queue) -> bool:
+    """Whether there are jobs for others."""
+    with suppress(StoreUnavailable):
+        return await queue.jobs.runnable() > 0
+    return False
+
+
+async def _claim(queue: Queue, worker_name: str, bases: Collection[str] | None) -> Lease | None:
     """The next job, waiting while the database is away. Being told to stop meanwhile gives the job back."""
     while True:
-        claiming = asyncio.create_task(queue.jobs.claim(worker_name))
+        claiming = asyncio.create_task(queue.jobs.claim(worker_name, bases))
         try:
             return await asyncio.shield(claiming)
         except StoreUnavailable:

@@ -11,6 +11,7 @@ import shutil
 import socket
 from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -26,7 +27,7 @@ from lorabot.trainer.bases import BaseStore
 from lorabot.trainer.bases.locating import locate
 from lorabot.trainer.config import TrainerConfig
 from lorabot.trainer.courier import Courier, attempt, insist
-from lorabot.trainer.errors import BaseNotHere, TrainerError
+from lorabot.trainer.errors import TrainerError
 from lorabot.trainer.presence import first_speed, present
 from lorabot.trainer.supervising import Engine, EngineDied
 from lorabot.trainer.workspace import cache_of, workspace
@@ -50,11 +51,12 @@ async def run_trainer(
     with workspace(data_dir / "work") as folder:
         async with Engine(config, kernels=data_dir / "kernels") as engine:
             store = BaseStore(data_dir / "bases")
+            has = partial(asyncio.to_thread, store.having, bases)
             if await _started(engine, stop):
                 speeds = await _unless(stop, first_speed(queue, engine, bases, store)) or {}
-                async with present(queue, engine, name, speeds):
+                async with present(queue, engine, name, speeds, has):
                     trainer = _Trainer(queue, engine, folder, stop, bases, store, data_dir / "measured.json")
-                    await run_worker(queue, trainer.handle, name, stop)
+                    await run_worker(queue, trainer.handle, name, stop, has)
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,8 +145,6 @@ class _Trainer:
         Raises ``TrainerError`` when the base can't be had, ``BlobMissing`` when an image is gone.
         """
         job = lease.job
-        if job.base not in self._bases:
-            raise BaseNotHere(job.base)
         base = await locate(self._store, self._bases[job.base])
         dataset = await insist(lambda: self._queue.drafts.dataset(job.dataset_id))
         images = await self._fetch(dataset, folder / "images")

@@ -7,13 +7,6 @@ class TrainerError(UserError):
     """Anything of the trainer that has a sentence of its own. The job fails with it."""
 
 
-class BaseNotHere(TrainerError):
-    """This host has no base model of that name."""
-
-    def __init__(self, base: str) -> None:
-        super().__init__("trainer-unknown-base", base=base)
-
-
 class BadBase(TrainerError):
     """A base model's file can't be trained on; each kind of fault has a code, and so a sentence, of its own."""
 

@@ -12,6 +12,7 @@ from lorabot.queue.errors import StoreUnavailable
 from lorabot.queue.model import CardState, Speed, TrainerState
 from lorabot.queue.tasks import end
 from lorabot.queue.trainers import EVERY_S
+from lorabot.queue.worker import Has
 from lorabot.trainer import wire
 from lorabot.trainer.bases import BaseStore
 from lorabot.trainer.bases.locating import locate
@@ -22,9 +23,9 @@ _log = logging.getLogger(__name__)
 
 
 @asynccontextmanager
-async def present(queue: Queue, engine: Engine, worker: str, speeds: dict[str, Speed]) -> AsyncIterator[None]:
+async def present(queue: Queue, engine: Engine, worker: str, speeds: dict[str, Speed], has: Has) -> AsyncIterator[None]:
     """Announce ``worker``, whose engine is up, every now and then while the block runs, and withdraw it at the end."""
-    announcing = asyncio.create_task(_announce(queue, engine, worker, speeds), name="presence")
+    announcing = asyncio.create_task(_announce(queue, engine, worker, speeds, has), name="presence")
     try:
         yield
     finally:
@@ -54,13 +55,14 @@ async def first_speed(queue: Queue, engine: Engine, bases: Bases, store: BaseSto
     return {base.id: Speed(measured.pixels, measured.step_s, measured.forward_s)}
 
 
-async def _announce(queue: Queue, engine: Engine, worker: str, speeds: dict[str, Speed]) -> None:
+async def _announce(queue: Queue, engine: Engine, worker: str, speeds: dict[str, Speed], has: Has) -> None:
     while True:
         hello = engine.hello
         if hello is not None:
             card = await asyncio.to_thread(_card, hello.card, engine.pid) if hello.card else None
+            state = TrainerState(hello.device_name, card, speeds, tuple(await has()))
             with suppress(StoreUnavailable):
-                await queue.trainers.announce(worker, TrainerState(hello.device_name, card, speeds))
+                await queue.trainers.announce(worker, state)
         await asyncio.sleep(EVERY_S)
 
 

@@ -20,7 +20,9 @@ def image(owner: str, name: str = "photo.png") -> Image:
     return Image(name=name, key=image_key(owner, digest), sha256=digest, width=64, height=48, size=1234)
 
 
-async def new_job(queue: Queue, owner: str = "web:ann", name: str = "zuri", address: Address = ADDRESS) -> NewJob:
+async def new_job(
+    queue: Queue, owner: str = "web:ann", name: str = "zuri", address: Address = ADDRESS, base: str = "demo"
+) -> NewJob:
     await queue.drafts.add(owner, address, [image(owner)])
     dataset = await queue.drafts.seal(owner, address)
     return NewJob(
@@ -31,14 +33,14 @@ async def new_job(queue: Queue, owner: str = "web:ann", name: str = "zuri", addr
         preset={"id": "anime", "recipes": {"demo": {"rank": 8}}},
         vocabulary=None,
         trigger="zuri",
-        base="demo",
+        base=base,
         dataset_id=dataset.id,
         seed=7,
     )
 
 
-async def submit(queue: Queue, owner: str = "web:ann", name: str = "zuri") -> Job:
-    return await queue.jobs.submit(await new_job(queue, owner, name))
+async def submit(queue: Queue, owner: str = "web:ann", name: str = "zuri", base: str = "demo") -> Job:
+    return await queue.jobs.submit(await new_job(queue, owner, name, base=base))
 
 
 async def lapse(queue: Queue, job_id: str) -> None:

@@ -4,7 +4,7 @@ import asyncio
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -13,7 +13,8 @@ from redis.exceptions import RedisError
 
 from lorabot.queue import Lease, Queue, database, open_queue, run_reconciler, run_worker
 from lorabot.queue.embedded import EmbeddedValkey
-from lorabot.queue.model import Job, JobState, Outcome, Progress, Stage
+from lorabot.queue.model import Job, JobState, Outcome, Progress, Stage, TrainerState
+from lorabot.queue.reconciler import reconcile
 from lorabot.queue.redis import connect
 from lorabot.queue.worker import LeasedWorker
 from tests.queue.conftest import QUICK
@@ -32,11 +33,16 @@ async def online(sqlite_url: str, valkey: EmbeddedValkey, tmp_path: Path) -> Asy
 
 @asynccontextmanager
 async def worker(
-    queue: Queue, handle: Callable[[Lease], Awaitable[None]], name: str = "here"
+    queue: Queue, handle: Callable[[Lease], Awaitable[None]], name: str = "here", bases: Collection[str] | None = None
 ) -> AsyncIterator[asyncio.Event]:
-    """A worker in this process, stopped at the end of the block."""
+    """A worker in this process, stopped at the end of the block. ``bases`` are those that it has; None: all."""
     stop = asyncio.Event()
-    running = asyncio.create_task(run_worker(queue, handle, name, stop))
+
+    async def has() -> Collection[str]:
+        assert bases is not None
+        return bases
+
+    running = asyncio.create_task(run_worker(queue, handle, name, stop, has if bases is not None else None))
     try:
         yield stop
     finally:
@@ -88,6 +94,35 @@ async def test_a_worker_runs_what_is_submitted_and_takes_its_tickets_away(online
         for job in jobs:
             assert (await until(online, job.id, final)).outcome == DONE
     assert sorted(seen) == ["ann", "bob", "eve"]
+
+
+async def test_a_job_waits_for_a_worker_that_has_its_base_and_holds_up_no_other(online: Queue) -> None:
+    done = []
+
+    async def handle(lease: Lease) -> None:
+        done.append((lease.job.name, lease.worker))
+        await lease.succeed(DONE)
+
+    async with worker(online, handle, "small", {"demo"}), worker(online, handle, "also small", {"demo", "sd15"}):
+        large = await submit(online, "web:ann", "large", "sdxl")
+        small = await submit(online, "web:bob", "small")
+        await until(online, small.id, final)
+        await asyncio.sleep(3 * QUICK.reconcile_s)
+        assert (await online.jobs.get(large.id)).state is JobState.QUEUED
+        async with worker(online, handle, "large", {"sdxl"}):
+            await until(online, large.id, final)
+    assert [name for name, _ in done] == ["small", "large"]
+    assert done[1][1] == "large"
+
+
+async def test_no_tickets_are_put_for_what_no_trainer_can_do(online: Queue) -> None:
+    await submit(online, base="sdxl")
+    await online.redis.flushall()
+    await online.trainers.announce("small", TrainerState("a processor", bases=("demo",)))
+    assert await reconcile(online) == 0
+    await online.redis.flushall()
+    await online.trainers.announce("large", TrainerState("a card", bases=("demo", "sdxl")))
+    assert await reconcile(online) == 1
 
 
 async def test_tickets_say_nothing_and_are_plain_json(online: Queue) -> None:

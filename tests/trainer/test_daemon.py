@@ -33,7 +33,7 @@ from tests.trainer.conftest import QUICK, draw_images, tiny_preset, vocabulary
 
 QUEUE = QueueConfig(lease_s=2.0, heartbeat_s=0.1, reconcile_s=0.2, poll_s=0.05, shutdown_s=60.0, jobs_per_owner=9)
 SAVING = QUICK.model_copy(update={"checkpoint_s": 0})
-BASES = Bases([NamedBase(id="broken", title="Broken", source="./broken.ckpt", family="sd15").of("sd15")])
+BASES = Bases([NamedBase(id="broken", title="Broken", source=__file__, family="sd15").of("sd15")])
 OWNER = "web:ann"
 ADDRESS = Address("web", "conversation")
 
@@ -280,17 +280,19 @@ sys.stdin.read()
 """It starts at once and is never given a job."""
 
 
-@pytest.mark.parametrize(("base", "code"), [("elsewhere", "trainer-unknown-base"), ("broken", "base-pickle")])
-async def test_a_job_on_a_base_that_this_host_can_not_have_ends_with_the_reason(
-    base: str, code: str, queue: Queue, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+async def test_a_job_on_a_base_that_can_not_be_trained_on_ends_with_the_reason(
+    queue: Queue, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(daemon, "Engine", partial(Engine, command=(sys.executable, "-c", IDLE_ENGINE)))
-    job = await submit(queue, tmp_path / "images", base=base)
+    absent = await submit(queue, tmp_path / "others", base="elsewhere")
+    job = await submit(queue, tmp_path / "images", base="broken")
     async with trainer(queue, tmp_path, QUICK.model_copy(update={"silence_s": 3600})):
         done = await until(queue, job, final)
+        assert await queue.trainers.nobody_has("elsewhere")
+    assert (await queue.jobs.get(absent.id)).state is JobState.QUEUED, "another host may have it"
     assert done.state is JobState.FAILED
     assert done.failure is not None
-    assert done.failure.code == code
+    assert done.failure.code == "base-not-safetensors"
 
 
 def test_the_daemons_process_knows_neither_torch_nor_a_chat_library() -> None:

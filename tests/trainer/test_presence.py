@@ -63,7 +63,7 @@ async def test_a_trainer_tells_its_card_and_who_holds_it_and_how_fast_it_is(
     with driver(Driver(held)):
         state = await announced(queue, tmp_path, monkeypatch, "pixels=4096, step_s=0.5, forward_s=0.1")
     card = CardState("A card", int(24e9), int(14e9), 0, ((mine.name(), int(3.1e9)),), int(6.9e9))
-    assert state == TrainerState("A card", card, {"demo": Speed(4096, 0.5, 0.1)})
+    assert state == TrainerState("A card", card, {"demo": Speed(4096, 0.5, 0.1)}, ("demo",))
 
 
 async def test_where_nothing_could_be_measured_or_jobs_tell_already_no_speed_is_told(

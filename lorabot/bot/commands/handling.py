@@ -149,6 +149,8 @@ class Commands:
         if card.total_steps:
             lines.append(say("command-steps", step=card.step, total=card.total_steps))
         lines += [line for line in (card.rate_text, card.eta_text, card.note) if line]
+        if position is not None and await self._queue.trainers.nobody_has(job.base):
+            lines.append(say("command-base-nowhere", base=job.base))
         return Reply("\n".join(lines), card.buttons)
 
     async def _jobs(self, actor: Actor, say: Translator) -> Reply:

@@ -5,6 +5,7 @@ a command means this community, and the word ``all`` means everything.
 """
 
 import difflib
+from collections import Counter
 from collections.abc import Awaitable, Callable
 
 from lorabot.bot.card import card_of
@@ -157,6 +158,10 @@ class Moderation:
             )
         if len(found) > _SHOWN:
             lines.append(say("command-queue-more"))
+        wanted = Counter(job.base for job in found[:_SHOWN] if job.id in places)
+        for base, count in wanted.items():
+            if await self._queue.trainers.nobody_has(base):
+                lines.append(say("command-queue-base-nowhere", base=base, jobs=count))
         lines += [_trainer(name, state, say) for name, state in (await self._queue.trainers.present()).items()]
         stopped = (EVERYTHING if scope is None else scope) in paused
         return Reply("\n".join(lines), (_button("resume" if stopped else "pause", scope is None, say),))

@@ -265,6 +265,8 @@ class Training:
         position = await self._queue.jobs.position(job.id)
         title = Bilingual.model_validate(job.preset["title"]).get(say.language)
         text = say("command-queued", name=job.name, preset=title, images=images, position=position or 0)
+        if await self._queue.trainers.nobody_has(job.base):
+            text = f"{text}\n{say('command-base-nowhere', base=job.base)}"
         return Reply(text, private=False)
 
     def _which_trigger(self, request: Train, preset: Preset, seed: str, say: Translator, verb: str) -> Reply:

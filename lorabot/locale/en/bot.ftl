@@ -113,6 +113,7 @@ command-place-wait =
         [1] You'd be next in line; it starts in { $duration }.
        *[other] You'd be number { $position } in line; it starts in { $duration }.
     }
+command-base-nowhere = No trainer that is running has the base model { $base }, so it waits until one does. Moderators see it in /queue.
 command-place-paused = The queue is paused right now, so it waits until a moderator lets it go on.
 command-again-enough =
     { $way ->
@@ -155,6 +156,10 @@ command-queue-jobs = The queue, in the order it is served:
 command-queue-empty = The queue is empty.
 command-queue-line = `{ $id }` { $name }, { $preset }, for { $owner }: { $state }
 command-queue-more = And more behind them.
+command-queue-base-nowhere = { $jobs ->
+        [one] One of these jobs waits
+       *[other] { $jobs } of these jobs wait
+    } for a trainer with the base model `{ $base }`: no running one has it. Put its file where the settings of a trainer's host name it.
 command-queue-trainer = Trainer `{ $worker }`: { $device }
 command-queue-card = Trainer `{ $worker }`: { $card }, { $free } of { $total } GB free, { $own } GB its own{ $holders ->
         [none] {""}

@@ -1,7 +1,6 @@
 # What the trainer says: errors, the plan's reasons, notes while it works, the report.
 
 ## Errors
-trainer-unknown-base = This host has no base model called “{ $base }”. Ask for another one, or leave the choice out.
 trainer-no-card = The settings ask for { $device }, but there is no such card here. Choose another device, or “auto”.
 trainer-no-images = There are no images to train on. Send some first.
 trainer-broken-image = The image “{ $image }” can't be read. Send it again, or leave it out.

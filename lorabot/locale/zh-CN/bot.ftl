@@ -103,6 +103,7 @@ command-place-wait =
         [1] 下一个就轮到你，{ $duration }后开始。
        *[other] 你将排在第 { $position } 位，{ $duration }后开始。
     }
+command-base-nowhere = 正在运行的训练端都没有底模 { $base }，所以要等到有训练端装上它才会开始。管理员可以在 /queue 中看到。
 command-place-paused = 队列现在暂停了，要等管理员恢复后才会开始。
 command-again-enough =
     { $way ->
@@ -145,6 +146,7 @@ command-queue-jobs = 队列，按处理顺序：
 command-queue-empty = 队列是空的。
 command-queue-line = `{ $id }` { $name }，{ $preset }，属于 { $owner }：{ $state }
 command-queue-more = 后面还有。
+command-queue-base-nowhere = 有 { $jobs } 个任务在等待底模 `{ $base }`：正在运行的训练端都没有它。请把文件放到某台训练机的设置所写的位置。
 command-queue-trainer = 训练端 `{ $worker }`：{ $device }
 command-queue-card = 训练端 `{ $worker }`：{ $card }，共 { $total } GB，空闲 { $free } GB，自用 { $own } GB{ $holders ->
         [none] {""}

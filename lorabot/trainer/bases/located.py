@@ -101,6 +101,14 @@ class BaseStore:
         named = base.named
         return named is None or not named.on_hub or downloaded(named.source, self.folder) is not None
 
+    def having(self, bases: Bases) -> tuple[str, ...]:
+        """Which of ``bases`` this host can work on, by id: built in, on the hub, or where the settings say."""
+        return tuple(
+            base.id
+            for base in bases.values()
+            if base.named is None or base.named.on_hub or Path(base.named.source).expanduser().exists()
+        )
+
     def locate(self, base: Base, check: Callable[[], None]) -> LocatedBase:
         """The base with everything that loading takes; one on the hub is downloaded first.
 

@@ -154,6 +154,20 @@ async def test_moderators_see_the_trainers_cards_and_who_holds_them(
     assert (await mod.say("/queue show")).text.splitlines()[-1] == text
 
 
+async def test_a_job_on_a_base_that_no_trainer_has_says_so_to_its_owner_and_to_moderators(
+    queue: Queue, ann: Person, mod: Person
+) -> None:
+    job = await ann.started()
+    nowhere = "No trainer that is running has the base model demo"
+    assert nowhere not in (await ann.say(f"/status {job}")).text, "no trainer is up: that is another matter"
+    await queue.trainers.announce("w", TrainerState("H100", bases=("sdxl",)))
+    assert nowhere in (await ann.say(f"/status {job}")).text
+    assert "One of these jobs waits for a trainer with the base model `demo`" in (await mod.say("/queue show")).text
+    await queue.trainers.announce("w", TrainerState("H100", bases=("sdxl", "demo")))
+    assert nowhere not in (await ann.say(f"/status {job}")).text
+    assert "no running one has it" not in (await mod.say("/queue show")).text
+
+
 async def test_all_that_moderators_do_is_in_the_log_and_reading_it_is_for_them(
     ann: Person, mod: Person, operator: Person, stranger: Person
 ) -> None:
