@@ -191,3 +191,17 @@ async def test_nothing_in_a_files_name_is_markup(house: House, anna: Person) -> 
     answer = await anna.sees("neither a zip nor a picture")
     assert "clear'  x.txt." in answer.text
     assert [entity["type"] for entity in answer.entities] == ["code"]
+
+
+async def test_an_album_that_comes_bit_by_bit_is_waited_for(house: House, anna: Person) -> None:
+    anna.sends_album([photo(number) for number in range(8)], "/train anime zuri")
+    state = house.telegram.state
+    late = [state.updates.pop() for _ in range(7)]
+    while late:
+        await asyncio.sleep(0.15)
+        state.updates.append(late.pop())
+        state.tell()
+    question = await anna.sees(lambda message: has_action("agree:", message))
+    anna.presses(question, question.labels[0])
+    await state.until(lambda: has_action("start:", question))
+    assert "8 photos" in question.text

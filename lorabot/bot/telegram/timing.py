@@ -9,9 +9,9 @@ class Timing:
     two pictures of it, since the app blinks then.
 
     ``first_s`` passes before the message that keeps count appears, ``quiet_s`` without news before it counts as
-    complete, ``count_edit_s`` between two states of it. ``album_s`` is what an album's last photo may come behind its
-    first: Telegram never says which one is the last. ``fetch_again_s`` are the waits before a broken download is tried
-    again, ``press_s`` is how long a pressed button may look busy.
+    complete, ``count_edit_s`` between two states of it. ``album_s`` is what one photo of an album may come behind the
+    one before: Telegram never says which one is the last. ``fetch_again_s`` are the waits before a broken download is
+    tried again, ``press_s`` is how long a pressed button may look busy.
     """
 
     edit_s: float = 5.0

@@ -54,9 +54,14 @@ class Updates:
         self._thrown_away: WeakValueDictionary[tuple[int, int], asyncio.Task[None]] = WeakValueDictionary()
         self._moving: WeakValueDictionary[int, asyncio.Task[None]] = WeakValueDictionary()
         self._albums: dict[str, float] = {}
+        self._album_grew: dict[str, float] = {}
 
     def begin(self, update: Update) -> None:
         """Start with ``update``; those of one person in one chat are answered in their order."""
+        if update.message is not None and update.message.media_group_id is not None:
+            now = time.monotonic()
+            self._album_grew = {one: at for one, at in self._album_grew.items() if now - at < _ALBUM_KNOWN_S}
+            self._album_grew[update.message.media_group_id] = now
         whose = _whose(update)
         before = [self._moving.get(update.effective_chat.id)] if update.effective_chat else []
         if whose and update.message is not None:  # a press is acknowledged at once, and brings no photos
@@ -116,7 +121,7 @@ class Updates:
             # The file is announced before anything is waited for, so that words right behind it know of it.
             if not await self._take(message, user, attachment) or not text.startswith(_SLASHES):
                 return
-            await asyncio.sleep(self._timing.album_s if message.media_group_id else 0)
+            await self._all_of(message.media_group_id)
         elif not text:
             if not Place.of(message).group and message.effective_attachment is not None:
                 await self._talking.said(message, user, "?")
@@ -126,6 +131,14 @@ class Updates:
             if attachment is None and self._asks_to_train(text) and not await self._take_replied(message, user):
                 return
             await self._talking.said(message, user, text)
+
+    async def _all_of(self, album: str | None) -> None:
+        """Wait until nothing more of the album comes: Telegram never says which one is its last."""
+        while album in self._album_grew:
+            wait = self._album_grew[album] + self._timing.album_s - time.monotonic()
+            if wait <= 0:
+                return
+            await asyncio.sleep(wait)
 
     async def _take(self, message: Message, user: User, attachment: Attachment) -> bool:
         """False where nobody can tell whose it is, and that was said."""
