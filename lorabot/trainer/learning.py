@@ -133,6 +133,8 @@ def learn(attempt: Attempt, recipe: Recipe, saved: ResumeState | None) -> Learnt
                 made = moved(saved.plan, hardware, fitted)
             else:
                 made = plan(recipe, sorted_in, job.seed, hardware, attempt.config, fitted, size)
+            if room is not None and denoise.is_open:
+                denoise.close()  # passes over other batches were tried: what they hold is given back
             descent = Descent(made, denoise, gauge, attempt.models.hardware, tell_now)
             new = tuple(way for way in ways[-1:] if way not in made.reasons)
             descent.plan = replace(descent.plan, reasons=(*descent.plan.reasons, *new))

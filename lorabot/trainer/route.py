@@ -43,9 +43,15 @@ class Route:
     def choose(self, fitting: Fitting) -> None:
         """Go this way from now on."""
         wanted = (fitting.checkpointing, fitting.offloading)
-        if self._denoise is None or wanted != self._now:
+        if self.is_open and wanted != self._now:
             self.close()
+        if not self.is_open:
             self._open(*wanted)
+
+    @property
+    def is_open(self) -> bool:
+        """Whether something can go through."""
+        return self._denoise is not None
 
     def close(self) -> None:
         """Let go of everything; ``choose`` opens it again."""

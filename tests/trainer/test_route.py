@@ -1,0 +1,31 @@
+"""What a route lets go of, and when."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+
+from lorabot.trainer.denoising import Denoiser, plain
+from lorabot.trainer.memory import Fitting, gauge_of
+from lorabot.trainer.route import route
+from tests.trainer.lessons import smallest_base
+
+
+def test_what_is_kept_for_the_next_job_goes_only_where_another_way_is_taken() -> None:
+    unet, told = smallest_base().unet, list[str]()
+
+    @contextmanager
+    def opener(checkpointing: bool) -> Iterator[Denoiser]:
+        told.append(f"open {checkpointing}")
+        yield plain(unet, "fp32")
+        told.append("shut")
+
+    with route(unet, gauge_of(torch.device("cpu")), opener, lambda: told.append("let go")) as made:
+        assert not made.is_open
+        made.choose(Fitting(2))
+        made.choose(Fitting(1))
+        assert made.is_open
+        assert told == ["open False"], "a fresh route takes up what is kept; a smaller batch goes the same way"
+        made.choose(Fitting(1, checkpointing=True))
+        assert told[1:] == ["shut", "let go", "open True"]
+    assert told[4:] == ["shut"]
