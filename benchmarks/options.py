@@ -227,7 +227,8 @@ def benchmark(words: argparse.Namespace) -> dict[str, Any]:
         if (run.subject, run.group, run.variant, run.seed) not in there
     ]
     bare = [subject for subject in words.subjects if subject not in results["before"]]
-    longest = 0.0
+    longest = max((each["seconds"]["all"] for each in results["runs"]), default=0.0)
+    failed = []
     os.environ.update({"OMP_NUM_THREADS": str(words.threads), "OMP_WAIT_POLICY": "PASSIVE"})
     with ProcessPoolExecutor(words.lanes, multiprocessing.get_context("spawn")) as pool:
         doing: dict[Future[dict[str, Any]], tuple[Run | str, float]] = {}
@@ -244,7 +245,12 @@ def benchmark(words: argparse.Namespace) -> dict[str, Any]:
                 break
             for future in wait(doing, return_when=FIRST_COMPLETED).done:
                 what, since = doing.pop(future)
-                made = future.result()
+                try:
+                    made = future.result()
+                except Exception as error:  # the other runs are worth having all the same
+                    failed.append(f"{what}: {type(error).__name__}: {error}"[:500])
+                    print(f"{time.monotonic() - began:5.0f} s failed: {failed[-1]}", flush=True)
+                    continue
                 if isinstance(what, str):
                     results["before"][what] = made
                 else:
@@ -253,7 +259,7 @@ def benchmark(words: argparse.Namespace) -> dict[str, Any]:
                 print(f"{time.monotonic() - began:5.0f} s {what} {json.dumps(made)}", flush=True)
                 words.out.parent.mkdir(parents=True, exist_ok=True)
                 words.out.write_text(json.dumps(results, indent=2) + "\n", encoding="utf-8")
-    print(f"{len(left)} runs are left for another call" if left else "every run is done", flush=True)
+    print(f"{len(left)} runs are left for another call, {len(failed)} have failed", flush=True)
     return results
 
 
