@@ -21,6 +21,12 @@ class TrainerConfig(BaseModel):
         gt=0.0,
         description="The most of a card's memory that training may hold: up to 1 a share of it, above that bytes",
     )
+    memory_wait_s: float = Field(
+        1800.0,
+        ge=0.0,
+        le=86_400.0,
+        description="How long a training waits for other programs to let go of the card's memory (seconds)",
+    )
     threads: int = Field(0, ge=0, le=1024, description="CPU threads for training; 0 takes every core")
     sample_rounds: int = Field(
         2, ge=0, le=20, description="How often sample pictures are drawn while training, besides before and after"

@@ -2,15 +2,17 @@
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import TypeVar
+from typing import Literal, TypeVar
 
 from lorabot.locale import Message, Param
 from lorabot.trainer.errors import OutOfMemory
-from lorabot.trainer.memory import Gauge, ran_out_of_memory, smaller
+from lorabot.trainer.memory import Crawl, Gauge, ran_out_of_memory, smaller
 from lorabot.trainer.planning import Hardware, Plan
 from lorabot.trainer.route import Route, Tell
 
 T = TypeVar("T")
+_SLOWER = 3.0
+"""How many times as long a step may take after a rung down: off-loading, the dearest, costs about this."""
 
 
 class Descent:
@@ -19,6 +21,8 @@ class Descent:
     def __init__(self, plan: Plan, route: Route, gauge: Gauge, hardware: Callable[[], Hardware], tell: Tell) -> None:
         self.plan = plan
         self._route, self._gauge, self._hardware, self._tell = route, gauge, hardware, tell
+        self._card = hardware().card is not None
+        self._crawl = Crawl(plan.step_s)
         route.tell = self.say
         route.choose(plan.fitting)
 
@@ -35,16 +39,23 @@ class Descent:
                     raise
             self.down(step)
 
-    def down(self, step: int) -> Plan:
+    def stepped(self, step: int, seconds: float) -> Plan:
+        """A step was done in so many ``seconds``: the plan to go on with, a smaller one where steps crawl on a card."""
+        if self._card and self._crawl.noticed(seconds) and smaller(self.plan.fitting, self.plan.rows, True):
+            return self.down(step, "slow")
+        return self.plan
+
+    def down(self, step: int, why: Literal["full", "slow"] = "full") -> Plan:
         """Go one rung down after ``step`` steps. Raises ``OutOfMemory`` below the last, with who holds the memory."""
         self._gauge.empty()
-        hardware = self._hardware()
-        found = smaller(self.plan.fitting, self.plan.rows, hardware.card is not None)
+        found = smaller(self.plan.fitting, self.plan.rows, self._card)
         if found is None:
-            raise OutOfMemory(hardware.holders)
+            raise OutOfMemory(self._hardware().holders)
+        if why == "full":
+            self._crawl.changed(_SLOWER)
         rung, fitting = found
         self._route.choose(fitting)
-        params: dict[str, Param] = {"step": step, "batch": fitting.batch, "before": self.plan.batch}
+        params: dict[str, Param] = {"step": step, "batch": fitting.batch, "before": self.plan.batch, "why": why}
         self.plan = replace(
             self.plan, batch=fitting.batch, checkpointing=fitting.checkpointing, offloading=fitting.offloading
         )

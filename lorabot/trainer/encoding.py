@@ -14,6 +14,7 @@ import torch
 from PIL import Image
 
 from lorabot.presets import Recipe
+from lorabot.trainer.autoencoding import Autoencoder
 from lorabot.trainer.buckets import Bucket
 from lorabot.trainer.captioning import Caption
 from lorabot.trainer.conditions import Conditions
@@ -29,9 +30,6 @@ from lorabot.trainer.wire import TrainingImage
 
 if TYPE_CHECKING:
     from lorabot.trainer.bases import BaseModel, TextTower
-
-_PIXELS_AT_ONCE = 4 * 512 * 512
-"""What a VAE encodes in one go; in float32 that takes it about 3 GiB."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +116,7 @@ def encode(
     where: Place,
     cache: Path,
     control: Control,
+    autoencoder: Autoencoder,
 ) -> Encoded:
     """Encode ``images``, each at the size of its bucket and in all views that ``recipe`` asks for.
 
@@ -125,14 +124,14 @@ def encode(
     """
     shapes = Shapes.of(base)
     items, sizes = [], []
-    with on_card(base.unet.device, base.vae):
+    with autoencoder.at_work():
         for index, (image, bucket) in enumerate(zip(images, buckets, strict=True)):
             control.check()
             picture = read_picture(image)
             seen = views(picture, bucket, recipe.crops, recipe.flip, seed, index)
             content = hashlib.sha256(image.path.read_bytes()).hexdigest() if where == "disk" else ""
             name = name_of(content, base.identity, base.vae.dtype, seen)
-            items.append(keep(where, cache, name, partial(_encoded, base, picture, seen)))
+            items.append(keep(where, cache, name, partial(_encoded, autoencoder, picture, seen)))
             sizes.append([view.sizes() for view in seen])
     latents = Latents(
         tuple(items), tuple(shapes.latent(bucket.width, bucket.height) for bucket in buckets), base.unet.device
@@ -161,24 +160,9 @@ def hear(towers: Sequence["TextTower"], texts: Sequence[str], device: torch.devi
         return cached(towers, texts, device)
 
 
-@torch.no_grad()
-def encode_pixels(base: "BaseModel", pixels: torch.Tensor) -> torch.Tensor:
-    """Scaled latents, float32 (B, C, H/8, W/8), of ``pixels`` (B, 3, H, W) in -1..1.
-
-    The mean of the distribution, so that they never vary.
-    """
-    moved = pixels.to(base.vae.device, base.vae.dtype)
-    mean: torch.Tensor = base.vae.encode(moved).latent_dist.mode()
-    return (mean * Shapes.of(base).scale).float()
-
-
-def _encoded(base: "BaseModel", picture: Image.Image, seen: Sequence[View]) -> torch.Tensor:
+def _encoded(autoencoder: Autoencoder, picture: Image.Image, seen: Sequence[View]) -> torch.Tensor:
     """All views of a picture: (V, C, H, W)."""
-    at_once = max(_PIXELS_AT_ONCE // seen[0].bucket.area, 1)
-    parts = [seen[start : start + at_once] for start in range(0, len(seen), at_once)]
-    return torch.cat(
-        [encode_pixels(base, torch.stack([_pixels(view.cut(picture)) for view in part])) for part in parts]
-    )
+    return autoencoder.encode(torch.stack([_pixels(view.cut(picture)) for view in seen]))
 
 
 def _pixels(picture: Image.Image) -> torch.Tensor:

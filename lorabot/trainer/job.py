@@ -15,11 +15,14 @@ from lorabot.trainer.config import TrainerConfig
 from lorabot.trainer.control import Control
 from lorabot.trainer.course import Course
 from lorabot.trainer.encoding import listening
-from lorabot.trainer.errors import BadResumeState, NoImages
+from lorabot.trainer.errors import BadResumeState, NoImages, OutOfMemory
 from lorabot.trainer.finishing import Finished, write_files
-from lorabot.trainer.learning import Attempt, learn
+from lorabot.trainer.learning import Attempt, Learnt, learn
 from lorabot.trainer.loss import forward_process
+from lorabot.trainer.lowering import as_planned, lower, wait_for_room
+from lorabot.trainer.memory import ran_out_of_memory
 from lorabot.trainer.models import Models
+from lorabot.trainer.optimisers import has_8bit
 from lorabot.trainer.resume import ResumeState
 from lorabot.trainer.saving import Saver
 from lorabot.trainer.telling import Emit, Stopwatch, Teller
@@ -62,7 +65,7 @@ def run(job: TrainingJob, models: Models, config: TrainerConfig, control: Contro
     _say_what_is_cut(job, towers, captions, emit)
     saver = Saver(job, base, captions, config.checkpoint_s, clock, emit)
     attempt = Attempt(job, models, config, control, emit, teller, clock, base, towers, captions, saver)
-    learnt = learn(attempt, recipe, saved)
+    learnt = _learnt(attempt, saved)
 
     control.check_cancel()
     teller.stage("exporting")
@@ -81,6 +84,39 @@ def run(job: TrainingJob, models: Models, config: TrainerConfig, control: Contro
         peak=learnt.peak,
     )
     return write_files(finished)
+
+
+def _learnt(attempt: Attempt, saved: ResumeState | None) -> Learnt:
+    """What comes of the training, in as many tries as it takes to fit; each goes on where the one before ended."""
+    full = attempt.job.recipe
+    recipe = as_planned(full, saved.plan) if saved else full
+    given_up: list[Message] = []
+    while True:
+        try:
+            return learn(attempt, recipe, saved, given_up)
+        except Exception as error:
+            if not isinstance(error, OutOfMemory) and not ran_out_of_memory(error):
+                raise
+            _log.warning("job %s: nothing fits: %s", attempt.job.id, error)
+        saved = attempt.saver.last or saved
+        begun = saved is not None and saved.course.step > 0
+        found = lower(recipe, full, begun, has_8bit(attempt.models.hardware().device))
+        if found is not None:
+            recipe, message = found
+            given_up.append(message)
+            attempt.emit(Notice(job=attempt.job.id, message=message))
+            if saved and saved.course.step < saved.plan.steps:
+                saved.course.candidates.clear()  # their losses are those of pictures of another size
+            continue
+        with attempt.clock.running("waiting"):
+            wait_for_room(
+                attempt.models.hardware,
+                attempt.config.memory_wait_s,
+                attempt.control.check,
+                lambda message: attempt.emit(Notice(job=attempt.job.id, message=message)),
+            )
+        if not begun:
+            recipe, given_up = full, []
 
 
 def _saved(job: TrainingJob, emit: Emit) -> ResumeState | None:

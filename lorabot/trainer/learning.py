@@ -1,8 +1,8 @@
 """The part of a job that one recipe decides: plan, look at the images, train, draw the last pictures."""
 
 import shutil
-from collections.abc import Mapping
-from contextlib import AbstractContextManager
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -12,8 +12,9 @@ from lorabot import __version__
 from lorabot.locale import Message
 from lorabot.presets import Recipe
 from lorabot.trainer import adapter
+from lorabot.trainer.autoencoding import Autoencoder, Surroundings
 from lorabot.trainer.bases import BaseModel, TextTower
-from lorabot.trainer.buckets import Sorted, sort_in
+from lorabot.trainer.buckets import Sorted, filled, sort_in
 from lorabot.trainer.captioning import Caption
 from lorabot.trainer.config import TrainerConfig
 from lorabot.trainer.control import Control
@@ -27,16 +28,16 @@ from lorabot.trainer.export import file_bytes, model_hash, rounded
 from lorabot.trainer.finishing import file_name
 from lorabot.trainer.infotext import Lora
 from lorabot.trainer.latents import place
-from lorabot.trainer.memory import Remembered, Room
+from lorabot.trainer.memory import Gauge, Remembered, Room
 from lorabot.trainer.models import Models
 from lorabot.trainer.offloading import off_card
 from lorabot.trainer.optimisers import moments_bytes
 from lorabot.trainer.pictures import picture_size
 from lorabot.trainer.planning import Hardware, chosen_optimiser, megabytes, moved, plan
 from lorabot.trainer.preserving import preserve, prompts
-from lorabot.trainer.probing import fit, measure
+from lorabot.trainer.probing import fit, measure, rehearsal
 from lorabot.trainer.resume import ResumeState
-from lorabot.trainer.route import route
+from lorabot.trainer.route import Route, route
 from lorabot.trainer.sampling import settings
 from lorabot.trainer.saving import Saver
 from lorabot.trainer.shapes import Shapes
@@ -82,10 +83,11 @@ class Learnt:
     peak: int | None
 
 
-def learn(attempt: Attempt, recipe: Recipe, saved: ResumeState | None) -> Learnt:
+def learn(attempt: Attempt, recipe: Recipe, saved: ResumeState | None, given_up: Sequence[Message]) -> Learnt:
     """Train as ``recipe`` says, from the beginning or from what was ``saved``.
 
-    Raises ``OutOfMemory`` where no plan of this recipe fits; what was learnt until then is in the attempt's saver.
+    ``given_up``: what was said about what this recipe has less than the job's. Raises ``OutOfMemory`` where no plan of
+    this recipe fits; what was learnt until then is in the attempt's saver.
     """
     job, base, towers, captions = attempt.job, attempt.base, attempt.towers, attempt.captions
     control, emit, teller, clock = attempt.control, attempt.emit, attempt.teller, attempt.clock
@@ -106,7 +108,11 @@ def learn(attempt: Attempt, recipe: Recipe, saved: ResumeState | None) -> Learnt
         dropout = recipe.dropout > 0
         return denoiser(base.unet, hardware.precision, checkpointing, dropout, card, warm, ways.append)
 
-    with adapter.attached(modules, recipe, job.seed), route(base.unet, gauge, opener, warm.let_go) as denoise:
+    with (
+        adapter.attached(modules, recipe, job.seed),
+        route(base.unet, gauge, opener, warm.let_go) as denoise,
+        closing(_autoencoder(attempt, hardware, gauge, denoise)) as autoencoder,
+    ):
         control.check()
         teller.stage("planning")
         size = file_bytes(adapter.read(modules), base.family, base.unet, recipe.save_precision)
@@ -121,18 +127,25 @@ def learn(attempt: Attempt, recipe: Recipe, saved: ResumeState | None) -> Learnt
             _check_disk(modules, job.folder, large if where == "disk" else 0)
             gauge.empty()
             hardware = attempt.models.hardware()
+            remembered = Remembered(job.measured, _depends(gauge.kind(), base, recipe, hardware, dearest, told))
+            said: list[Message] = [*given_up]
+            denoise.tell = said.append
             room = None
             if hardware.card is not None:
                 numbers = sum(parameter.numel() for _, parameter in adapter.parameters(modules))
                 moments = moments_bytes(chosen_optimiser(recipe.optimiser, hardware.device), numbers)
-                room = Room(hardware.card.free, gauge.held(), moments + (large if where == "card" else 0))
-            remembered = Remembered(job.measured, _depends(gauge.kind(), base, recipe, hardware, dearest, told))
+                later = moments + (large if where == "card" else 0)
+                side = job.recipe.resolution
+                painting = remembered.stage("pictures", lambda: rehearsal(autoencoder, gauge, dearest, side))
+                room = Room(hardware.card.free, gauge.held(), later, painting)
             tried = measure(base, modules, denoise, gauge, dearest, told.probed)
             fitted = fit(tried, remembered, room, recipe.checkpointing)
             if saved:
                 made = moved(saved.plan, hardware, fitted)
             else:
                 made = plan(recipe, sorted_in, job.seed, hardware, attempt.config, fitted, size)
+            made = replace(made, resolution=recipe.resolution, buckets=filled(sorted_in.buckets))
+            made = replace(made, reasons=(*made.reasons, *(each for each in said if each not in made.reasons)))
             if room is not None and denoise.is_open:
                 denoise.close()  # passes over other batches were tried: what they hold is given back
             descent = Descent(made, denoise, gauge, attempt.models.hardware, tell_now)
@@ -146,9 +159,12 @@ def learn(attempt: Attempt, recipe: Recipe, saved: ResumeState | None) -> Learnt
         with clock.running("encoding"):
             cache = job.cache or job.folder / "latents"
             encoded = descent.through(
-                lambda: encode(base, job.images, sorted_in.buckets, told, recipe, job.seed, where, cache, control), done
+                lambda: encode(
+                    base, job.images, sorted_in.buckets, told, recipe, job.seed, where, cache, control, autoencoder
+                ),
+                done,
             )
-            wanted = settings(base, towers, recipe, base.scheduler, job.trigger, job.seed)
+            wanted = settings(base, towers, job.recipe, base.scheduler, job.trigger, job.seed)
 
         preserved = None
         if recipe.preserve:
@@ -173,7 +189,7 @@ def learn(attempt: Attempt, recipe: Recipe, saved: ResumeState | None) -> Learnt
         def pictures_of(step: int) -> tuple[bytes, ...]:
             teller.stage("training", "training-note-sampling")
             with clock.running("sampling"):
-                return draw(job, setup, wanted, step, control, emit)
+                return draw(job, setup, wanted, step, control, emit, autoencoder)
 
         watch = Watch(
             check=control.check,
@@ -183,6 +199,7 @@ def learn(attempt: Attempt, recipe: Recipe, saved: ResumeState | None) -> Learnt
             save=lambda now, moments: attempt.saver.save(descent.plan, modules, now, moments),
             timed=clock.add,
             make_room=descent.down,
+            stepped=descent.stepped,
         )
         teller.training(course, made.steps, None)
         going_on = saved is not None and saved.plan.optimiser == made.optimiser
@@ -195,9 +212,22 @@ def learn(attempt: Attempt, recipe: Recipe, saved: ResumeState | None) -> Learnt
         with clock.running("sampling"):
             digest = model_hash(best_state, base.family, base.unet, made.alpha, recipe.save_precision)
             lora = Lora(file_name(job.name), digest)
-            last = descent.through(lambda: draw(job, setup, wanted, made.steps, control, emit, lora), made.steps)
+            last = descent.through(
+                lambda: draw(job, setup, wanted, made.steps, control, emit, autoencoder, lora), made.steps
+            )
         peak = gauge.peak() if hardware.card is not None else None
     return Learnt(descent, course, best.step, best_state, last, tuple(prompt.text for prompt in wanted.prompts), peak)
+
+
+def _autoencoder(attempt: Attempt, hardware: Hardware, gauge: Gauge, way: Route) -> Autoencoder:
+    if hardware.card is None:
+        return Autoencoder(attempt.base, gauge)
+
+    def room() -> int:
+        card = attempt.models.hardware().card
+        return card.free if card else 0
+
+    return Autoencoder(attempt.base, gauge, Surroundings(room, way.aside, lambda message: way.tell(message)))
 
 
 def _dearest(sorted_in: Sorted, recipe: Recipe) -> tuple[int, int]:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from lorabot.trainer import adapter
+from lorabot.trainer.autoencoding import Autoencoder
 from lorabot.trainer.conditions import Conditions
 from lorabot.trainer.memory import (
     DoesNotFit,
@@ -63,6 +64,16 @@ def measure(
                 module.zero_grad(set_to_none=True)
 
     return run
+
+
+def rehearsal(autoencoder: Autoencoder, gauge: Gauge, size: tuple[int, int], side: int) -> int:
+    """The bytes that the VAE takes at its work beside what lies there: to encode a picture of ``size`` (width, height)
+    and decode one of ``side`` x ``side``."""
+    gauge.empty()
+    held = gauge.held()
+    gauge.reset_peak()
+    autoencoder.rehearse(*size, side)
+    return gauge.peak() - held
 
 
 def fit(measured: Measure, remembered: Remembered, room: Room | None, checkpointing: bool) -> Fit:

@@ -65,13 +65,16 @@ class Route:
 
     @contextmanager
     def aside(self) -> Iterator[None]:
-        """For the block, the UNet's weights lie in the host's memory and nothing can go through."""
+        """For the block, the UNet's weights lie in the host's memory and nothing need go through."""
+        opened, (checkpointing, offloading) = self._denoise is not None, self._now
+        if opened and offloading:
+            yield
+            return
         self.close()
-        try:
-            with streamed(self._unet, belongs_to_adapter, self._gauge):
-                yield
-        finally:
-            self._open(*self._now)
+        with streamed(self._unet, belongs_to_adapter, self._gauge):
+            yield
+        if opened:
+            self._open(checkpointing, offloading)
 
     def __call__(self, noisy: torch.Tensor, timesteps: torch.Tensor, conditions: Conditions) -> torch.Tensor:
         assert self._denoise is not None, "no way was chosen"

@@ -9,11 +9,11 @@ from PIL import Image
 
 from lorabot import __version__
 from lorabot.presets import Recipe
+from lorabot.trainer.autoencoding import Autoencoder
 from lorabot.trainer.conditions import Conditions
 from lorabot.trainer.denoising import Denoiser
 from lorabot.trainer.encoding import hear
 from lorabot.trainer.infotext import Drawn
-from lorabot.trainer.offloading import on_card
 from lorabot.trainer.shapes import Shapes
 from lorabot.trainer.texts import Texts
 
@@ -102,14 +102,14 @@ def settings(
 
 
 def sample(
-    base: "BaseModel", denoise: Denoiser, wanted: Settings, check: Callable[[], None]
+    base: "BaseModel", denoise: Denoiser, wanted: Settings, check: Callable[[], None], autoencoder: Autoencoder
 ) -> tuple[Image.Image, ...]:
     """One picture a prompt by ``denoise``. ``check`` is called before every denoising step."""
     pictures: list[Image.Image] = []
     for start in range(0, len(wanted.prompts), _AT_ONCE):
         latents = _denoise(base, denoise, wanted, slice(start, start + _AT_ONCE), check)
-        with on_card(base.unet.device, base.vae):
-            pictures.extend(_decode(base, latents))
+        with autoencoder.at_work():
+            pictures.extend(_pictures(autoencoder.decode(latents)))
     return tuple(pictures)
 
 
@@ -157,9 +157,6 @@ def _rescaled(guided: torch.Tensor, with_text: torch.Tensor) -> torch.Tensor:
     return RESCALE * guided * contrast + (1 - RESCALE) * guided
 
 
-@torch.no_grad()
-def _decode(base: "BaseModel", latents: torch.Tensor) -> list[Image.Image]:
-    scaled = (latents / Shapes.of(base).scale).to(base.vae.dtype)
-    pixels = base.vae.decode(scaled, return_dict=False)[0].float()
-    arrays = ((pixels / 2 + 0.5).clamp(0, 1) * 255).round().to(torch.uint8).permute(0, 2, 3, 1).cpu().numpy()
+def _pictures(pixels: torch.Tensor) -> list[Image.Image]:
+    arrays = ((pixels / 2 + 0.5).clamp(0, 1) * 255).round().to(torch.uint8).permute(0, 2, 3, 1).numpy()
     return [Image.fromarray(array) for array in arrays]

@@ -7,6 +7,7 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 from lorabot.trainer import adapter
+from lorabot.trainer.autoencoding import Autoencoder
 from lorabot.trainer.control import Control
 from lorabot.trainer.infotext import KEY, Lora, infotext
 from lorabot.trainer.sampling import Settings, sample
@@ -16,14 +17,21 @@ from lorabot.trainer.wire import SampleMade, TrainingJob
 
 
 def draw(
-    job: TrainingJob, setup: Setup, wanted: Settings, step: int, control: Control, emit: Emit, lora: Lora | None = None
+    job: TrainingJob,
+    setup: Setup,
+    wanted: Settings,
+    step: int,
+    control: Control,
+    emit: Emit,
+    autoencoder: Autoencoder,
+    lora: Lora | None = None,
 ) -> tuple[bytes, ...]:
     """Draw the sample pictures after ``step`` and show them; before the first step, those of the base model alone.
 
     ``lora``: the file that they will be drawn with elsewhere, once there is one. Returns PNG files.
     """
     with adapter.switched_off(setup.modules) if step == 0 else nullcontext():
-        drawn = sample(setup.base, setup.denoise, wanted, control.check)
+        drawn = sample(setup.base, setup.denoise, wanted, control.check, autoencoder)
     files = tuple(
         _png(picture, infotext(wanted.drawn(prompt), lora))
         for picture, prompt in zip(drawn, wanted.prompts, strict=True)

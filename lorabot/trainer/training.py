@@ -67,7 +67,8 @@ class Watch:
 
     ``progress`` gets the rate in steps/s, measured on steps alone. ``saving_due`` asks whether to call ``save`` now.
     ``make_room`` is asked for a smaller plan of the same training when memory runs out after so many steps, and may
-    raise where there is none.
+    raise where there is none. ``stepped`` hears after how many steps how many seconds the last one took, and says by
+    which plan of the same training to go on.
     """
 
     check: Callable[[], None]
@@ -77,6 +78,7 @@ class Watch:
     save: Callable[[Course, Moments], None]
     timed: Callable[[str, float], None]
     make_room: Callable[[int], Plan]
+    stepped: Callable[[int, float], Plan]
 
 
 def train(setup: Setup, course: Course, moments: Moments | None, watch: Watch) -> Course:
@@ -128,6 +130,7 @@ def train(setup: Setup, course: Course, moments: Moments | None, watch: Watch) -
             course.rates.append(rate)
             course.durations.append(time.perf_counter() - began)
             watch.timed("training", course.durations[-1])
+            setup = replace(setup, plan=watch.stepped(course.step, course.durations[-1]))
             if course.skipped_in_a_row() >= _MOST_SKIPPED:
                 raise NotFinite(course.step, course.skipped)
             watch.progress(course, _rate(course, begun_at))

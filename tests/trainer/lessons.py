@@ -143,6 +143,7 @@ def learn(
         save=save,
         timed=lambda *_: None,
         make_room=make_room or no_room,
+        stepped=lambda *_: plan_now() if plan_now else setup.plan,
     )
     with adapter.attached(setup.modules, setup.recipe, SEED):
         if begun:

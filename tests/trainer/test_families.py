@@ -16,6 +16,7 @@ from PIL import Image
 
 from lorabot.presets import Family, Recipe
 from lorabot.trainer import adapter
+from lorabot.trainer.autoencoding import Autoencoder
 from lorabot.trainer.bases import BaseModel
 from lorabot.trainer.buckets import sort_in
 from lorabot.trainer.captioning import Caption
@@ -66,7 +67,9 @@ class Trial:
         images = drawn(folder)
         sorted_in = sort_in([picture_size(image) for image in images], 64, Shapes.of(self.base).grain)
         told = tell(towers, [Caption(TAGS, "person")] * len(images), recipe, 7, CPU)
-        self.encoded = encode(self.base, images, sorted_in.buckets, told, recipe, 7, "memory", folder, Control())
+        self.encoded = encode(
+            self.base, images, sorted_in.buckets, told, recipe, 7, "memory", folder, Control(), Autoencoder(self.base)
+        )
         self.wanted = settings(self.base, towers, recipe, self.base.scheduler, "zuri", 7)
         hardware = Hardware("cpu", "a processor", "fp32")
         self.plan: Plan = replace(
@@ -90,9 +93,21 @@ class Trial:
                 saved[now.step] = adapter.read(self.modules), then
 
             def pictures(_: int) -> tuple[bytes, ...]:
-                return tuple(each.tobytes() for each in sample(self.base, denoise, self.wanted, lambda: None))
+                return tuple(
+                    each.tobytes()
+                    for each in sample(self.base, denoise, self.wanted, lambda: None, Autoencoder(self.base))
+                )
 
-            watch = Watch(lambda: None, lambda *_: None, pictures, lambda: True, save, lambda *_: None, no_room)
+            watch = Watch(
+                lambda: None,
+                lambda *_: None,
+                pictures,
+                lambda: True,
+                save,
+                lambda *_: None,
+                no_room,
+                lambda *_: self.plan,
+            )
             batches = batches_of(self.encoded, self.plan, 7)
             setup = Setup(self.base, self.modules, denoise, self.encoded, batches, self.plan, self.recipe, 7)
             made = train(setup, course or Course(), moments, watch)
@@ -186,7 +201,9 @@ def test_another_attempt_takes_latents_from_disk_and_only_those_of_its_own_model
         parameter.data *= 0.9
 
     def latents(model: BaseModel) -> torch.Tensor:
-        found = encode(model, images, buckets, told, recipe, 7, "disk", tmp_path / "cache", Control())
+        found = encode(
+            model, images, buckets, told, recipe, 7, "disk", tmp_path / "cache", Control(), Autoencoder(model)
+        )
         return found.clean(torch.tensor([0, 3]), torch.tensor([3, 1]))
 
     first = latents(base)
@@ -203,7 +220,7 @@ def test_pictures_are_those_of_diffusers_own_pipelines(family: Family, to_noise:
     base, recipe = base_of(family), recipe_of(text_encoder_lr=0, sample_prompts=("{trigger} at night",))
     config = {**base.scheduler, "rescale_betas_zero_snr": to_noise}
     wanted = replace(settings(base, base.towers, recipe, config, "zuri", 7), steps=4)
-    (picture,) = sample(base, plain(base.unet, "fp32"), wanted, lambda: None)
+    (picture,) = sample(base, plain(base.unet, "fp32"), wanted, lambda: None, Autoencoder(base))
     options: dict[str, Any] = {"timestep_spacing": "trailing"} if to_noise else {"use_karras_sigmas": True}
     scheduler: Any = DPMSolverMultistepScheduler.from_config(config, **options)
     one, *more = base.towers

@@ -12,6 +12,7 @@ import torch
 
 from lorabot.presets import Preserve, Recipe
 from lorabot.trainer import adapter, wire
+from lorabot.trainer.autoencoding import Autoencoder
 from lorabot.trainer.buckets import Bucket, Sorted
 from lorabot.trainer.captioning import Caption
 from lorabot.trainer.control import Control
@@ -91,6 +92,7 @@ def taught(
         save=lambda *_: None,
         timed=lambda *_: None,
         make_room=no_room,
+        stepped=lambda *_: made,
     )
     with worn(models, recipe) as denoise:
         batches = batches_of(encoded, made, 1)
@@ -105,7 +107,9 @@ def taught(
 def encoded(models: Models, tmp_path_factory: pytest.TempPathFactory) -> Encoded:
     folder, base, recipe = tmp_path_factory.mktemp("images"), models.base(), recipe_of(flip=False)
     told = tell(base.towers, [Caption("zuri", "person"), Caption("zuri in a forest", "person")], recipe, 1, CPU)
-    return encode(base, draw_images(folder, 2), SQUARES.buckets, told, recipe, 1, "memory", folder, Control())
+    return encode(
+        base, draw_images(folder, 2), SQUARES.buckets, told, recipe, 1, "memory", folder, Control(), Autoencoder(base)
+    )
 
 
 @pytest.fixture(scope="module")

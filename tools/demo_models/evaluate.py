@@ -18,6 +18,7 @@ import numpy as np
 import torch
 from PIL import Image
 
+from lorabot.trainer.autoencoding import Autoencoder
 from lorabot.trainer.bases import BaseModel, load_base
 from lorabot.trainer.clip import load_clip
 from lorabot.trainer.denoising import Denoiser, denoiser
@@ -137,7 +138,7 @@ def generate(
         clip_skip=1,
     )
     with nullcontext(denoise) if denoise else denoiser(base.unet, "fp32") as way:
-        return list(sample(base, way, wanted, check=lambda: None))
+        return list(sample(base, way, wanted, check=lambda: None, autoencoder=Autoencoder(base)))
 
 
 def measure_base(base: BaseModel, judge: Judge, count: int = 500, guidance: float = GUIDANCE) -> dict[str, float]:

@@ -23,12 +23,31 @@ training-notice-captions-cut = { $count ->
    *[other] { $count } captions are
   } longer than the { $most } tokens a model can hear, so the end is left out. The image: { $image }
 training-notice-begun-anew = What was saved of this training can't be used, so it begins anew.
-training-notice-down-batch = The memory ran out after step { $step }. It goes on from there with { $batch } { $batch ->
+training-notice-down-batch = { $why ->
+    [slow] After step { $step } the steps took many times as long as before, as if the memory had run over.
+   *[full] The memory ran out after step { $step }.
+  } It goes on from there with { $batch } { $batch ->
     [one] image
    *[other] images
   } at a time instead of { $before }, which add up to the same; nothing is lost.
-training-notice-down-checkpointing = The memory ran out after step { $step }. It goes on from there with intermediate results computed twice instead of being kept: slower, with the same result.
-training-notice-down-offloading = The memory ran out after step { $step }. It goes on from there with the base model's weights in the host's memory: slower, with the same result.
+training-notice-down-checkpointing = { $why ->
+    [slow] After step { $step } the steps took many times as long as before, as if the memory had run over.
+   *[full] The memory ran out after step { $step }.
+  } It goes on from there with intermediate results computed twice instead of being kept: slower, with the same result.
+training-notice-down-offloading = { $why ->
+    [slow] After step { $step } the steps took many times as long as before, as if the memory had run over.
+   *[full] The memory ran out after step { $step }.
+  } It goes on from there with the base model's weights in the host's memory: slower, with the same result.
+training-notice-down-8-bit = Nothing fits into the memory as planned, so the optimiser keeps its moments in 8 bits. The result is practically the same.
+training-notice-down-rank = Nothing fits into the memory as planned, so the LoRA gets rank { $rank } instead of { $before }. It learns a little less detail.
+training-notice-down-resolution = Nothing else fits into the memory, so the images are trained on at { $resolution } pixels instead of { $before }.
+training-notice-waiting = There is no room on the card, so the training waits up to { $minutes } { $minutes ->
+    [one] minute
+   *[other] minutes
+  } for it. Its memory is held by { $holders }.
+training-notice-vae-tiles = The memory is scarce, so pictures are encoded and decoded in tiles. You will hardly see it.
+training-notice-vae-16-bits = The memory is scarce, so pictures are encoded and decoded in 16 bits. You will hardly see it.
+training-notice-vae-alone = The memory is scarce, so the base model leaves the card while pictures are encoded and decoded. It takes a little longer.
 training-notice-fewer-at-once = The memory is scarce, so the model looks at { $rows } { $rows ->
     [one] picture
    *[other] pictures
@@ -166,6 +185,7 @@ report-seconds-preserving = What the base model draws by itself
 report-seconds-training = Training steps
 report-seconds-validation = Validation
 report-seconds-sampling = Sample pictures
+report-seconds-waiting = Waiting for the card
 report-seconds-saving = Saving states to resume from
 report-seconds-exporting = Writing the files
 report-seconds-other = Everything else

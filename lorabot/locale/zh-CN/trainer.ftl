@@ -20,9 +20,25 @@ training-note-sampling = 正在绘制样张
 evaluating-note-sampling = 正在绘制最终样张
 training-notice-captions-cut = 有 { $count } 条描述超过了模型能读取的 { $most } 个词元，超出部分会被略去。第一条属于 { $image }。
 training-notice-begun-anew = 之前保存的训练进度无法使用，训练将从头开始。
-training-notice-down-batch = 第 { $step } 步之后内存不够了。接下来每次处理 { $batch } 张图片（原为 { $before } 张），累积起来效果相同；没有任何损失。
-training-notice-down-checkpointing = 第 { $step } 步之后内存不够了。接下来中间结果不再保留而是重新计算：慢一些，结果相同。
-training-notice-down-offloading = 第 { $step } 步之后内存不够了。接下来底模的权重放在主机内存中：慢一些，结果相同。
+training-notice-down-batch = { $why ->
+    [slow] 第 { $step } 步之后每一步慢了许多倍，像是内存溢出了。
+   *[full] 第 { $step } 步之后内存不够了。
+  }接下来每次处理 { $batch } 张图片（原为 { $before } 张），累积起来效果相同；没有任何损失。
+training-notice-down-checkpointing = { $why ->
+    [slow] 第 { $step } 步之后每一步慢了许多倍，像是内存溢出了。
+   *[full] 第 { $step } 步之后内存不够了。
+  }接下来中间结果不再保留而是重新计算：慢一些，结果相同。
+training-notice-down-offloading = { $why ->
+    [slow] 第 { $step } 步之后每一步慢了许多倍，像是内存溢出了。
+   *[full] 第 { $step } 步之后内存不够了。
+  }接下来底模的权重放在主机内存中：慢一些，结果相同。
+training-notice-down-8-bit = 按原计划内存放不下，因此优化器的动量用 8 位保存。结果几乎相同。
+training-notice-down-rank = 按原计划内存放不下，因此 LoRA 的秩改为 { $rank }（原为 { $before }），学到的细节会略少。
+training-notice-down-resolution = 内存实在放不下，因此图片以 { $resolution } 像素训练（原为 { $before }）。
+training-notice-waiting = 显卡没有空闲显存，训练最多等待 { $minutes } 分钟。占用显存的程序：{ $holders }。
+training-notice-vae-tiles = 内存紧张，因此图片分块编码和解码，几乎看不出差别。
+training-notice-vae-16-bits = 内存紧张，因此图片用 16 位编码和解码，几乎看不出差别。
+training-notice-vae-alone = 内存紧张，因此编码和解码图片时底模会暂时离开显卡，稍慢一些。
 training-notice-fewer-at-once = 内存紧张，因此绘制和测量时模型每次只看 { $rows } 张图。结果相同。
 
 ## 计划与理由
@@ -139,6 +155,7 @@ report-seconds-preserving = 记录底模原有的画法
 report-seconds-training = 训练步骤
 report-seconds-validation = 验证
 report-seconds-sampling = 绘制样张
+report-seconds-waiting = 等待显卡
 report-seconds-saving = 保存续训状态
 report-seconds-exporting = 写出文件
 report-seconds-other = 其他

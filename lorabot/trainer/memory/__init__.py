@@ -13,6 +13,7 @@ from lorabot.trainer.memory.choosing import (
     on_card,
     on_processor,
 )
+from lorabot.trainer.memory.crawling import Crawl
 from lorabot.trainer.memory.fitting import Fitting, even, smaller
 from lorabot.trainer.memory.gauge import Gauge, gauge_of
 from lorabot.trainer.memory.remembering import Remembered
@@ -20,6 +21,7 @@ from lorabot.trainer.memory.shortage import ran_out_of_memory
 from lorabot.trainer.memory.streaming import Remembering, streamed
 
 __all__ = [
+    "Crawl",
     "DoesNotFit",
     "Fitted",
     "Fitting",

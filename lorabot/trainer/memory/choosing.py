@@ -38,11 +38,13 @@ class Measured:
 @dataclass(frozen=True, slots=True)
 class Room:
     """A card's memory in bytes: what this process may still take, what it ``held`` when it began to measure, and what
-    will come ``later`` that the measured passes don't take: the optimiser's moments and such."""
+    will come ``later`` that the measured passes don't take: the optimiser's moments and such. ``aside``: the most that
+    something else than training steps takes beside what was held."""
 
     free: int
     held: int
     later: int = 0
+    aside: int = 0
 
     @property
     def usable(self) -> int:
@@ -104,7 +106,7 @@ def on_card(rows: int, measure: Measure, room: Room, checkpointing: bool) -> Fit
             break
     if best is None:
         raise DoesNotFit
-    return replace(best, peak=room.held + room.later + best.taken)
+    return replace(best, peak=room.held + max(room.later + best.taken, room.aside))
 
 
 def _ways(checkpointing: bool) -> Iterator[Fitting]:

@@ -7,7 +7,7 @@ several engines can share it; where it can't be read, it is begun anew.
 import fcntl
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -30,11 +30,18 @@ class _Entry(BaseModel):
     resting: int
 
 
+class _Known(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    passes: list[_Entry] = []
+    stages: dict[str, int] = {}
+
+
 class _Kept(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     version: int = 1
-    measured: dict[str, list[_Entry]] = {}
+    measured: dict[str, _Known] = {}
 
 
 class Remembered:
@@ -46,12 +53,13 @@ class Remembered:
     def __init__(self, path: Path | None, depends: Mapping[str, object]) -> None:
         self._path = path
         self._key = hashlib.sha256(json.dumps(depends, sort_keys=True, default=str).encode()).hexdigest()[:32]
-        found = _read(path).measured.get(self._key, []) if path else []
+        found = (_read(path).measured.get(self._key) if path else None) or _Known()
+        self._stages = found.stages
         self._known = {
             Fitting(entry.batch, entry.checkpointing, entry.offloading): Measured(
                 entry.seconds, entry.taken, entry.resting
             )
-            for entry in found
+            for entry in found.passes
         }
         self._news = False
 
@@ -66,11 +74,12 @@ class Remembered:
 
         return known
 
-    def forget(self) -> None:
-        """The numbers have proved wrong: measure anew next time."""
-        self._known.clear()
-        self._news = True
-        self.keep()
+    def stage(self, name: str, measure: Callable[[], int]) -> int:
+        """The bytes that the stage ``name`` takes: those that are known, or what ``measure`` finds."""
+        if name not in self._stages:
+            self._stages[name] = measure()
+            self._news = True
+        return self._stages[name]
 
     def keep(self) -> None:
         """Write what is new to the file, beside what others have written since."""
@@ -81,7 +90,7 @@ class Remembered:
             fcntl.flock(lock, fcntl.LOCK_EX)
             kept = _read(self._path)
             kept.measured.pop(self._key, None)
-            kept.measured[self._key] = [
+            passes = [
                 _Entry(
                     batch=fitting.batch,
                     checkpointing=fitting.checkpointing,
@@ -92,6 +101,7 @@ class Remembered:
                 )
                 for fitting, measured in self._known.items()
             ]
+            kept.measured[self._key] = _Known(passes=passes, stages=self._stages)
             for key in list(kept.measured)[:-_MOST]:
                 del kept.measured[key]
             part = self._path.with_suffix(".part")

@@ -124,7 +124,7 @@ def test_when_memory_shrinks_it_goes_down_rung_by_rung_and_each_is_told(disturbe
         ("checkpointing", 3),
         ("offloading", 4),
     ]
-    assert told[0].params == {"step": 1, "batch": 2, "before": 4}
+    assert told[0].params == {"step": 1, "batch": 2, "before": 4, "why": "full"}
     assert [reason for reason in disturbed.plan.reasons if reason in disturbed.said] == disturbed.said
 
 

@@ -1,0 +1,85 @@
+"""Whole jobs on a simulated card: planned for it, and brought to their end when it gets too small."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from lorabot.locale import translator
+from lorabot.trainer import wire
+from lorabot.trainer.control import Control
+from lorabot.trainer.devices import Card
+from lorabot.trainer.errors import Cancelled, OutOfMemory
+from lorabot.trainer.job import run
+from lorabot.trainer.memory import Gauge
+from lorabot.trainer.models import Models
+from lorabot.trainer.planning import Hardware
+from tests.trainer.conftest import QUICK, make_job, tiny_preset
+from tests.trainer.memory.simulated_card import SimulatedCard
+
+MIB = 1 << 20
+
+
+class OnACard(Models):
+    """The models of a host with a card that another program shares."""
+
+    def __init__(self, card: SimulatedCard) -> None:
+        super().__init__("cpu")
+        self._card = card
+
+    def hardware(self) -> Hardware:
+        free = self._card.budget - self._card.held()
+        card = Card(0, "GPU-1", "a card", self._card.budget, free, ())
+        return replace(super().hardware(), card=card, holders="chrome (3.1 GB)")
+
+    def gauge(self) -> Gauge:
+        return self._card
+
+
+def job(folder: Path, measured: Path, **changes: object) -> wire.TrainingJob:
+    recipe = {"views": 8, "batch": 4, "rank": 8, "alpha": 8.0, "sample_steps": 1, "sample_prompts": ("{trigger}",)}
+    return make_job(folder, 2, vocabulary=None, measured=measured, preset=tiny_preset(**recipe, **changes))
+
+
+CONFIG = QUICK.model_copy(update={"sample_rounds": 0, "validations": 1, "memory_wait_s": 0.01})
+
+
+@pytest.mark.slow
+def test_a_job_is_planned_for_the_card_foretells_its_peak_and_the_next_one_tries_nothing(tmp_path: Path) -> None:
+    card = SimulatedCard(1 << 34)
+    models = OnACard(card)
+    card.bring(models.base().unet)
+    measured = tmp_path / "measured.json"
+    with card:
+        done = run(job(tmp_path / "first", measured), models, CONFIG, Control(), lambda _: None)
+    peak, planned = done.summary["peak_bytes"], done.summary["planned_peak_bytes"]
+    assert isinstance(peak, int)
+    assert planned == pytest.approx(peak, rel=0.1)
+    learnt, control = measured.read_bytes(), Control()
+
+    def listen(event: wire.Event) -> None:
+        if isinstance(event, wire.Progress) and event.stage == "training":
+            control.cancel()
+
+    with pytest.raises(Cancelled), card:
+        run(job(tmp_path / "second", measured), models, CONFIG, control, listen)
+    assert measured.read_bytes() == learnt, "there was nothing new to measure"
+
+
+def test_what_no_plan_fits_is_given_up_bit_by_bit_then_waited_for_and_only_then_fails(tmp_path: Path) -> None:
+    card = SimulatedCard(1 << 34)
+    models = OnACard(card)
+    card.bring(models.base().unet)
+    card.budget = card.held() // 2
+    notices: list[str] = []
+
+    def listen(event: wire.Event) -> None:
+        if isinstance(event, wire.Notice):
+            notices.append(event.message.code.removeprefix("training-notice-"))
+            assert "{" not in translator("zh-CN").text(event.message)
+
+    with pytest.raises(OutOfMemory) as caught, card:
+        run(job(tmp_path, tmp_path / "measured.json", resolution=128), models, CONFIG, Control(), listen)
+    assert caught.value.message.params == {"holders": "chrome (3.1 GB)"}
+    given_up = [code for code in notices if code.startswith(("down", "waiting"))]
+    assert given_up == ["down-rank", "down-resolution", "down-resolution", "waiting"]
