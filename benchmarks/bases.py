@@ -58,8 +58,8 @@ VARIANTS: Mapping[str, Mapping[str, object]] = {
 class RandomModels(Models):
     """One base with random weights, instead of one from a file."""
 
-    def __init__(self, device: str, base: BaseModel, precision: Precision) -> None:
-        super().__init__(device)
+    def __init__(self, device: str, base: BaseModel, precision: Precision, memory_limit: float = 1.0) -> None:
+        super().__init__(device, memory_limit)
         self._made, self._precision = base, precision
 
     def base(self, wanted: LocatedBase | None = None) -> BaseModel:
