@@ -79,6 +79,7 @@ def run_train(terminal: Terminal, wish: Wish) -> int:
             language=terminal.translate.language,
             out=wish.out,
             config=settings.trainer,
+            measured=settings.data_dir / "trainer" / "measured.json",
             on_event=lambda event: _show(event, meter, terminal.translate),
         )
 

@@ -52,10 +52,12 @@ async def train(
     language: str,
     out: Path,
     config: TrainerConfig,
+    measured: Path | None = None,
     on_event: Callable[[wire.Event], None],
 ) -> LocalOutcome:
     """Train on ``images`` and put the files into ``out``, which is made if need be.
 
+    ``measured``: the file of what training steps took on this host; None where nothing is to be kept.
     ``on_event`` gets progress, samples and notices as they come; sample pictures lie in a folder that is gone at the
     end. Raises ``UserError`` with the reason when it can't be done. A cancelled call ends the engine with it.
     """
@@ -72,6 +74,7 @@ async def train(
             vocabulary=vocabulary,
             images=tuple(wire.TrainingImage(path=i.path, name=i.name, caption=i.caption) for i in images),
             folder=Path(work),
+            measured=measured,
         )
         async with Engine(config) as engine:
             terminal = await _run(engine, job, on_event)
