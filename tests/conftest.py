@@ -1,6 +1,7 @@
 """What tests of several rooms stand on: a Valkey, a database and a queue of their own for each test."""
 
 import asyncio
+import os
 import shutil
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -10,6 +11,8 @@ import pytest
 from lorabot.queue import Queue, QueueConfig, migrate, open_queue
 from lorabot.queue.embedded import EmbeddedValkey
 
+# Triton reads it when it is first imported, by whichever library: its kernels run in its interpreter, without a card.
+os.environ["TRITON_INTERPRET"] = "1"
 QUICK = QueueConfig(lease_s=2.0, heartbeat_s=0.2, reconcile_s=0.2, poll_s=0.05)
 
 

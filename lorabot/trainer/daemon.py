@@ -92,6 +92,7 @@ class _Trainer:
         """Do the attempt and end its lease; leaves what it was stopped by to the worker."""
         folder = self._folder / f"{lease.job.id}-{lease.attempt}"
         courier = Courier(self._queue, lease)
+        ending: _Ending | None = None
         try:
             async with lease.kept(), courier.running():
                 ending = await self._attempt(lease, folder, courier)
@@ -104,6 +105,8 @@ class _Trainer:
         except asyncio.CancelledError:
             if self._stop.is_set() and not lease.ended:
                 await lease.release()
+            elif ending is not None and ending.final and lease.ended:
+                await self._forget_states(lease)  # the job was told to be over just before
             raise
         finally:
             await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)

@@ -105,9 +105,9 @@ async def test_a_thread_that_was_archived_meanwhile_is_opened_again_with_card_an
     _, lease = await a_running_job(anna.elsewhere(thread), bot.queue)
     thread.archived = True
     await finish(lease, bot.queue)
-    await discord.until(lambda: any(one.files for one in discord.public(thread)) and len(discord.public(thread)) == 2)
+    await discord.until(lambda: [bool(one.files) for one in discord.public(thread)] == [False, True])
     card, result = discord.public(thread)
-    assert "Done" in card.text
+    await discord.until(lambda: "Done" in card.text)
     assert result.file(".safetensors").data == b"weights"
 
 

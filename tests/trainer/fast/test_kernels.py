@@ -1,9 +1,5 @@
 """Every Triton kernel, run by Triton's interpreter on the CPU, does what plain torch does."""
 
-import os
-
-os.environ["TRITON_INTERPRET"] = "1"  # read where the kernels are defined, at the first import
-
 import pytest
 import torch
 
