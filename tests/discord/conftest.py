@@ -52,6 +52,9 @@ async def a_queue(folder: Path) -> AsyncIterator[tuple[Queue, str]]:
         await valkey.stop()
 
 
+_started: list["Shared"] = []
+
+
 class Shared:
     """One Discord and one bot for all tests of a run. The bot can be stopped and started.
 
@@ -114,9 +117,20 @@ async def shared(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Shar
     server = DiscordServer()
     async with server.running(), a_queue(folder) as (queue, valkey_url):
         everything = Shared(server, queue, folder, valkey_url)
+        _started.append(everything)
         yield everything
+        _started.remove(everything)
         await everything.stop()
     await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="session", autouse=True)
+async def gone_with_the_module() -> AsyncIterator[None]:
+    """No bot stays for other rooms' tests: its loop stands still then, and discord.py's watchdog holds on to the stack
+    that it finds there, with all that lives in it."""
+    yield
+    for everything in _started:
+        await everything.stop()
 
 
 @pytest_asyncio.fixture(loop_scope="session")
