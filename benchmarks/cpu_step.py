@@ -58,7 +58,7 @@ def training(stack: contextlib.ExitStack, ours: bool) -> Callable[[int], float]:
     def step(number: int) -> float:
         offset, dropout = recipe.noise_offset, recipe.caption_dropout
         drawn = draw(SEED, number, batches.at(number), shape, 2, process.timesteps, offset, dropout)
-        loss = losses(denoise, rows(encoded, drawn, slice(None), process)).mean()
+        loss = losses(denoise, rows(encoded, drawn, slice(None), process), process).mean()
         loss.backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(parameters, GRADIENT_NORM)
         optimiser.step()
