@@ -109,7 +109,7 @@ def test_every_rung_takes_less_than_the_one_above(peaks: dict[Fitting, int]) -> 
 
 @pytest.fixture(scope="module")
 def disturbed(peaks: dict[Fitting, int], tmp_path_factory: pytest.TempPathFactory) -> Trial:
-    """From step to step, another program leaves less of the card: enough for one rung further down, not for the one above."""
+    """From step to step, another program leaves less of the card: enough for one rung further down only."""
     needed = [peaks[fitting] for fitting in EVERY]
     # Halfway to what the rung above needs: what Python has not cleaned up yet takes its room as well.
     rooms = [needed[0], *((above + below) // 2 for above, below in pairwise(needed))]
