@@ -109,11 +109,8 @@ def test_every_rung_takes_less_than_the_one_above(peaks: dict[Fitting, int]) -> 
 
 @pytest.fixture(scope="module")
 def disturbed(peaks: dict[Fitting, int], tmp_path_factory: pytest.TempPathFactory) -> Trial:
-    """From step to step, another program leaves less of the card: enough for one rung further down only."""
-    needed = [peaks[fitting] for fitting in EVERY]
-    # Halfway to what the rung above needs: what Python has not cleaned up yet takes its room as well.
-    rooms = [needed[0], *((above + below) // 2 for above, below in pairwise(needed))]
-    shrinking = {step: room + SLACK for step, room in enumerate(rooms)}
+    """From step to step, another program leaves less of the card: just enough for one rung further down."""
+    shrinking = {step: peaks[fitting] + SLACK for step, fitting in enumerate(EVERY)}
     with trained(tmp_path_factory.mktemp("disturbed"), shrinking) as trial:
         return trial
 
