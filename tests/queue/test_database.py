@@ -2,7 +2,9 @@
 
 import asyncio
 import shutil
+import sqlite3
 import threading
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -93,6 +95,17 @@ async def test_migrating_twice_and_from_several_processes_at_once_is_fine(empty_
     await asyncio.gather(*(migrate(empty_url) for _ in range(4)))
     await migrate(empty_url)
     assert await current(empty_url) == newest()
+
+
+async def test_migrating_waits_for_who_writes_to_the_file_before_it_has_a_write_ahead_log(tmp_path: Path) -> None:
+    file = tmp_path / "lorabot.sqlite3"
+    with closing(sqlite3.connect(file)) as writer:
+        writer.execute("BEGIN IMMEDIATE")
+        migrating = asyncio.create_task(migrate(f"sqlite:///{file}"))
+        await asyncio.wait({migrating}, timeout=0.5)
+        writer.rollback()
+        await migrating
+    assert await current(f"sqlite:///{file}") == newest()
 
 
 async def test_the_migrations_make_the_tables_that_the_code_expects(database_url: str) -> None:

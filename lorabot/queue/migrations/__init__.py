@@ -2,19 +2,28 @@
 
 import asyncio
 import sqlite3
+import time
 from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sqlalchemy import Connection, inspect, text
 
-from lorabot.queue.database import Database, create_engine, outages, parse_database_url, sqlite_file
+from lorabot.queue.database import (
+    BUSY_TIMEOUT_MS,
+    Database,
+    create_engine,
+    outages,
+    parse_database_url,
+    sqlite_file,
+)
 from lorabot.queue.errors import NewerDatabase
 
 if TYPE_CHECKING:
     from alembic.config import Config
 
 _HERE = Path(__file__).parent
+_TRY_AGAIN_S = 0.02
 
 
 def _config(connection: Connection | None = None) -> "Config":
@@ -76,9 +85,23 @@ async def current(database_url: str) -> str | None:
 
 
 def _use_wal(file: Path) -> None:
-    """Readers and the writer don't wait for each other in this mode. It is kept in the file."""
-    with closing(sqlite3.connect(file)) as connection:
-        connection.execute("PRAGMA journal_mode = WAL")
+    """Readers and the writer don't wait for each other in this mode. It is kept in the file.
+
+    SQLite reads the file before it changes the mode, and to a reader who would write while somebody else does it says
+    "busy" at once, whatever the timeout: the two would wait for each other for ever. So it is tried again here.
+    """
+    timeout_s = BUSY_TIMEOUT_MS / 1000
+    with closing(sqlite3.connect(file, timeout=timeout_s)) as connection:
+        until = time.monotonic() + timeout_s
+        while True:
+            try:
+                connection.execute("PRAGMA journal_mode = WAL")
+            except sqlite3.OperationalError as error:
+                if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > until:
+                    raise
+                time.sleep(_TRY_AGAIN_S)
+            else:
+                return
 
 
 def _version(connection: Connection) -> str | None:
