@@ -1,6 +1,7 @@
 """The database's versions, and the way to the newest one."""
 
 import asyncio
+import importlib
 import sqlite3
 import time
 from contextlib import closing
@@ -67,6 +68,7 @@ async def migrate(database_url: str, to: str = "head") -> None:
         if file is not None:
             with outages():
                 await asyncio.to_thread(_use_wal, file)
+        await asyncio.to_thread(importlib.import_module, "alembic.command")  # it's slow, and below others wait for us
         async with database.write() as connection:
             await database.lock(connection, "migrate")
             await connection.run_sync(_upgrade, to)
