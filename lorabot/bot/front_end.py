@@ -25,6 +25,10 @@ class CannotStart(UserError):
     """The process can't do its work as it is set up; starting again would change nothing."""
 
 
+class CannotListen(CannotStart):
+    """Its address is not to be had now. Where other front ends serve people meanwhile, it is tried again."""
+
+
 class TokenRefused(UserError):
     """The platform does not take the token. Said in one line and tried again after a long while."""
 
@@ -44,7 +48,7 @@ class FrontEnd(Protocol):
         """Serve until ``stop`` is set.
 
         What it raises is logged and it is started again after a while, ``TokenRefused`` after a longer one;
-        ``CannotStart`` ends the process.
+        ``CannotStart`` ends the process, ``CannotListen`` only where there is no other front end.
         """
 
     def edit_interval(self, age_s: float) -> float:

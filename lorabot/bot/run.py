@@ -10,7 +10,7 @@ from pydantic import SecretStr
 from lorabot.bot.commands import Commands
 from lorabot.bot.config import DeliveryConfig, IntakeConfig, WebConfig
 from lorabot.bot.delivery import Delivery
-from lorabot.bot.front_end import CannotStart, FrontEnd, TokenRefused
+from lorabot.bot.front_end import CannotListen, CannotStart, FrontEnd, TokenRefused
 from lorabot.bot.intake.service import Intake
 from lorabot.bot.parts import MakeFrontEnd, Parts
 from lorabot.bot.signing import Signer
@@ -51,7 +51,8 @@ async def run_bot(
 
     ``secret`` signs cookies and links; ``folder`` holds uploads until they are looked through; ``started`` is told the
     web chat's address; ``front_ends`` are made here and run beside it. A front end that fails is started again, later
-    each time. Raises ``CannotStart`` where the web chat may not or cannot listen as it is set up.
+    each time. Raises ``CannotStart`` where the web chat may not listen as it is set up, and ``CannotListen`` where it
+    can't and there is no other front end, so that nobody could be served.
     """
     taking_in = Intake(queue, intake, folder)
     commands = Commands(queue, presets, taking_in)
@@ -64,7 +65,7 @@ async def run_bot(
             tasks.create_task(run_reconciler(queue, stop))
             tasks.create_task(run_sweeper(queue, stop))
             for front_end in (server.front_end, *(make(parts) for make in front_ends)):
-                tasks.create_task(_keep_running(front_end, language, stop))
+                tasks.create_task(_keep_running(front_end, language, stop, alone=not front_ends))
                 delivering = Delivery(queue, front_end, delivery)
                 tasks.create_task(_keep_delivering(delivering, front_end.platform, language, stop))
     except* CannotStart as errors:
@@ -73,8 +74,8 @@ async def run_bot(
         await taking_in.close()
 
 
-async def _keep_running(front_end: FrontEnd, language: str, stop: asyncio.Event) -> None:
-    await _restart(front_end.run, f"front end {front_end.platform}", language, stop)
+async def _keep_running(front_end: FrontEnd, language: str, stop: asyncio.Event, *, alone: bool) -> None:
+    await _restart(front_end.run, f"front end {front_end.platform}", language, stop, alone=alone)
 
 
 async def _keep_delivering(delivery: Delivery, platform: str, language: str, stop: asyncio.Event) -> None:
@@ -82,9 +83,17 @@ async def _keep_delivering(delivery: Delivery, platform: str, language: str, sto
 
 
 async def _restart(
-    run: Callable[[asyncio.Event], Awaitable[None]], name: str, language: str, stop: asyncio.Event
+    run: Callable[[asyncio.Event], Awaitable[None]],
+    name: str,
+    language: str,
+    stop: asyncio.Event,
+    *,
+    alone: bool = False,
 ) -> None:
-    """Run it until ``stop`` is set; start it again when it fails, later each time unless it held for a while."""
+    """Run it until ``stop`` is set; start it again when it fails, later each time unless it held for a while.
+
+    ``alone``: without it nobody is served.
+    """
     wait = _FIRST_WAIT_S
     loop = asyncio.get_running_loop()
     while not stop.is_set():
@@ -92,8 +101,10 @@ async def _restart(
         longest = _LONGEST_WAIT_S
         try:
             await run(stop)
-        except CannotStart:
-            raise
+        except CannotStart as error:
+            if alone or not isinstance(error, CannotListen):
+                raise
+            _log.error("%s", translator(language).text(error.message))
         except TokenRefused as error:
             # Platforms count wrong tokens, and nobody changes one within a minute.
             longest = _TOKEN_LONGEST_WAIT_S

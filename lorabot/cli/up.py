@@ -27,7 +27,9 @@ def run_up(terminal: Terminal) -> int:
     settings = terminal.settings()
     configure("debug" if terminal.debug else settings.log_level, settings.secrets())
     with only_one(settings.data_dir):
-        refuse_taken_port(settings.web.host, settings.web.port)
+        if settings.discord.token is None and settings.telegram.token is None:
+            # The page is all there is; beside a chat the bot itself says so, and tries again.
+            refuse_taken_port(settings.web.host, settings.web.port)
         terminal.say(Message("cli-starting", {"version": __version__, "folder": str(settings.data_dir)}), "bold")
         return asyncio.run(_run(terminal, settings))
 

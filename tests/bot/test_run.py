@@ -15,8 +15,9 @@ from lorabot.bot.intake.service import Intake
 from lorabot.queue import Queue
 from lorabot.queue.model import Address
 from tests.bot.client import ChatClient
-from tests.bot.house import INTAKE, running_bot
+from tests.bot.house import INTAKE, claimed, finish, running_bot
 from tests.bot.pictures import zip_of_photos
+from tests.bot.platform import Platform, asked
 
 
 def imported_by(module: str) -> set[str]:
@@ -47,12 +48,40 @@ async def test_the_decoder_gets_none_of_the_bots_secrets(monkeypatch: pytest.Mon
     assert b"secret" not in environment
 
 
-async def test_the_port_of_another_program_is_told_in_one_sentence(queue: Queue, tmp_path: Path) -> None:
+async def test_where_there_is_only_the_page_the_port_of_another_program_is_told_in_one_sentence(
+    queue: Queue, tmp_path: Path
+) -> None:
     async with running_bot(queue, tmp_path / "one") as house:
         port = int(house.url.rpartition(":")[2])
         with pytest.raises(CannotStart, match="web-port-taken"):
             async with running_bot(queue, tmp_path / "two", web=WebConfig(port=port)):
                 pass
+
+
+async def test_chats_go_on_beside_a_page_whose_port_is_taken_and_it_opens_when_the_port_is_free(
+    queue: Queue, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    platform = Platform()
+    squatter = await asyncio.start_server(lambda reader, writer: writer.close(), "127.0.0.1", 0)
+    port = squatter.sockets[0].getsockname()[1]
+
+    async def leave() -> None:
+        await platform.until(lambda: len(platform.posts) == 1)
+        squatter.close()
+
+    await asked(queue)
+    await finish(await claimed(queue), queue)
+    leaving = asyncio.create_task(leave())
+    # The block begins once the page is open.
+    web = WebConfig(port=port, update_interval_s=0)
+    async with running_bot(queue, tmp_path, web=web, front_ends=[lambda _: platform]) as house:
+        await leaving
+        async with ChatClient.open(house.url) as chat:
+            assert "/train" in (await chat.ask("/help")).text
+    lines = [record for record in caplog.records if f"listens on 127.0.0.1:{port} already" in record.getMessage()]
+    assert lines
+    assert {(line.levelname, line.exc_info) for line in lines} == {("ERROR", None)}
+    assert platform.runs == 1
 
 
 async def test_what_was_received_before_a_crash_is_looked_through_after_it(queue: Queue, tmp_path: Path) -> None:

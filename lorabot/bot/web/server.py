@@ -9,7 +9,7 @@ from aiohttp import web
 
 from lorabot.bot.commands import Commands
 from lorabot.bot.config import IntakeConfig, WebConfig
-from lorabot.bot.front_end import CannotStart
+from lorabot.bot.front_end import CannotListen
 from lorabot.bot.intake.service import Intake
 from lorabot.bot.signing import Signer
 from lorabot.bot.web.chat import Chat
@@ -61,7 +61,7 @@ class WebServer:
         self.front_end = WebFrontEnd(conversations, config.update_interval_s, self.serve)
 
     async def serve(self, stop: asyncio.Event) -> None:
-        """Serve until ``stop`` is set, then close all sockets. Raises ``CannotStart`` where the port is taken."""
+        """Serve until ``stop`` is set, then close all sockets. Raises ``CannotListen`` where the port is taken."""
         runner = web.AppRunner(self._app(), access_log=None, shutdown_timeout=_SHUTDOWN_S)
         await runner.setup()
         try:
@@ -70,7 +70,7 @@ class WebServer:
                 await web.TCPSite(runner, host, port).start()
             except OSError as error:
                 code = "web-port-taken" if error.errno == errno.EADDRINUSE else "web-no-address"
-                raise CannotStart(code, host=host, port=str(port)) from error
+                raise CannotListen(code, host=host, port=str(port)) from error
             url = url_of(host, runner.addresses[0][1])
             self._links.listens_at(url)
             self._uploads.resume()
