@@ -43,9 +43,9 @@ def _lines(job: Job, outcome: Outcome, text: Translator) -> Iterator[str]:
     images, steps, seconds = (_number(outcome.summary, key) for key in ("images", "steps", "seconds"))
     if images is not None and steps is not None and seconds is not None:
         yield text("result-how", images=int(images), steps=int(steps), duration=_duration(seconds))
-    first, best = _number(outcome.summary, "first_validation"), _number(outcome.summary, "best_validation")
-    if first is not None and best is not None:
-        yield text("result-loss", first=f"{first:.4f}", best=f"{best:.4f}")
+    first, kept, step = (_number(outcome.summary, key) for key in ("first_validation", "best_validation", "best_step"))
+    if first is not None and kept is not None and step is not None:
+        yield text("result-loss", first=f"{first:.4f}", kept=f"{kept:.4f}", step=int(step))
     lora = next((artefact.filename for artefact in outcome.artefacts if artefact.kind == "lora"), None)
     if lora is not None:
         yield text("result-use", file=lora, trigger=job.trigger, base=job.base)

@@ -127,7 +127,7 @@ async def finish(lease: Lease, queue: Queue, lora: bytes = b"weights") -> None:
         artefacts.append(Artefact(kind, filename, key, len(data), content_type, sha256(data).hexdigest()))
     counted = {"images": 12, "labelled": 12, "measured": 11, "drawn": 4, "steps": 100}
     times = {"seconds": 83.4, "seconds_training": 80.0, "seconds_exporting": 3.4}
-    summary = {**counted, **times, "first_validation": 0.21, "best_validation": 0.12}
+    summary = {**counted, **times, "first_validation": 0.21, "best_step": 60, "best_validation": 0.12}
     await lease.succeed(Outcome(tuple(artefacts), summary))
 
 

@@ -222,7 +222,14 @@ class Worker:
                 for kind, file, data, content_type in files
             ]
         )
-        summary = {"images": 8, "steps": 100, "seconds": 61.0, "first_validation": 0.21, "best_validation": 0.07}
+        summary = {
+            "images": 8,
+            "steps": 100,
+            "seconds": 61.0,
+            "first_validation": 0.21,
+            "best_step": 60,
+            "best_validation": 0.07,
+        }
         await self.lease.succeed(Outcome(artefacts, summary))
 
     async def stop_when_told(self) -> None:

@@ -342,7 +342,7 @@ result-how =
         [one] Trained on 1 picture
        *[other] Trained on { $images } pictures
     } in { $steps } steps, { $duration }.
-result-loss = Validation loss: { $first } at first, { $best } at its best.
+result-loss = Validation loss: { $first } at first, { $kept } after step { $step }, which is what you get.
 result-use = How to use it: put `{ $file }` where your LoRA files are (made for the base model `{ $base }`) and write `{ $trigger }` in your prompt.
 result-stronger = Train again, stronger
 result-weaker = Train again, weaker

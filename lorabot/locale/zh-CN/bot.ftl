@@ -296,7 +296,7 @@ details-caption = `{ $name }`：`{ $caption }`
 
 result-done = `{ $name }` 训练好了（{ $preset }）。
 result-how = 用 { $images } 张图片训练了 { $steps } 步，用时 { $duration }。
-result-loss = 验证损失：开始 { $first }，最好 { $best }。
+result-loss = 验证损失：开始 { $first }，第 { $step } 步之后 { $kept }，你得到的就是这一步的结果。
 result-use = 使用方法：把 `{ $file }` 放进 LoRA 文件夹（适用于基础模型 `{ $base }`），在提示词里写上 `{ $trigger }`。
 result-stronger = 再训练一次，更强
 result-weaker = 再训练一次，更弱

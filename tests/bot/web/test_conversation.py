@@ -51,7 +51,7 @@ async def test_a_whole_job_is_seen_from_the_zip_to_the_file(chat: ChatClient, ho
     await finish(lease, house.queue, b"the weights")
     result = await chat.until(is_result)
     assert "`zuri` is done" in result.text
-    assert "0.2100 at first, 0.1200 at its best" in result.text
+    assert "0.2100 at first, 0.1200 after step 60, which is what you get" in result.text
     assert [image.alt for image in result.images] == [
         "Loss over the steps of the training",
         "Samples from before, during and after the training",
