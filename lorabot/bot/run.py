@@ -111,7 +111,7 @@ async def _restart(
             wait = max(wait, _TOKEN_WAIT_S)
             _log.error("%s", translator(language).text(error.message))
         except UserError as error:
-            _log.error("%s failed: %s", name, error)
+            _log.error("%s failed: %s", name, translator(language).text(error.message))
         except Exception:
             _log.exception("%s failed", name)
         if stop.is_set():
