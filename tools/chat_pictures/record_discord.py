@@ -8,8 +8,6 @@ import asyncio
 import base64
 import sys
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from copy import copy
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,8 +16,8 @@ from tests.discord.flow import AGREE, START
 from tests.discord.server import Attachment, DiscordServer, Interaction, Message, Permission, Person
 from tests.discord.server.wire import Json, time_of
 from tests.discord.server.world import walk
-from tests.house import House, free_port, started
 from tools.chat_pictures import discord_dress
+from tools.chat_pictures.house import house
 from tools.chat_pictures.recorded import Button, ButtonStyle, File, Form, FormField, Invoked, Picture, Recording
 from tools.chat_pictures.recorded import Message as Recorded
 from tools.chat_pictures.shooting import shoot
@@ -102,21 +100,6 @@ class Recorder:
         print(name, flush=True)
 
 
-@contextmanager
-def house(server: DiscordServer, folder: str) -> Iterator[House]:
-    """`lorabot up` with nothing but the settings that an operator has, on one core."""
-    settings = {
-        "LORABOT_DATA_DIR": f"{folder}/data",
-        "LORABOT_WEB__PORT": str(free_port()),
-        "LORABOT_DISCORD__TOKEN": server.token,
-        "LORABOT_DISCORD__API_URL": server.api_url,
-        "LORABOT_DISCORD__GATEWAY_URL": server.gateway_url,
-    }
-    with started("up", cwd=Path(folder), **settings) as running:
-        yield running
-        running.end()
-
-
 async def record(folder: Path) -> None:
     server = DiscordServer()
     with tempfile.TemporaryDirectory() as data:
@@ -128,7 +111,12 @@ async def record(folder: Path) -> None:
             mona = Person(server, server.user("mona", "en-US", guild, mods), channel)
             names = {str(user.id): user.name for user in (anna.user, mona.user)} | {str(channel.id): channel.name}
             recorder = Recorder(folder, names)
-            with house(server, data):
+            settings = {
+                "LORABOT_DISCORD__TOKEN": server.token,
+                "LORABOT_DISCORD__API_URL": server.api_url,
+                "LORABOT_DISCORD__GATEWAY_URL": server.gateway_url,
+            }
+            async with house(Path(data), **settings):
                 await server.gateway.until_connected(120)
                 await server.until(lambda: server.rest.commands, 60)
                 await visit(server, recorder, anna, mona)

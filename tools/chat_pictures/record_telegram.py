@@ -10,17 +10,16 @@ import io
 import sys
 import tempfile
 import zipfile
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
 from PIL import Image
 
-from tests.house import House, free_port, started
 from tests.telegram.flow import has_action
 from tests.telegram.server import Message, Person, TelegramServer
 from tools.chat_pictures import telegram_dress
+from tools.chat_pictures.house import house
 from tools.chat_pictures.recorded import Button, ButtonStyle, File, Picture, Recording
 from tools.chat_pictures.recorded import Message as Recorded
 from tools.chat_pictures.shooting import shoot
@@ -82,25 +81,15 @@ async def keep(folder: Path, name: str, messages: Sequence[Recorded]) -> None:
     print(name, flush=True)
 
 
-@contextmanager
-def house(server: TelegramServer, folder: str) -> Iterator[House]:
-    """`lorabot up` with nothing but the settings that an operator has."""
-    settings = {
-        "LORABOT_DATA_DIR": f"{folder}/data",
-        "LORABOT_WEB__PORT": str(free_port()),
-        "LORABOT_TELEGRAM__TOKEN": server.token,
-        "LORABOT_TELEGRAM__API_URL": server.url,
-        "LORABOT_TELEGRAM__FILE_URL": server.file_url,
-    }
-    with started("up", cwd=Path(folder), **settings) as running:
-        yield running
-        running.end()
-
-
 async def record(folder: Path) -> None:
     with tempfile.TemporaryDirectory() as data:
         async with TelegramServer().serving() as server:
-            with house(server, data):
+            settings = {
+                "LORABOT_TELEGRAM__TOKEN": server.token,
+                "LORABOT_TELEGRAM__API_URL": server.url,
+                "LORABOT_TELEGRAM__FILE_URL": server.file_url,
+            }
+            async with house(Path(data), **settings):
                 await server.state.until(lambda: len(server.state.commands) == 9, 120)
                 await visit(server, folder, server.person("Anna"))
 

@@ -11,30 +11,26 @@ from pathlib import Path
 from playwright.async_api import Page, async_playwright, expect
 
 from tests.browser import find_chromium
-from tests.house import free_port, started
+from tools.chat_pictures.house import house
 from tools.chat_pictures.shooting import save
 
 _ZIP = Path(__file__).parents[2] / "examples" / "zuri.zip"
 _SIZE = {"width": 840, "height": 900}
-_READY_S, _TRAINED_S = 120.0, 1500.0
+_TRAINED_S = 1500.0
 
 
 async def record(target: Path) -> None:
     with tempfile.TemporaryDirectory() as data:
-        port = free_port()
-        settings = {"LORABOT_DATA_DIR": f"{data}/data", "LORABOT_WEB__PORT": str(port)}
-        with started("up", cwd=Path(data), **settings) as house:
-            await asyncio.to_thread(house.wait_for, "The chat page is open", timeout=_READY_S)
-            async with async_playwright() as playwright:
-                browser = await playwright.chromium.launch(executable_path=find_chromium(), args=["--no-sandbox"])
-                page = await browser.new_page(viewport=_SIZE)  # type: ignore[arg-type]
-                await visit(page, f"http://127.0.0.1:{port}")
-                # As high as the whole conversation, which else scrolls.
-                height: int = await page.evaluate("document.querySelector('.log').scrollHeight")
-                await page.set_viewport_size({"width": _SIZE["width"], "height": height + 300})
-                await save(await page.locator(".log").screenshot(), target, most_bytes=300_000)
-                await browser.close()
-            house.end()
+        async with house(Path(data)) as url, async_playwright() as playwright:
+            browser = await playwright.chromium.launch(executable_path=find_chromium(), args=["--no-sandbox"])
+            page = await browser.new_page(viewport=_SIZE)  # type: ignore[arg-type]
+            await visit(page, url)
+            # As high as the whole conversation, which else scrolls.
+            height: int = await page.evaluate("document.querySelector('.log').scrollHeight")
+            await page.set_viewport_size({"width": _SIZE["width"], "height": height + 300})
+            await page.evaluate("Promise.all([...document.images].map((image) => image.decode()))")
+            await save(await page.locator(".log").screenshot(), target, most_bytes=300_000)
+            await browser.close()
 
 
 async def visit(page: Page, url: str) -> None:
@@ -46,7 +42,6 @@ async def visit(page: Page, url: str) -> None:
     await page.locator("#say").fill("/train preset:anime trigger:zuri")
     await page.locator("#say").press("Enter")
     await expect(page.locator(".result .figures img")).to_have_count(2, timeout=_TRAINED_S * 1000)
-    await page.wait_for_function("[...document.images].every((image) => image.complete && image.naturalWidth > 0)")
 
 
 if __name__ == "__main__":
