@@ -11,11 +11,16 @@ from lorabot.trainer.fast.primitives import Factors, GroupNorm, LayerNorm, Sourc
 from lorabot.trainer.fast.reference import PATTERN
 
 _TILE, _WIDE = 64, 64
-"""Rows and channels of a program of the group norms."""
+"""Rows and channels of a program of the group norms. These sizes and the numbers of warps are an H100's best at the
+networks' widths (``benchmarks/fast_step.py``)."""
+_MANY = 1024
+"""Rows of a picture from which programs that add up columns are tall ones: fewer sums are left to be added up."""
 _SOME = 16
 """Tiles that a program adds up at once."""
-_ROW_ELEMENTS = 4096
+_ROW_ELEMENTS, _ROW_ELEMENTS_BACK = 2048, 1024
 """Of whole rows, what a program has in registers."""
+_GATE = {"tile": 32, "wide": 128}
+"""Rows and channels of a program of the gated layers."""
 
 _norms: Any = norm_kernels
 _rows: Any = row_kernels
@@ -42,14 +47,15 @@ class Compiled:
         batch: int,
     ) -> Stats:
         size, channels = len(rows) // batch, rows.shape[1]
-        tiles = triton.cdiv(size, _TILE)
+        tile, wide, warps = (128, 64, 4) if size >= _MANY else (32, 64, 2)
+        tiles = triton.cdiv(size, tile)
         mean, spread = (rows.new_empty(batch, tiles, channels, dtype=torch.float32) for _ in range(2))
-        _norms.add[batch * tiles, triton.cdiv(channels, _WIDE)](
+        _norms.add[batch * tiles, triton.cdiv(channels, wide)](
             rows, rows if other is None else other, rows if bias is None else bias, total, mean, spread,
-            size, channels, tiles,
-            has_other=other is not None, has_bias=bias is not None, write=total is not rows, tile=_TILE, wide=_WIDE,
+            size, channels, tiles, has_other=other is not None, has_bias=bias is not None, write=total is not rows,
+            tile=tile, wide=wide, num_warps=warps,
         )  # fmt: skip
-        return Stats(mean, spread, _TILE)
+        return Stats(mean, spread, tile)
 
     def factors(self, sources: Sequence[Source], shift: torch.Tensor | None, norm: GroupNorm) -> Factors:
         (rows, stats), (_, stats2) = sources[0], sources[-1]
@@ -90,22 +96,23 @@ class Compiled:
     ) -> tuple[torch.Tensor, ...]:
         batch, every = factors.slope.shape
         size, each = len(gradient) // batch, every // norm.groups
-        tiles = triton.cdiv(size, _TILE)
+        tile, wide, warps = (128, 32, 4) if size >= _MANY else (32, 64, 2)
+        tiles = triton.cdiv(size, tile)
         first, second = (factors.slope.new_empty(batch, tiles, every) for _ in range(2))
         means = factors.slope.new_empty(batch, norm.groups, 2)
         normal = (factors.slope, factors.offset, norm.weight, norm.bias)
         at = 0
         for rows in sources:
-            _norms.back_sums[batch * tiles, triton.cdiv(rows.shape[1], _WIDE)](
+            _norms.back_sums[batch * tiles, triton.cdiv(rows.shape[1], wide)](
                 rows, gradient, *normal, first, second, size, rows.shape[1], at, every, tiles,
-                silu=silu, tile=_TILE, wide=_WIDE,
+                silu=silu, tile=tile, wide=wide, num_warps=warps,
             )  # fmt: skip
             at += rows.shape[1]
         _norms.back_means[batch, norm.groups](
             first, second, means, size, every, tiles, norm.groups,
             each=each, wide=triton.next_power_of_2(each), some=_SOME,
         )  # fmt: skip
-        found, at = [], 0
+        found, at, tiles = [], 0, triton.cdiv(size, _TILE)
         for rows, added in zip(sources, more, strict=True):
             one, two = (*added, rows, rows)[:2]
             found.append(torch.empty_like(rows))
@@ -122,11 +129,12 @@ class Compiled:
         count, channels = rows.shape
         nothing = other is None and bias is None
         total, out = rows if nothing else torch.empty_like(rows), torch.empty_like(rows)
-        wide = triton.next_power_of_2(channels)
-        tile = max(1, _ROW_ELEMENTS // wide)
+        wide, more = _in_two(channels)
+        tile = max(1, _ROW_ELEMENTS // triton.next_power_of_2(channels))
         _norms.layer_norm[(triton.cdiv(count, tile),)](
             rows, rows if other is None else other, rows if bias is None else bias, norm.weight, norm.bias, total, out,
-            count, channels, norm.eps, has_other=other is not None, has_bias=bias is not None, tile=tile, wide=wide,
+            count, channels, norm.eps, has_other=other is not None, has_bias=bias is not None,
+            tile=tile, wide=wide, more=more, num_warps=4,
         )  # fmt: skip
         return total, out
 
@@ -134,19 +142,20 @@ class Compiled:
         self, rows: torch.Tensor, norm: LayerNorm, gradient: torch.Tensor, more: torch.Tensor
     ) -> torch.Tensor:
         count, channels = rows.shape
-        wide = triton.next_power_of_2(channels)
-        tile = max(1, _ROW_ELEMENTS // wide)
+        wide, rest = _in_two(channels)
+        tile = max(1, _ROW_ELEMENTS_BACK // triton.next_power_of_2(channels))
         out = torch.empty_like(rows)
         _norms.layer_norm_back[(triton.cdiv(count, tile),)](
-            rows, gradient, norm.weight, more, out, count, channels, norm.eps, tile=tile, wide=wide
-        )
+            rows, gradient, norm.weight, more, out, count, channels, norm.eps,
+            tile=tile, wide=wide, more=rest, num_warps=2,
+        )  # fmt: skip
         return out
 
     def geglu(self, rows: torch.Tensor, bias: torch.Tensor) -> torch.Tensor:
         count, channels = len(rows), rows.shape[1] // 2
         out = rows.new_empty(count, channels)
-        _rows.geglu[triton.cdiv(count, 16), triton.cdiv(channels, 128)](
-            rows, bias, out, count, channels, tile=16, wide=128
+        _rows.geglu[triton.cdiv(count, _GATE["tile"]), triton.cdiv(channels, _GATE["wide"])](
+            rows, bias, out, count, channels, **_GATE
         )
         return out
 
@@ -156,8 +165,8 @@ class Compiled:
         count, channels = gradient.shape
         sides = torch.empty_like(rows)
         made = torch.empty_like(gradient) if again else None
-        _rows.geglu_back[triton.cdiv(count, 16), triton.cdiv(channels, 128)](
-            rows, bias, gradient, sides, sides if made is None else made, count, channels, want=again, tile=16, wide=128
+        _rows.geglu_back[triton.cdiv(count, _GATE["tile"]), triton.cdiv(channels, _GATE["wide"])](
+            rows, bias, gradient, sides, sides if made is None else made, count, channels, want=again, **_GATE
         )
         return sides, made
 
@@ -171,3 +180,9 @@ class Compiled:
             pattern=PATTERN, dithers=base.dtype == torch.bfloat16, most=max(16, triton.next_power_of_2(rank)),
             tile=64, wide=64,
         )  # fmt: skip
+
+
+def _in_two(channels: int) -> tuple[int, int]:
+    """Two powers of two, the second perhaps 0, that together hold ``channels`` and little more."""
+    wide = 1 << (channels.bit_length() - 1)
+    return wide, triton.next_power_of_2(channels - wide) if channels > wide else 0

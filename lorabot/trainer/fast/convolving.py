@@ -5,7 +5,6 @@ from dataclasses import dataclass
 
 import torch
 from torch.nn import functional
-from torch.nn.grad import conv2d_input
 
 from lorabot.trainer.fast.maps import Back, Gradients, Map, Step, flat, pictures
 from lorabot.trainer.fast.primitives import GroupNorm
@@ -13,10 +12,12 @@ from lorabot.trainer.fast.primitives import GroupNorm
 
 def convolve_back(gradient: torch.Tensor, weight: torch.Tensor, size: tuple[int, int], stride: int = 1) -> torch.Tensor:
     """From the ``gradient`` (B, C, H, W) of a convolution with padding 1 that of its input of ``size`` (H, W)."""
+    # Of the input nothing is read but its layout; where that is not channels last, the gradient would be copied twice.
     shape = (len(gradient), weight.shape[1], *size)
-    found: torch.Tensor = conv2d_input(  # type: ignore[no-untyped-call]
-        shape, weight, gradient, stride=stride, padding=1
-    )
+    given = torch.empty(shape, dtype=weight.dtype, device=weight.device, memory_format=torch.channels_last)
+    found: torch.Tensor = torch.ops.aten.convolution_backward(
+        gradient, given, weight, None, (stride, stride), (1, 1), (1, 1), False, (0, 0), 1, (True, False, False)
+    )[0]
     return found
 
 

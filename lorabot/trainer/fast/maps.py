@@ -1,7 +1,7 @@
 """What flows through the network, and what its parts say of themselves."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 import torch
@@ -41,12 +41,13 @@ class Map:
 @dataclass(slots=True, eq=False)
 class Step:
     """What all parts work with in one pass: the primitives; each residual block's ``shift`` (B, C) by its number, made
-    of the time; the ``texts``' keys and values of all layers (B, L, all), and on the way back their ``gradient``."""
+    of the time; the ``texts``' keys and values of all layers (B, L, all), and on the way back the ``gradients`` of
+    their parts, by where each begins."""
 
     ops: Primitives
     shifts: Sequence[torch.Tensor]
     texts: torch.Tensor
-    gradient: torch.Tensor | None = None
+    gradients: dict[int, torch.Tensor] = field(default_factory=dict)
 
 
 class Part(Protocol):

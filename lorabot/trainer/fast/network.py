@@ -87,7 +87,6 @@ class Network:
 
         @torch.no_grad()
         def learn(gradient: torch.Tensor) -> torch.Tensor:
-            step.gradient = torch.empty_like(texts)
             wanted = gradient.to(dtype).contiguous(memory_format=torch.channels_last)
             found = flat(convolve_back(wanted, self.last, size))
             (found,) = ops.normalise_back([now.rows], factors, self.norm, True, found, [()])
@@ -102,7 +101,7 @@ class Network:
                 for source, gone in zip(sources, back(first, more), strict=True):
                     if gone is not None and source.learnt:
                         waiting.setdefault(id(source), []).append(gone)
-            rows = step.gradient.flatten(0, 1)
+            rows = torch.cat([step.gradients[start] for start in sorted(step.gradients)], dim=-1).flatten(0, 1)
             self.texts.learn(rows, flat_states)
             self.weights.gradients.mul_(self.weights.scale)
             return (rows @ self.texts.weight).view(states.shape)

@@ -55,9 +55,8 @@ class Block:
         self.query_out.learn(gradient, kept.heard_rows)
         heads = self._split(self.query_out.back(gradient), batch, self.heads[1])
         of_query, of_key, of_value = kept.heard.back(heads)
-        assert step.gradient is not None
         for part, found in zip(self.texts, (of_key, of_value), strict=True):
-            step.gradient[..., part] = found.transpose(1, 2).flatten(2)
+            step.gradients[part.start] = found.transpose(1, 2).flatten(2)
         of_rows = _rows(of_query)
         if self.query.adapted:
             self.query.learn(of_rows, ops.layer_norm(kept.middle, None, None, self.norms[1])[1])

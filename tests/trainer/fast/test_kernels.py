@@ -34,6 +34,7 @@ def group_norm(channels: int, groups: int) -> GroupNorm:
         (70, (70, 20), 6, torch.float32),  # a whole tile and a cut one, both ways; a group across two sources
         (64, (64,), 4, torch.float32),
         (7, (12,), 3, torch.bfloat16),
+        (1100, (8,), 2, torch.float32),  # by programs for large maps
     ],
 )
 def test_a_group_norm_goes_both_ways_as_in_torch(
@@ -88,7 +89,9 @@ def test_a_sum_comes_with_its_statistics(size: int, channels: int, dtype: torch.
         torch.testing.assert_close(found[0].offset, found[1].offset, rtol=2e-3, atol=2e-3)
 
 
-@pytest.mark.parametrize(("count", "channels", "dtype"), [(6, 32, torch.bfloat16), (37, 70, torch.float32)])
+@pytest.mark.parametrize(
+    ("count", "channels", "dtype"), [(6, 32, torch.bfloat16), (37, 70, torch.float32), (5, 80, torch.float32)]
+)
 def test_a_layer_norm_goes_both_ways_as_in_torch(count: int, channels: int, dtype: torch.dtype) -> None:
     norm = LayerNorm(1 + 0.3 * some(channels, seed=1), some(channels, seed=2), 1e-5)
     rows, other, gradient, more = (some(count, channels, dtype=dtype, seed=n) for n in range(4))
