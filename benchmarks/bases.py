@@ -125,20 +125,34 @@ def recipe_of(family: RealFamily, variant: str, steps: int, small: bool) -> Reci
     return Recipe.model_validate({**usual, **wanted, **changes})
 
 
-def draw_images(folder: Path, side: int) -> tuple[wire.TrainingImage, ...]:
-    """Four pictures that differ in everything."""
+def draw_images(
+    folder: Path, sizes: Sequence[tuple[int, int]], captioned: bool = True, turn: int = 0
+) -> tuple[wire.TrainingImage, ...]:
+    """A picture of each of ``sizes``, width and height; four in a row differ in everything, other turns in colours."""
     folder.mkdir(parents=True)
     images = []
-    for index, (ground, ink) in enumerate(COLOURS):
-        picture = Image.new("RGB", (side, side), ground)
+    for index, size in enumerate(sizes):
+        (ground, ink), which, side = COLOURS[(index + turn) % len(COLOURS)], index % 4, min(size)
+        picture = Image.new("RGB", size, ground)
         pen, room = ImageDraw.Draw(picture), side // 8
-        shape = (pen.ellipse, pen.rectangle, pen.pieslice, pen.chord)[index]
-        box = (room * (1 + index), room, side - room, side - room * (1 + index // 2))
-        shape(box, **({"start": 20, "end": 250} if index > 1 else {}), fill=ink)
+        shape = (pen.ellipse, pen.rectangle, pen.pieslice, pen.chord)[which]
+        box = (room * (1 + which), room, side - room, side - room * (1 + which // 2))
+        shape(box, **({"start": 20, "end": 250} if which > 1 else {}), fill=ink)
         path = folder / f"{index}.png"
         picture.save(path)
-        images.append(wire.TrainingImage(path=path, name=path.name, caption=f"{ink} on {ground}"))
+        caption = f"{ink} on {ground}" if captioned else None
+        images.append(wire.TrainingImage(path=path, name=path.name, caption=caption))
     return tuple(images)
+
+
+def job_of(
+    family: RealFamily, recipe: Recipe, images: tuple[wire.TrainingImage, ...], folder: Path, **more: Any
+) -> wire.TrainingJob:
+    """A job by ``recipe`` on the family's random base, whose files go into ``folder``; ``more``: other fields of it."""
+    usual = {"id": "benchmark", "name": "benchmark", "trigger": "zuri", "language": "en", "seed": 7, "vocabulary": None}
+    preset = load_presets().get("anime").model_copy(update={"recipes": {family: recipe}})
+    given = {**usual, "base": located(family), "preset": preset, "images": images, "folder": folder, **more}
+    return wire.TrainingJob(**given)
 
 
 def measure(family: RealFamily, variant: str, wish: Wish, base: BaseModel, precision: Precision) -> dict[str, Any]:
@@ -157,18 +171,8 @@ def measure(family: RealFamily, variant: str, wish: Wish, base: BaseModel, preci
             print(f"  {event.stage} {event.step}/{event.total_steps}, {event.rate or 0:.2f} steps/s", flush=True)
 
     with tempfile.TemporaryDirectory(prefix="lorabot-bases-") as folder:
-        job = wire.TrainingJob(
-            id="benchmark",
-            name="benchmark",
-            trigger="zuri",
-            base=located(family),
-            language="en",
-            seed=7,
-            preset=load_presets().get("anime").model_copy(update={"recipes": {family: recipe}}),
-            vocabulary=None,
-            images=draw_images(Path(folder) / "images", recipe.resolution),
-            folder=Path(folder),
-        )
+        sizes = [(recipe.resolution, recipe.resolution)] * len(COLOURS)
+        job = job_of(family, recipe, draw_images(Path(folder) / "images", sizes), Path(folder))
         if cuda:
             torch.cuda.empty_cache()
             torch.cuda.reset_peak_memory_stats()

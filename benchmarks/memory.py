@@ -23,9 +23,18 @@ from typing import Any
 
 import torch
 
-from benchmarks.bases import RandomModels, draw_images, located, make, precision_of, read_results, recipe_of
+from benchmarks.bases import (
+    COLOURS,
+    RandomModels,
+    draw_images,
+    job_of,
+    make,
+    precision_of,
+    read_results,
+    recipe_of,
+)
 from lorabot.locale import translator
-from lorabot.presets import RealFamily, load_presets
+from lorabot.presets import RealFamily
 from lorabot.trainer import wire
 from lorabot.trainer.bases import BaseModel
 from lorabot.trainer.config import TrainerConfig
@@ -88,19 +97,9 @@ def measure(
     recipe = recipe_of(family, "plain", STEPS, words.small)
     recipe = recipe.model_copy(update={"batch": BATCH, "views": STEPS * BATCH, "sample_steps": 4})
     config = TrainerConfig(device=words.device, sample_rounds=0, validations=2, checkpoint_s=3600, progress_s=0)
-    job = wire.TrainingJob(
-        id=f"{family}-{kind}-{leave:g}",
-        name="benchmark",
-        trigger="zuri",
-        base=located(family),
-        language="en",
-        seed=7,
-        preset=load_presets().get("anime").model_copy(update={"recipes": {family: recipe}}),
-        vocabulary=None,
-        images=draw_images(folder / "images", recipe.resolution),
-        folder=folder,
-        measured=words.out.with_suffix(".measured.json"),
-    )
+    images = draw_images(folder / "images", [(recipe.resolution, recipe.resolution)] * len(COLOURS))
+    measured = words.out.with_suffix(".measured.json")
+    job = job_of(family, recipe, images, folder, id=f"{family}-{kind}-{leave:g}", measured=measured)
     told: list[str] = []
     with ballast(cuda and kind != "cap") as taken:
         held = torch.cuda.memory_reserved() / GIB if cuda else 0.0

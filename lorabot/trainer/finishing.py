@@ -91,6 +91,7 @@ def write_files(finished: Finished) -> Done:
         chosen=finished.chosen,
         file=LoraFile(lora.name, size, digest, len(finished.state) // 2),
         seconds=dict(clock.seconds),
+        spans=tuple(clock.spans),
         started=finished.started,
         finished=datetime.now(UTC),
         peak=finished.peak,

@@ -2,7 +2,7 @@
 
 import json
 import platform
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from importlib.metadata import version
@@ -15,6 +15,7 @@ from lorabot.trainer.course import Course, candidate_from
 from lorabot.trainer.curves import smooth, window
 from lorabot.trainer.devices import MIB
 from lorabot.trainer.planning import Plan
+from lorabot.trainer.telling import Span
 from lorabot.trainer.wire import TrainingJob
 
 _LIBRARIES = ("torch", "diffusers", "transformers", "peft", "open_clip_torch", "safetensors")
@@ -35,7 +36,8 @@ class LoraFile:
 class Report:
     """Everything there is to say about a job that was done.
 
-    ``seconds``: time by what it was spent on. ``peak``: the most that was held of the card, in bytes.
+    ``seconds``: time by what it was spent on, ``spans``: when the last attempt did what. ``peak``: the most that was
+    held of the card, in bytes.
     """
 
     job: TrainingJob
@@ -46,6 +48,7 @@ class Report:
     chosen: int
     file: LoraFile
     seconds: Mapping[str, float]
+    spans: Sequence[Span]
     started: datetime
     finished: datetime
     peak: int | None = None
@@ -145,8 +148,13 @@ def as_json(report: Report) -> dict[str, object]:
         "file": asdict(report.file),
         "estimate": _estimate(report),
         "seconds": {name: round(spent, 3) for name, spent in report.seconds.items()},
+        "spans": [_rounded(span) for span in report.spans],
         "versions": versions(),
     }
+
+
+def _rounded(span: Span) -> dict[str, object]:
+    return {"name": span.name, **{each: round(getattr(span, each), 3) for each in ("begin", "first", "end")}}
 
 
 def _estimate(report: Report) -> dict[str, object] | None:

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, replace
 
 from lorabot.locale import Message, Param
 from lorabot.trainer.course import Course
@@ -12,19 +13,43 @@ from lorabot.trainer.wire import Event, Progress, StageName
 Emit = Callable[[Event], None]
 
 
+@dataclass(frozen=True, slots=True)
+class Span:
+    """What went on from ``begin`` to ``end``, in seconds since the attempt began.
+
+    Where it was done in parts with nothing else in between, steps say, ``first`` is when the first of them ended.
+    """
+
+    name: str
+    begin: float
+    first: float
+    end: float
+
+
 class Stopwatch:
-    """Seconds by what they were spent on: those ``spent`` by earlier attempts, and this one's, which ``began`` then."""
+    """Seconds by what they were spent on: those ``spent`` by earlier attempts, and this one's, which ``began`` then.
+
+    ``spans``: when it was, in this attempt.
+    """
 
     def __init__(self, spent: dict[str, float] | None = None, began: float | None = None) -> None:
         self.seconds = dict(spent or {})
-        self._began = (time.perf_counter() if began is None else began) - sum(self.seconds.values())
+        self.spans: list[Span] = []
+        self._origin = time.perf_counter() if began is None else began
+        self._began = self._origin - sum(self.seconds.values())
 
     def add(self, name: str, seconds: float) -> None:
-        self.seconds[name] = self.seconds.get(name, 0.0) + seconds
+        """Something of that name took so many seconds until now."""
+        self._count(name, seconds)
+        end = time.perf_counter() - self._origin
+        if self.spans and self.spans[-1].name == name:
+            self.spans[-1] = replace(self.spans[-1], end=end)
+        else:
+            self.spans.append(Span(name, end - seconds, end, end))
 
     def rest(self, name: str) -> None:
         """Add to ``name`` what nothing else has accounted for until now."""
-        self.add(name, max(0.0, time.perf_counter() - self._began - sum(self.seconds.values())))
+        self._count(name, max(0.0, time.perf_counter() - self._began - sum(self.seconds.values())))
 
     @contextmanager
     def running(self, name: str) -> Iterator[None]:
@@ -34,6 +59,9 @@ class Stopwatch:
             yield
         finally:
             self.add(name, time.perf_counter() - began)
+
+    def _count(self, name: str, seconds: float) -> None:
+        self.seconds[name] = self.seconds.get(name, 0.0) + seconds
 
 
 class Teller:

@@ -1,5 +1,6 @@
 """What people get to see at the end: report, loss plot, sample grid."""
 
+import itertools
 import json
 from datetime import UTC, datetime
 from io import BytesIO
@@ -50,6 +51,21 @@ def test_all_of_a_jobs_time_is_accounted_for(trained: Trained) -> None:
     assert sum(report["seconds"].values()) == pytest.approx(wall, abs=1.5)  # both ends are whole seconds
 
 
+def test_what_was_done_when_is_told_in_order_and_adds_up(trained: Trained) -> None:
+    report = json.loads(trained.file("report_json").read_text())
+    spans = report["spans"]
+    assert [span["name"] for span in spans[:2]] == ["preparing", "captioning"]
+    assert spans[-1]["name"] == "exporting"
+    for before, after in itertools.pairwise(spans):
+        assert before["begin"] < before["first"] <= before["end"] <= after["begin"] + 0.002
+        assert before["name"] != after["name"]
+    took = dict.fromkeys(report["seconds"], 0.0)
+    for span in spans:
+        took[span["name"]] += span["end"] - span["begin"]
+    for name, seconds in report["seconds"].items():  # between two steps there is a little that is neither's
+        assert name == "other" or took[name] > seconds - 0.01
+
+
 @pytest.mark.parametrize("language", ["en", "zh-CN"])
 def test_the_report_for_people_is_whole_in_their_language(
     trained: Trained, language: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
@@ -67,6 +83,7 @@ def test_the_report_for_people_is_whole_in_their_language(
         chosen=6,
         file=LoraFile("My-Zuri.safetensors", 100_000, "ab" * 32, 56),
         seconds=json.loads(trained.file("report_json").read_text())["seconds"],
+        spans=(),
         started=datetime(2026, 1, 1, tzinfo=UTC),
         finished=datetime(2026, 1, 1, tzinfo=UTC),
         peak=5_000 << 20,
