@@ -1,6 +1,7 @@
 """The real bot on loopback over the real queue, and a worker that is nothing but a lease."""
 
 import asyncio
+import sqlite3
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -151,3 +152,15 @@ async def store_away(queue: Queue, folder: Path) -> AsyncIterator[None]:
     finally:
         for part in there:
             part.with_name(f"away-{part.name}").rename(part)
+
+
+@asynccontextmanager
+async def store_locked(file: Path) -> AsyncIterator[None]:
+    """Nobody can write to the database in ``file`` until the block ends, not even another process."""
+    holder = await asyncio.to_thread(sqlite3.connect, file, isolation_level=None, check_same_thread=False)
+    try:
+        await asyncio.to_thread(holder.execute, "BEGIN IMMEDIATE")
+        yield
+        await asyncio.to_thread(holder.execute, "ROLLBACK")
+    finally:
+        holder.close()

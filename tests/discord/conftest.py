@@ -39,15 +39,15 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @asynccontextmanager
-async def a_queue(folder: Path) -> AsyncIterator[tuple[Queue, str]]:
-    """The real queue on SQLite and a Valkey of its own, and that one's URL."""
+async def a_queue(folder: Path) -> AsyncIterator[tuple[Queue, EmbeddedValkey]]:
+    """The real queue on SQLite, and its Valkey."""
     valkey = EmbeddedValkey(folder)
     await valkey.start()
     try:
         database = f"sqlite:///{folder / 'lorabot.sqlite3'}"
         await migrate(database)
         async with open_queue(PATIENT, database, valkey.url, str(folder / "blobs")) as opened:
-            yield opened, valkey.url
+            yield opened, valkey
     finally:
         await valkey.stop()
 
@@ -61,11 +61,11 @@ class Shared:
     discord.py keeps the address of Discord once for a process, so there can't be a second one beside it.
     """
 
-    def __init__(self, server: DiscordServer, queue: Queue, folder: Path, valkey_url: str) -> None:
+    def __init__(self, server: DiscordServer, queue: Queue, folder: Path, valkey: EmbeddedValkey) -> None:
         self.server = server
         self.queue = queue
         self.folder = folder
-        self.valkey_url = valkey_url
+        self.valkey = valkey
         self.web: WebConfig = WEB
         self.house: House | None = None
         self._stack = AsyncExitStack()
@@ -115,8 +115,8 @@ def config_of(discord: DiscordServer, **settings: object) -> DiscordConfig:
 async def shared(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Shared]:
     folder = tmp_path_factory.mktemp("discord")
     server = DiscordServer()
-    async with server.running(), a_queue(folder) as (queue, valkey_url):
-        everything = Shared(server, queue, folder, valkey_url)
+    async with server.running(), a_queue(folder) as (queue, valkey):
+        everything = Shared(server, queue, folder, valkey)
         _started.append(everything)
         yield everything
         _started.remove(everything)

@@ -46,6 +46,17 @@ async def test_the_good_ones_among_bad_files_are_kept(discord: DiscordServer, bo
     assert "12 photos" in reply.text
 
 
+async def test_one_broken_picture_among_good_ones_is_named_and_the_rest_go_on(
+    discord: DiscordServer, bot: House, anna: Person
+) -> None:
+    files = zipped({f"good{number}.jpg": photo(number) for number in range(12)} | {"torn.jpg": broken(photo(50))})
+    asked = await anna.slash("train", preset="anime", trigger="zuri", images=Attachment("x.zip", files))
+    reply = await looked_through(anna, asked)
+    assert "12 good pictures" in reply.text
+    assert "torn.jpg" in reply.text
+    assert "can't be read" in reply.text
+
+
 async def test_long_names_of_bad_files_leave_the_question_whole(
     discord: DiscordServer, bot: House, anna: Person
 ) -> None:

@@ -7,16 +7,19 @@ from collections.abc import AsyncIterator
 import pytest
 import pytest_asyncio
 
-from tests.bot.house import INTAKE, House
-from tests.discord import test_commands, test_moderation, test_trouble
+from tests.bot.house import INTAKE, House, finish, show, store_locked
+from tests.discord import test_commands, test_moderation, test_training, test_trouble
 from tests.discord.conftest import MODERATOR_ROLE, Shared, a_queue
-from tests.discord.server import DiscordServer
+from tests.discord.flow import a_running_job, last
+from tests.discord.server import Channel, DiscordServer, Person
 from tests.house import free_port, started
 
 pytestmark = pytest.mark.slow
 
 test_a_bad_file = test_trouble.test_a_bad_file_is_named_and_the_way_on_is_shown
 test_the_good_ones_among_bad_files = test_trouble.test_the_good_ones_among_bad_files_are_kept
+test_one_broken_picture = test_trouble.test_one_broken_picture_among_good_ones_is_named_and_the_rest_go_on
+test_too_few_photos = test_training.test_too_few_photos_bring_a_button_for_more
 test_pictures_beside_a_video = test_trouble.test_pictures_beside_a_video_are_taken_and_the_video_is_named
 test_a_wrong_word = test_trouble.test_a_wrong_word_is_said_before_anything_is_downloaded
 test_the_button_of_another_person = test_trouble.test_the_button_of_another_persons_proposal_is_theirs
@@ -42,7 +45,7 @@ class Apart(Shared):
             settings = {
                 "LORABOT_DATA_DIR": str(self.folder / "data"),
                 "LORABOT_DATABASE_URL": f"sqlite:///{self.folder / 'lorabot.sqlite3'}",
-                "LORABOT_REDIS_URL": self.valkey_url,
+                "LORABOT_REDIS_URL": self.valkey.url,
                 "LORABOT_BLOB_URL": str(self.folder / "blobs"),
                 "LORABOT_WEB__PORT": str(port),
                 "LORABOT_INTAKE__MAX_FILE_BYTES": str(INTAKE.max_file_bytes),
@@ -61,8 +64,24 @@ class Apart(Shared):
 async def shared(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Apart]:
     folder = tmp_path_factory.mktemp("discord-apart")
     server = DiscordServer()
-    async with server.running(), a_queue(folder) as (queue, valkey_url):
-        everything = Apart(server, queue, folder, valkey_url)
+    async with server.running(), a_queue(folder) as (queue, valkey):
+        everything = Apart(server, queue, folder, valkey)
         yield everything
         await everything.stop()
     await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
+
+
+async def test_a_job_goes_on_while_valkey_and_then_the_database_are_away(
+    discord: DiscordServer, bot: House, anna: Person, channel: Channel, shared: Apart
+) -> None:
+    card, lease = await a_running_job(anna, bot.queue)
+    await shared.valkey.stop()
+    await show(lease, bot.queue, 20)
+    await discord.until(lambda: "20 %" in card.text)
+    await shared.valkey.start()
+    async with store_locked(bot.folder / "lorabot.sqlite3"):
+        told = await anna.answered(await anna.press(card, "Cancel"))
+        assert "can't reach my database" in told.text
+    await finish(lease, bot.queue)
+    await discord.until(lambda: "is done" in last(discord, channel).text)
+    await discord.until(lambda: "Done" in card.text)

@@ -60,7 +60,8 @@ async def test_a_video_in_an_album_is_left_out_and_named(house: House, anna: Per
     [
         ("photos.zip", broken(zip_of_photos(3)), "The zip is damaged"),
         ("photos.zip", locked_zip({"a.jpg": photo(1)}), "The zip has a password"),
-        ("photos.zip", zipped({"notes.txt": b"no picture"}), "There are no pictures in the zip"),
+        ("photos.zip", zipped({}), "The zip is empty"),
+        ("photos.zip", zipped({"__MACOSX/._a.jpg": b"x", "notes.txt": b"x"}), "There are no pictures in the zip"),
         ("notes.txt", b"just some words", "neither a zip nor a picture"),
         ("photos.rar", b"Rar!\x1a\x07" + bytes(100), "another kind of archive"),
         ("photo.jpg", broken(photo(1, (900, 700))), "can't be read"),

@@ -9,12 +9,15 @@ import pytest
 import pytest_asyncio
 
 from lorabot.queue import open_queue
+from lorabot.queue.database import BUSY_TIMEOUT_MS
 from lorabot.queue.embedded import EmbeddedValkey
+from tests.bot.house import claimed, finish, show, store_locked
 from tests.conftest import QUICK
 from tests.house import free_port, started
 from tests.telegram import test_delivering, test_groups, test_photos, test_talking, test_trouble
+from tests.telegram.flow import asks, has_action
 from tests.telegram.house import OPERATOR, House
-from tests.telegram.server import TelegramServer
+from tests.telegram.server import Person, TelegramServer
 from tests.telegram.server.flood import NO_RATES
 
 pytestmark = [pytest.mark.slow, pytest.mark.asyncio(loop_scope="module")]
@@ -39,6 +42,9 @@ test_a_deleted_card = test_delivering.test_a_card_that_somebody_deleted_comes_ag
 test_a_blocked_bot = test_delivering.test_a_person_who_blocked_the_bot_is_given_up
 test_a_chat_that_is_gone = test_delivering.test_a_chat_that_is_gone_is_given_up
 
+# A lease that outlasts an outage: its worker is none that beats by itself.
+PATIENT = QUICK.model_copy(update={"lease_s": 120.0})
+
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def shared(tmp_path_factory: pytest.TempPathFactory, migrated_database: Path) -> AsyncIterator[House]:
@@ -49,7 +55,7 @@ async def shared(tmp_path_factory: pytest.TempPathFactory, migrated_database: Pa
     try:
         file = await asyncio.to_thread(shutil.copy, migrated_database, folder / "lorabot.sqlite3")
         async with (
-            open_queue(QUICK, f"sqlite:///{file}", valkey.url, str(folder / "blobs")) as queue,
+            open_queue(PATIENT, f"sqlite:///{file}", valkey.url, str(folder / "blobs")) as queue,
             TelegramServer(rates=NO_RATES).serving(judged=False) as telegram,
         ):
             telegram.state.patience_s = 60
@@ -70,3 +76,21 @@ async def shared(tmp_path_factory: pytest.TempPathFactory, migrated_database: Pa
                 yield House(telegram, queue, folder, f"http://127.0.0.1:{port}")
     finally:
         await valkey.stop()
+
+
+async def test_a_job_goes_on_while_valkey_and_then_the_database_are_away(house: House, anna: Person) -> None:
+    valkey = EmbeddedValkey(house.folder)
+    await asks(house.queue, anna)
+    lease = await claimed(house.queue)
+    card = await anna.sees(lambda message: has_action("cancel:", message))
+    await valkey.stop()
+    await show(lease, house.queue, 20)
+    await house.telegram.state.until(lambda: "20 %" in card.text)
+    await valkey.start()
+    async with store_locked(house.folder / "lorabot.sqlite3"):
+        said = anna.says("/jobs")
+        await asyncio.sleep(BUSY_TIMEOUT_MS / 1000 + 1)  # so long a writer waits before it takes the database for away
+    await anna.sees(lambda message: message.id > said.id and "zuri" in message.text)
+    await finish(lease, house.queue)
+    await anna.sees(lambda message: has_action("again:", message))
+    await house.telegram.state.until(lambda: "Done" in card.text)
