@@ -25,11 +25,7 @@ async def record(target: Path) -> None:
             browser = await playwright.chromium.launch(executable_path=find_chromium(), args=["--no-sandbox"])
             page = await browser.new_page(viewport=_SIZE)  # type: ignore[arg-type]
             await visit(page, url)
-            # As high as the whole conversation, which else scrolls.
-            height: int = await page.evaluate("document.querySelector('.log').scrollHeight")
-            await page.set_viewport_size({"width": _SIZE["width"], "height": height + 300})
-            await page.evaluate("Promise.all([...document.images].map((image) => image.decode()))")
-            await save(await page.locator(".log").screenshot(), target, most_bytes=300_000)
+            await save(await shot(page), target, most_bytes=300_000)
             await browser.close()
 
 
@@ -42,6 +38,15 @@ async def visit(page: Page, url: str) -> None:
     await page.locator("#say").fill("/train preset:anime trigger:zuri")
     await page.locator("#say").press("Enter")
     await expect(page.locator(".result .figures img")).to_have_count(2, timeout=_TRAINED_S * 1000)
+
+
+async def shot(page: Page) -> bytes:
+    """The whole conversation, which else scrolls."""
+    log = page.locator(".log")
+    height: int = await log.evaluate("(log) => log.scrollHeight")
+    await page.set_viewport_size({"width": _SIZE["width"], "height": height + 300})
+    await log.locator("img").evaluate_all("(all) => Promise.all(all.map((image) => image.decode()))")
+    return await log.screenshot(animations="disabled")
 
 
 if __name__ == "__main__":
