@@ -54,6 +54,8 @@ class Card(CardFacts):
 
     samples: tuple[CardSample, ...]
     buttons: tuple[Button, ...]
+    curve_names: tuple[str, str]
+    """What the curves of ``loss`` and of ``validation`` are called in a picture."""
 
     @property
     def status_text(self) -> str:
@@ -86,6 +88,7 @@ def card_of(job: Job, position: int | None, text: Translator) -> Card:
         samples=tuple(_samples(progress, text)),
         note=_note(job, text),
         buttons=_buttons(job, text),
+        curve_names=(text("picture-live-loss"), text("picture-live-validation")),
     )
 
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from lorabot.bot.card import Card, Curve
+from lorabot.locale.fonts import CHINESE
 
 if TYPE_CHECKING:
     from PIL.ImageDraw import ImageDraw
@@ -44,7 +45,10 @@ def _draw(card: Card) -> bytes:
         draw.text((_x(step, last), _HEIGHT - _BOTTOM + 24), str(step), fill=_MUTED, font=font, anchor=anchor)
     for curve, colour in curves:
         _draw_curve(draw, curve, colour, last, low, high)
-    _draw_legend(draw, [("loss", _TRAINING), ("validation", _VALIDATION)][: max(1, len(curves))], font)
+    names = list(zip(card.curve_names, (_TRAINING, _VALIDATION), strict=True))[: max(1, len(curves))]
+    # Pillow's own letters are Latin.
+    latin = all(name.isascii() for name in card.curve_names)
+    _draw_legend(draw, names, font if latin else ImageFont.truetype(CHINESE, 44))
     out = io.BytesIO()
     image.reduce(_HALVED).save(out, "PNG")
     return out.getvalue()

@@ -4,6 +4,7 @@ import hashlib
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from lorabot.locale import Translator
 from lorabot.trainer.adapter import State
 from lorabot.trainer.bases import BaseModel
 from lorabot.trainer.captioning import Caption
@@ -12,6 +13,7 @@ from lorabot.trainer.encoding import listening
 from lorabot.trainer.events import write_events
 from lorabot.trainer.export import Description, export
 from lorabot.trainer.grid import draw_grid
+from lorabot.trainer.lettering import drawable
 from lorabot.trainer.planning import Plan
 from lorabot.trainer.plotting import LossPlot, plot_losses
 from lorabot.trainer.report import LoraFile, Report, language_of, plan_section, write_json, write_markdown
@@ -45,6 +47,7 @@ def write_files(finished: Finished) -> Done:
     job, base, plan, course, clock = finished.job, finished.base, finished.plan, finished.course, finished.clock
     folder = job.folder
     recipe = job.recipe
+    say = language_of(job)
     name = file_name(job.name)
     lora, events = folder / f"{name}.safetensors", folder / f"{name}.tfevents"
     loss, grid = folder / "loss.png", folder / "samples.png"
@@ -68,7 +71,7 @@ def write_files(finished: Finished) -> Done:
         digest = hashlib.sha256(lora.read_bytes()).hexdigest()
         plot_losses(
             LossPlot(
-                title=f"{name} · {job.preset.title.en} · {len(job.images)} images",
+                title=_title(job, name, say),
                 losses=course.losses,
                 validation=course.validation,
                 seen=course.seen,
@@ -77,10 +80,11 @@ def write_files(finished: Finished) -> Done:
                 chosen=finished.chosen,
             ),
             loss,
+            say,
         )
-        final = f"final (step {finished.chosen})"
-        columns = {_heading(step): files for step, files in sorted(course.pictures.items())}
-        draw_grid(finished.prompts, {**columns, final: finished.last_pictures}, grid, chosen=final)
+        final = say("picture-final", step=finished.chosen)
+        columns = {_heading(step, say): files for step, files in sorted(course.pictures.items())}
+        draw_grid(finished.prompts, {**columns, final: finished.last_pictures}, grid, say, chosen=final)
     clock.rest("other")
     report = Report(
         job=job,
@@ -99,7 +103,7 @@ def write_files(finished: Finished) -> Done:
     write_json(report, folder / "report.json")
     write_markdown(report, folder / "report.md")
     pictures = {**course.pictures, course.step: finished.last_pictures}
-    plan_text = plan_section(report, language_of(job))
+    plan_text = plan_section(report, say)
     write_events(course, pictures, finished.prompts, plan_text, finished.started, events)
     validation = dict(course.validation)
     good = [value for value in course.losses if value is not None]
@@ -150,5 +154,10 @@ def file_name(name: str) -> str:
     return "-".join(part for part in plain.split("-") if part)[:60] or "lora"
 
 
-def _heading(step: int) -> str:
-    return "before training" if step == 0 else f"step {step}"
+def _title(job: TrainingJob, name: str, say: Translator) -> str:
+    preset = drawable(job.preset.title.get(say.language), job.preset.title.en)
+    return say("picture-title", name=drawable(name), preset=preset, images=len(job.images))
+
+
+def _heading(step: int, say: Translator) -> str:
+    return say("picture-before") if step == 0 else say("picture-step", step=step)

@@ -7,7 +7,8 @@ from pathlib import Path
 
 from PIL import Image, ImageDraw, ImageFont
 
-from lorabot.trainer.plotting import drawable
+from lorabot.locale import Translator
+from lorabot.trainer.lettering import drawable, face_of
 
 _GAP, _MARGIN, _HEAD, _SIDE = 12, 28, 56, 250
 _CELL_LEAST, _CELL_MOST = 224, 512
@@ -15,7 +16,11 @@ _PAPER, _INK, _SOFT, _ACCENT = "#ffffff", "#2b2b33", "#70707c", "#1d8a5a"
 
 
 def draw_grid(
-    prompts: Sequence[str], columns: Mapping[str, Sequence[bytes]], path: Path, chosen: str | None = None
+    prompts: Sequence[str],
+    columns: Mapping[str, Sequence[bytes]],
+    path: Path,
+    say: Translator,
+    chosen: str | None = None,
 ) -> None:
     """Write the grid as a PNG: ``columns`` maps a heading to its PNG pictures, one a prompt.
 
@@ -33,7 +38,9 @@ def draw_grid(
     for column, (heading, files) in enumerate(pictures.items()):
         left = _MARGIN + _SIDE + column * (side + _GAP)
         colour = _ACCENT if heading == chosen else _INK
-        draw.text((left + side / 2, _MARGIN + _HEAD / 2 - 8), heading, colour, _font(23, bold=True), anchor="mm")
+        draw.text(
+            (left + side / 2, _MARGIN + _HEAD / 2 - 8), heading, colour, _font(heading, 23, bold=True), anchor="mm"
+        )
         for row, picture in enumerate(files):
             top = _MARGIN + _HEAD + row * (side + _GAP)
             if heading == chosen:
@@ -41,8 +48,8 @@ def draw_grid(
             sheet.paste(picture.resize((side, side), Image.Resampling.LANCZOS), (left, top))
     for row, prompt in enumerate(prompts):
         top = _MARGIN + _HEAD + row * (side + _GAP)
-        text = textwrap.fill(drawable(prompt, f"prompt {row + 1}"), 22, max_lines=7, placeholder=" …")
-        draw.multiline_text((_MARGIN, top + side / 2), text, _SOFT, _font(18), anchor="lm", spacing=7)
+        text = textwrap.fill(drawable(prompt, say("picture-prompt", number=row + 1)), 22, max_lines=7, placeholder=" …")
+        draw.multiline_text((_MARGIN, top + side / 2), text, _SOFT, _font(text, 18), anchor="lm", spacing=7)
     sheet.save(path, format="PNG", optimize=True)
 
 
@@ -53,7 +60,5 @@ def _cell(width: int) -> int:
     return min(width, _CELL_MOST)
 
 
-def _font(size: int, bold: bool = False) -> ImageFont.FreeTypeFont:
-    from matplotlib.font_manager import FontProperties, findfont
-
-    return ImageFont.truetype(findfont(FontProperties(family="DejaVu Sans", weight="bold" if bold else "normal")), size)
+def _font(text: str, size: int, *, bold: bool = False) -> ImageFont.FreeTypeFont:
+    return ImageFont.truetype(face_of(text.replace("\n", " "), bold=bold), size)

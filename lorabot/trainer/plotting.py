@@ -5,11 +5,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from lorabot.locale import Translator
 from lorabot.trainer.curves import smooth, window
+from lorabot.trainer.lettering import drawable, face_of
 
 if TYPE_CHECKING:
     from matplotlib.artist import Artist
     from matplotlib.axes import Axes
+    from matplotlib.font_manager import FontProperties
 
 _RAW, _TRAINING, _VALIDATION, _SEEN, _RATE, _CHOSEN, _INK = (
     "#9db4d6", "#2f5fae", "#d2502d", "#2f5fae", "#9a9a9a", "#1d8a5a", "#2b2b33"
@@ -33,21 +36,22 @@ class LossPlot:
     chosen: int
 
 
-def plot_losses(plot: LossPlot, path: Path) -> None:
-    """Write the plot as a PNG of 1280 x 896 pixels, with letters that can be read on a phone."""
+def plot_losses(plot: LossPlot, path: Path, say: Translator) -> None:
+    """Write the plot as a PNG of 1280 x 896 pixels, in the language of ``say``, to be read on a phone."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(8, 5.6), dpi=160, facecolor="white", layout="constrained")
     FigureCanvasAgg(figure)
     axes = figure.add_subplot()
-    lines = _draw_losses(axes, plot)
-    _mark_samples(axes, plot)
+    lines = _draw_losses(axes, plot, say)
+    _mark_samples(axes, plot, say("picture-samples"))
     rate_axes = axes.twinx()
     steps = range(1, len(plot.rates) + 1)
-    lines += rate_axes.plot(steps, plot.rates, color=_RATE, lw=1.3, ls=(0, (4, 3)), label="learning rate")
+    rate = say("picture-rate")
+    lines += rate_axes.plot(steps, plot.rates, color=_RATE, lw=1.3, ls=(0, (4, 3)), label=rate)
     rate_axes.set_ylim(0, max(plot.rates, default=1.0) * 1.6)
-    rate_axes.set_ylabel("learning rate", fontsize=12, color=_RATE)
+    rate_axes.set_ylabel(rate, font=_letters(rate, 12), color=_RATE)
     rate_axes.tick_params(colors=_RATE, labelsize=10, length=0)
     rate_axes.ticklabel_format(axis="y", style="sci", scilimits=(0, 0))
     rate_axes.yaxis.get_offset_text().set(color=_RATE, size=10)
@@ -55,20 +59,20 @@ def plot_losses(plot: LossPlot, path: Path) -> None:
         rate_axes.spines[side].set_visible(False)
     axes.set_zorder(rate_axes.get_zorder() + 1)
     axes.patch.set_visible(False)
-    axes.set_title(drawable(plot.title), fontsize=15, fontweight="bold", color=_INK, loc="left", pad=12)
-    figure.legend(handles=lines, fontsize=11, loc="outside lower center", ncols=2, frameon=False)
+    title = drawable(plot.title)
+    axes.set_title(title, font=_letters(title, 15, bold=True), color=_INK, loc="left", pad=12)
+    names = _letters("".join(str(line.get_label()) for line in lines), 11)
+    figure.legend(handles=lines, prop=names, loc="outside lower center", ncols=2, frameon=False)
     figure.savefig(path, format="png")
 
 
-def drawable(text: str, instead: str = "LoRA") -> str:
-    """``text`` if the font that comes with matplotlib has all its signs; otherwise ``instead``."""
-    from matplotlib.font_manager import findfont, get_font
+def _letters(text: str, size: float, *, bold: bool = False) -> "FontProperties":
+    from matplotlib.font_manager import FontProperties
 
-    font = get_font(findfont("DejaVu Sans"))
-    return text if all(font.get_char_index(ord(sign)) for sign in text) else instead
+    return FontProperties(fname=str(face_of(text, bold=bold)), size=size)
 
 
-def _draw_losses(axes: "Axes", plot: LossPlot) -> list["Artist"]:
+def _draw_losses(axes: "Axes", plot: LossPlot, say: Translator) -> list["Artist"]:
     from matplotlib.ticker import MaxNLocator
 
     steps = list(range(1, len(plot.losses) + 1))
@@ -81,7 +85,7 @@ def _draw_losses(axes: "Axes", plot: LossPlot) -> list["Artist"]:
     lines: list[Artist] = []
     if raw:
         axes.plot(*zip(*raw, strict=True), color=_RAW, lw=0.7, alpha=0.55)
-        lines += axes.plot(*zip(*smoothed, strict=True), color=_TRAINING, lw=2.6, label="training loss (smoothed)")
+        lines += axes.plot(*zip(*smoothed, strict=True), color=_TRAINING, lw=2.6, label=say("picture-training"))
     if plot.seen:
         lines += axes.plot(
             *zip(*plot.seen, strict=True),
@@ -90,22 +94,23 @@ def _draw_losses(axes: "Axes", plot: LossPlot) -> list["Artist"]:
             ls=":",
             marker="o",
             ms=3.5,
-            label="training images, fixed noise",
+            label=say("picture-seen"),
         )
-    name = "held-out images, fixed noise" if plot.seen else "validation loss (fixed noise)"
+    name = say("picture-held-out") if plot.seen else say("picture-validation")
     if plot.validation:
         lines += axes.plot(*zip(*plot.validation, strict=True), color=_VALIDATION, lw=2.2, marker="o", ms=5, label=name)
         found = dict(plot.validation).get(plot.chosen)
         if found is not None:
             lines += axes.plot(
                 [plot.chosen], [found], ls="", marker="*", ms=19, mfc=_CHOSEN, mec="white", mew=1.3, zorder=5,
-                label=f"chosen: step {plot.chosen}",
+                label=say("picture-chosen", step=plot.chosen),
             )  # fmt: skip
     _limits(axes, [mean for _, mean in smoothed], [value for _, value in (*plot.validation, *plot.seen)], raw)
     axes.set_xlim(0, max(len(steps), 1) * 1.015)
     axes.xaxis.set_major_locator(MaxNLocator(nbins=8, integer=True, steps=[1, 2, 5, 10]))
-    axes.set_xlabel("step", fontsize=13, color=_INK)
-    axes.set_ylabel("loss", fontsize=13, color=_INK)
+    across, up = say("picture-steps"), say("picture-loss")
+    axes.set_xlabel(across, font=_letters(across, 13), color=_INK)
+    axes.set_ylabel(up, font=_letters(up, 13), color=_INK)
     axes.tick_params(labelsize=11, colors=_INK)
     axes.grid(axis="y", color="#e8e8ee", lw=0.8)
     axes.set_axisbelow(True)
@@ -128,7 +133,7 @@ def _limits(axes: "Axes", smoothed: Sequence[float], fixed: Sequence[float], raw
     axes.set_ylim(max(0.0, low - room), high + 3 * room)
 
 
-def _mark_samples(axes: "Axes", plot: LossPlot) -> None:
+def _mark_samples(axes: "Axes", plot: LossPlot, name: str) -> None:
     bottom = axes.get_ylim()[0]
     for step in plot.samples:
         axes.axvline(step, color="#b9b9c6", lw=0.8, ls=(0, (2, 3)), zorder=0)
@@ -138,4 +143,4 @@ def _mark_samples(axes: "Axes", plot: LossPlot) -> None:
     )  # fmt: skip
     if plot.samples:
         first = (plot.samples[0], bottom)
-        axes.annotate("samples", first, xytext=(7, 6), textcoords="offset points", fontsize=10, color="#6a5acd")
+        axes.annotate(name, first, xytext=(7, 6), textcoords="offset points", font=_letters(name, 10), color="#6a5acd")

@@ -47,3 +47,13 @@ async def test_few_or_odd_points_make_a_picture_too(loss: Curve) -> None:
     image = await drawn(card(loss))
     assert image.size == (960, 480)
     assert bool(pixels(image, AMBER)) == bool(loss)
+
+
+async def test_a_chinese_card_names_its_curves_in_chinese() -> None:
+    loss: Curve = ((0, 0.3), (50, 0.1))
+    legends = []
+    for language in ("en", "zh-CN"):
+        shown = replace(card_of(JOB, None, translator(language)), loss=loss, validation=loss, total_steps=100)
+        legends.append(np.asarray(await drawn(shown))[:56].astype(int))
+    english, chinese = legends
+    assert (np.abs(english - chinese).sum(axis=2) > 100).sum() > 100

@@ -11,8 +11,10 @@ import pytest
 from PIL import Image
 
 from lorabot.locale import translator
+from lorabot.presets import load_presets
 from lorabot.trainer.grid import draw_grid
-from lorabot.trainer.plotting import LossPlot, drawable, plot_losses
+from lorabot.trainer.lettering import drawable
+from lorabot.trainer.plotting import LossPlot, plot_losses
 from lorabot.trainer.rates import share
 from tests.trainer.conftest import Trained
 from tests.trainer.test_planning import make
@@ -118,7 +120,7 @@ def test_the_loss_plot_holds_its_lines(trained: Trained, tmp_path: Path) -> None
         samples=(0, 100, 200, 300),
         chosen=270,
     )
-    plot_losses(plot, tmp_path / "loss.png")
+    plot_losses(plot, tmp_path / "loss.png", translator("en"))
     picture = Image.open(tmp_path / "loss.png").convert("RGB")
     assert picture.size == (1280, 896)
     pixels = np.asarray(picture).reshape(-1, 3).astype(int)
@@ -128,9 +130,29 @@ def test_the_loss_plot_holds_its_lines(trained: Trained, tmp_path: Path) -> None
     assert small.size == picture.size
 
 
+def test_every_sign_of_a_chinese_picture_can_be_drawn() -> None:
+    titles = [preset.title.zh for preset in load_presets(None).presets.values()]
+    for text in (*translator("zh-CN").templates("picture-").values(), *titles):
+        assert drawable(text, "") == text
+
+
+@pytest.mark.filterwarnings("error")  # matplotlib warns of a sign that it has no glyph for
+def test_a_chinese_plot_is_in_chinese(tmp_path: Path) -> None:
+    losses = [0.2, 0.1, 0.1]
+    plot = LossPlot("zuri · 动漫角色", losses, [(0, 0.2), (3, 0.1)], [(0, 0.2), (3, 0.1)], [1e-3] * 3, (0, 3), 3)
+    pictures = []
+    for language in ("en", "zh-CN"):
+        plot_losses(plot, tmp_path / "loss.png", translator(language))
+        pictures.append(np.asarray(Image.open(tmp_path / "loss.png").convert("RGB")).astype(int))
+    english, chinese = pictures
+    legend = slice(int(0.82 * english.shape[0]), None)
+    assert (np.abs(english - chinese)[legend].sum(axis=2) > 100).sum() > 500
+
+
 @pytest.mark.parametrize("losses", [[], [None, None], [0.1], [0.1, None, 0.3]])
 def test_a_plot_of_hardly_anything_is_still_drawn(losses: list[float | None], tmp_path: Path) -> None:
-    plot_losses(LossPlot("祖里", losses, [(0, 0.5)], [], [1e-3] * len(losses), (0,), 0), tmp_path / "loss.png")
+    plot = LossPlot("祖里", losses, [(0, 0.5)], [], [1e-3] * len(losses), (0,), 0)
+    plot_losses(plot, tmp_path / "loss.png", translator("en"))
     assert Image.open(tmp_path / "loss.png").size == (1280, 896)
 
 
@@ -142,7 +164,7 @@ def test_the_grid_has_a_row_a_prompt_and_a_column_a_moment(tmp_path: Path) -> No
 
     colours = [["#ff0000", "#00ff00"], ["#0000ff", "#ffff00"], ["#00ffff", "#ff00ff"]]
     columns = {f"step {index}": [picture(colour) for colour in column] for index, column in enumerate(colours)}
-    draw_grid(("a zuri", "雪中的祖里"), columns, tmp_path / "grid.png", chosen="step 2")
+    draw_grid(("a zuri", "雪中的祖里"), columns, tmp_path / "grid.png", translator("en"), chosen="step 2")
     grid = np.asarray(Image.open(tmp_path / "grid.png").convert("RGB"))
     places = {}
     for column in range(3):
