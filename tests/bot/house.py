@@ -139,6 +139,21 @@ async def eventually(holds: Callable[[], bool], timeout_s: float = 20) -> None:
             await asyncio.sleep(0.02)
 
 
+async def settled(queue: Queue) -> None:
+    """Wait until no outcome or notice is due any more: delivered, given up, or left for later."""
+    async with asyncio.timeout(20):
+        while await queue.outbox.pending():  # noqa: ASYNC110 - a delivery gives no sign
+            await asyncio.sleep(0.05)
+
+
+async def given_up(queue: Queue, owner: str) -> None:
+    """Wait until it is noted that ``owner`` can't be reached, and nothing is left to be delivered."""
+    await settled(queue)
+    async with asyncio.timeout(20):
+        while (await queue.people.get(owner)).unreachable_at is None:  # noqa: ASYNC110 - it gives no sign
+            await asyncio.sleep(0.05)
+
+
 @asynccontextmanager
 async def store_away(queue: Queue, folder: Path) -> AsyncIterator[None]:
     """The database in ``folder`` is away until the block ends."""
@@ -150,7 +165,7 @@ async def store_away(queue: Queue, folder: Path) -> AsyncIterator[None]:
     try:
         yield
     finally:
-        for part in there:
+        for part in reversed(there):  # whoever finds the file finds its write-ahead log as well
             part.with_name(f"away-{part.name}").rename(part)
 
 

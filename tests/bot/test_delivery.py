@@ -17,7 +17,7 @@ from lorabot.locale import Message
 from lorabot.queue import Queue
 from lorabot.queue.model import Address
 from tests.bot.client import ChatClient
-from tests.bot.house import DELIVERY, claimed, finish, running_bot, show, store_away
+from tests.bot.house import DELIVERY, claimed, eventually, finish, given_up, running_bot, settled, show, store_away
 from tests.bot.pictures import zip_of_photos
 from tests.bot.platform import Platform, asked
 
@@ -97,9 +97,7 @@ async def test_what_is_there_when_the_database_goes_away_is_not_sent_again(queue
         await finish(await claimed(queue), queue)
         await platform.until(lambda: len(platform.posts) == 1)
         await platform.back()
-        async with asyncio.timeout(10):
-            while await queue.outbox.pending():  # noqa: ASYNC110 - a delivery gives no sign
-                await asyncio.sleep(0.05)
+        await settled(queue)
     assert len(platform.posts) == 1
     assert [ref for _, _, ref in platform.cards].count(None) == 1
 
@@ -183,9 +181,10 @@ async def test_a_result_does_not_wait_for_the_places_in_line_of_its_conversation
         await platform.until(lambda: platform.tries > tries)  # a card is being changed
         await finish(lease, queue)
         del platform.stuck["c1"]
+        begun = time.monotonic()
         slow.set()
         await platform.until(lambda: len(platform.posts) == 1)
-        begun, before = time.monotonic(), len(platform.cards)
+        before = len(platform.cards)
         await platform.until(lambda: len(places_of(waiting, platform)) == 4)
         took = time.monotonic() - begun
     assert before <= 5 + 2, "the one that was under way, and the end of the job"
@@ -216,9 +215,9 @@ async def test_a_conversation_that_is_gone_is_given_up(queue: Queue) -> None:
     platform.trouble = lambda channel: Unreachable("the person blocked us")
     async with delivering(queue, platform):
         await platform.until(lambda: platform.tries == 2)
+        await settled(queue)
         await asyncio.sleep(3 * DELIVERY.poll_s)
     assert platform.tries == 2
-    assert await queue.outbox.pending() == []
 
 
 async def test_a_person_who_blocked_us_is_remembered_and_left_alone_until_they_speak_again(queue: Queue) -> None:
@@ -232,9 +231,9 @@ async def test_a_person_who_blocked_us_is_remembered_and_left_alone_until_they_s
             await show(lease, queue, step)
         await finish(lease, queue)
         await platform.until(lambda: platform.tries == 2)  # the result, once
+        await given_up(queue, job.owner)
         await asyncio.sleep(3 * DELIVERY.poll_s)
     assert platform.tries == 2
-    assert (await queue.people.get(job.owner)).unreachable_at is not None
     await queue.people.note_met(job.owner, "en")
     assert (await queue.people.get(job.owner)).unreachable_at is None
 
@@ -276,7 +275,7 @@ async def test_a_failing_front_end_is_started_again_and_stops_no_other(queue: Qu
         await chat.until(lambda line: line.kind == "result")
         platform.trouble = lambda channel: None
         await platform.until(lambda: len(platform.posts) == 1)
-        assert platform.runs >= 2
+        await eventually(lambda: platform.runs >= 2)
 
 
 async def test_a_wrong_token_is_one_clear_line_and_stops_nobody_else(

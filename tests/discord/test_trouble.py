@@ -1,12 +1,10 @@
 """What goes wrong on Discord, and what people read of it."""
 
-import asyncio
-
 import pytest
 
 from lorabot.locale import Message
 from lorabot.queue.model import JobState
-from tests.bot.house import House, finish, show, store_away
+from tests.bot.house import House, finish, given_up, show, store_away
 from tests.bot.pictures import broken, photo, zip_of_photos, zipped
 from tests.discord.flow import AGREE, START, a_job, a_running_job, confirmation, jpegs, last, looked_through, photos
 from tests.discord.server import Attachment, Channel, DiscordServer, Permission, Person, Refused
@@ -255,10 +253,7 @@ async def test_where_nobody_can_be_reached_it_is_given_up_and_noted(
     anna.user.takes_dms = False
     await finish(lease, bot.queue)
     await discord.until(lambda: sum(request.code == 50007 for request in discord.rest.requests) >= 2)
-    async with asyncio.timeout(10):
-        while await bot.queue.outbox.pending(10, "discord"):  # noqa: ASYNC110 - giving up gives no sign
-            await asyncio.sleep(0.02)
-    assert (await bot.queue.people.get(f"discord:{anna.user.id}")).unreachable_at is not None
+    await given_up(bot.queue, f"discord:{anna.user.id}")
 
 
 async def test_direct_messages_that_were_closed_are_given_up(discord: DiscordServer, bot: House, anna: Person) -> None:
@@ -267,12 +262,7 @@ async def test_direct_messages_that_were_closed_are_given_up(discord: DiscordSer
     _, lease = await a_running_job(alone, bot.queue)
     anna.user.takes_dms = False
     await finish(lease, bot.queue)
-    await discord.until(lambda: any(request.code == 50007 for request in discord.rest.requests))
-    async with asyncio.timeout(10):
-        while await bot.queue.outbox.pending(10, "discord"):  # noqa: ASYNC110 - giving up gives no sign
-            await asyncio.sleep(0.02)
-        while (await bot.queue.people.get(f"discord:{anna.user.id}")).unreachable_at is None:  # noqa: ASYNC110
-            await asyncio.sleep(0.02)
+    await given_up(bot.queue, f"discord:{anna.user.id}")
 
 
 async def test_a_card_that_somebody_deleted_is_shown_anew(

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from tests.bot.house import claimed, finish, show, store_away
+from tests.bot.house import claimed, finish, given_up, settled, show, store_away
 from tests.telegram.flow import asks, has_action
 from tests.telegram.house import House
 from tests.telegram.server import Person
@@ -71,10 +71,7 @@ async def test_a_person_who_blocked_the_bot_is_given_up(house: House, anna: Pers
     await anna.sees("Next in line")
     anna.blocks_bot()
     await finish(await claimed(house.queue), house.queue)
-    async with asyncio.timeout(20):
-        while await house.queue.outbox.pending():  # noqa: ASYNC110
-            await asyncio.sleep(0.05)
-    assert (await house.queue.people.get(f"telegram:{anna.member.id}")).unreachable_at is not None
+    await given_up(house.queue, f"telegram:{anna.member.id}")
     anna.unblocks_bot()
     anna.says("/jobs")
     await anna.sees("zuri")
@@ -85,9 +82,7 @@ async def test_a_chat_that_is_gone_is_given_up(house: House, anna: Person) -> No
     await anna.sees("Next in line")
     anna.chat.closed = "Bad Request: chat not found"
     await finish(await claimed(house.queue), house.queue)
-    async with asyncio.timeout(20):
-        while await house.queue.outbox.pending():  # noqa: ASYNC110
-            await asyncio.sleep(0.05)
+    await given_up(house.queue, f"telegram:{anna.member.id}")
 
 
 async def test_a_flooded_chat_holds_up_no_other(house: House, anna: Person) -> None:
@@ -132,8 +127,6 @@ async def test_a_result_that_comes_while_the_database_goes_away_comes_once(house
         await house.telegram.state.until(lambda method=method: bool(house.telegram.calls(method)))  # type: ignore[misc]
         async with store_away(house.queue, house.folder):
             await asyncio.sleep(0.8)
-    async with asyncio.timeout(10):
-        while await house.queue.outbox.pending():  # noqa: ASYNC110 - a delivery gives no sign
-            await asyncio.sleep(0.05)
+    await settled(house.queue)
     await asyncio.sleep(0.5)
     assert len(house.telegram.calls("sendMediaGroup")) == len(house.telegram.calls("sendDocument")) == 1

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from tests.telegram.server.state import State
-from tests.telegram.server.world import Chat, FileKind, Member, Message, Press, StoredFile
+from tests.telegram.server.world import Call, Chat, FileKind, Member, Message, Press, StoredFile
 
 _COMMAND = re.compile(r"/[A-Za-z0-9_]{1,32}(@\w+)?")
 ANONYMOUS = Member(1087968824, "Group", is_bot=True, username="GroupAnonymousBot")
@@ -64,6 +64,10 @@ class Group:
             if told:
                 self.state.add_update("message", message.to_json() | move)
         return Group(self.state, new)
+
+    def calls(self) -> list[Call]:
+        """What the bot has asked for here, whether it was let or not."""
+        return [call for call in self.state.calls if call.params.get("chat_id") == str(self.chat.id)]
 
     def messages(self) -> list[Message]:
         return [message for message in self.chat.messages.values() if not message.deleted]

@@ -18,7 +18,7 @@ from tests.telegram.server.methods import Attached, Sending
 from tests.telegram.server.people import Group, Person
 from tests.telegram.server.refusal import Refusal, flooded
 from tests.telegram.server.state import State
-from tests.telegram.server.world import LOCAL_LIMITS, Call, Chat, Limits, Member, Press
+from tests.telegram.server.world import LOCAL_LIMITS, Call, Chat, Limits, Member
 
 _CAMEL = re.compile(r"(?<!^)(?=[A-Z])")
 _MOST_BODY = 60 * 1024 * 1024
@@ -128,7 +128,7 @@ class TelegramServer:
     async def at_rest(self) -> None:
         """Wait until every pressed button is answered, if that is still to come."""
         with suppress(TimeoutError):
-            await self.state.until(lambda: all(press.answered_at for press in self.state.presses.values()), 5)
+            await self.state.until(lambda: all(press.answered_at for press in self.state.presses.values()))
 
     def forget_people(self) -> None:
         """Make room for the next test: nobody is there, nothing is wrong, nothing fails."""
@@ -141,20 +141,19 @@ class TelegramServer:
         self.answers_after_s.clear()
         self.cut_off = self.expired = 0
         self.downloads_open.set()
-        for chat in state.chats.values():
-            chat.closed = chat.closed or "bot was blocked by the user"
+        state.gone.update(state.chats, state.files)
         state.chats.clear()
         state.people.clear()
-
-    def forgive(self, press: Press) -> None:
-        """This press is not answered for a reason that the test knows."""
-        del self.state.presses[press.id]
+        state.files.clear()
+        state.paths.clear()
 
     async def _answer(self, request: web.Request) -> web.StreamResponse:
         name = request.match_info["method"]
         if request.match_info["token"] != self.state.token:
             return _refuse(Refusal(401, "Unauthorized", fault=False))
         given, files = await _read(request)
+        if self._is_of_an_earlier_test(given):
+            return _refuse(Refusal(403, "Forbidden: user is deactivated", fault=False))
         try:
             result = await self._call(name, given, files, request)
         except Refusal as refusal:
@@ -184,6 +183,10 @@ class TelegramServer:
             raise Refusal(404, f"Not Found: method {name!r} not found")
         result = handler(given, files)
         return await result if asyncio.iscoroutine(result) else result
+
+    def _is_of_an_earlier_test(self, given: Mapping[str, Any]) -> bool:
+        state, chat = self.state, int(given.get("chat_id", 0))
+        return (chat in state.gone and chat not in state.chats) or str(given.get("file_id")) in state.gone
 
     def _note(self, name: str, given: Mapping[str, Any], refusal: Refusal | None) -> None:
         self.state.calls.append(Call(name, given, self.state.clock.now(), refusal.description if refusal else None))

@@ -36,6 +36,8 @@ class State:
         self.people: dict[int, Member] = {}
         self.files: dict[str, StoredFile] = {}
         self.paths: dict[str, tuple[str, float]] = {}
+        self.gone: set[int | str] = set()
+        """Chats and files of earlier tests: the bot may still be busy with them, which is nothing to the next test."""
         self.presses: dict[str, Press] = {}
         self.updates: deque[dict[str, Any]] = deque()
         self.commands: dict[tuple[str, str], list[dict[str, str]]] = {}
