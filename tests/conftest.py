@@ -13,7 +13,8 @@ from lorabot.queue.embedded import EmbeddedValkey
 
 # Triton reads it when it is first imported, by whichever library: its kernels run in its interpreter, without a card.
 os.environ["TRITON_INTERPRET"] = "1"
-QUICK = QueueConfig(lease_s=2.0, heartbeat_s=0.2, reconcile_s=0.2, poll_s=0.05)
+# Leases outlive a test on a busy machine: where the test itself is the worker, nothing renews them.
+QUICK = QueueConfig(lease_s=120.0, heartbeat_s=0.2, reconcile_s=0.2, poll_s=0.05)
 
 
 @pytest.fixture(scope="session")

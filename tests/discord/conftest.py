@@ -20,15 +20,14 @@ from lorabot.bot.intake.service import Intake
 from lorabot.bot.parts import Parts
 from lorabot.bot.signing import Signer
 from lorabot.bot.web.links import Links
-from lorabot.queue import Queue, QueueConfig, migrate, open_queue
+from lorabot.queue import Queue, migrate, open_queue
 from lorabot.queue.embedded import EmbeddedValkey
 from lorabot.queue.errors import AlreadyFinished
 from tests.bot.house import INTAKE, PRESETS, SECRET, WEB, House, running_bot
+from tests.conftest import QUICK
 from tests.discord.server import Channel, DiscordServer, Person
 
 MODERATOR_ROLE = 1234567890123456789
-# Leases that outlive a test on a busy machine: no worker of these tests is ever lost.
-PATIENT = QueueConfig(lease_s=120.0, heartbeat_s=1.0, reconcile_s=0.5, poll_s=0.05)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -46,7 +45,7 @@ async def a_queue(folder: Path) -> AsyncIterator[tuple[Queue, EmbeddedValkey]]:
     try:
         database = f"sqlite:///{folder / 'lorabot.sqlite3'}"
         await migrate(database)
-        async with open_queue(PATIENT, database, valkey.url, str(folder / "blobs")) as opened:
+        async with open_queue(QUICK, database, valkey.url, str(folder / "blobs")) as opened:
             yield opened, valkey
     finally:
         await valkey.stop()

@@ -35,6 +35,8 @@ BROWSER_FLAGS = (
     "--disable-sync",
 )
 PATIENCE_S = 30
+# Nothing renews a lease while the test looks at the page, and a lapsed one that is to be cancelled would be ended.
+PATIENT = QueueConfig(lease_s=120.0)
 SECRET = SecretStr("a secret of the tests")
 expect.set_options(timeout=PATIENCE_S * 1000)
 
@@ -57,7 +59,7 @@ async def running_bot(folder: Path, password: SecretStr | None = None) -> AsyncI
     stop = asyncio.Event()
     address: asyncio.Future[str] = asyncio.get_running_loop().create_future()
     try:
-        async with open_queue(QueueConfig(), database_url, valkey.url, f"file://{folder}/blobs") as queue:
+        async with open_queue(PATIENT, database_url, valkey.url, f"file://{folder}/blobs") as queue:
             serving = asyncio.create_task(
                 run_bot(
                     queue,

@@ -12,7 +12,7 @@ from pathlib import Path
 from lorabot.queue import Lease, open_queue, run_worker
 from lorabot.queue.errors import LeaseLost
 from lorabot.queue.model import Outcome, Progress, Stage
-from tests.queue.conftest import QUICK
+from tests.queue.conftest import LAPSING
 
 
 async def main(database_url: str, redis_url: str, folder: Path, name: str) -> None:
@@ -22,7 +22,7 @@ async def main(database_url: str, redis_url: str, folder: Path, name: str) -> No
             while not (folder / "finish").exists():
                 step += 1
                 await lease.beat(Progress(Stage.TRAINING, step, 0))
-                await asyncio.sleep(QUICK.heartbeat_s)
+                await asyncio.sleep(LAPSING.heartbeat_s)
             await lease.succeed(Outcome((), {"worker": name}))
         except LeaseLost:
             (folder / "lost").write_text(name)
@@ -30,7 +30,7 @@ async def main(database_url: str, redis_url: str, folder: Path, name: str) -> No
 
     stop = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
-    async with open_queue(QUICK, database_url, redis_url, str(folder / "blobs")) as queue:
+    async with open_queue(LAPSING, database_url, redis_url, str(folder / "blobs")) as queue:
         await run_worker(queue, handle, name, stop)
 
 
