@@ -175,7 +175,7 @@ child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(3600)"]
 print(child.pid, flush=True)
 """
     async with running(python("parent", script), backoff=Backoff(first_s=3600.0)) as (_, watched, _task):
-        await watched.until(lambda: "supervisor-died" in watched.codes())
+        await watched.until(lambda: "supervisor-died" in watched.codes() and bool(watched.lines))
         orphan = int(watched.lines[0][1])
         await _gone(orphan)
 

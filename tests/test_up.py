@@ -44,6 +44,7 @@ def test_it_starts_everything_restarts_what_dies_and_ends_all_of_it(tmp_path: Pa
 
         family = house.family()
         assert house.end() == 0
+        house.wait_for("Everything has ended.")
         assert house.lines[-1] == "Everything has ended."
     ends = [line for line in house.lines if line.startswith("Ending ")]
     assert ends == ["Ending bot ...", "Ending trainer ..."]

@@ -11,7 +11,7 @@ from lorabot.queue.model import Job, JobState, Stage
 from tests.bot.client import ChatClient, ChatError
 from tests.bot.pictures import zip_of_photos
 from tests.chaos.house import PRESET, House, Part, looking_in, until, up
-from tests.house import free_port
+from tests.house import all_gone, free_port
 
 pytestmark = pytest.mark.slow
 STAGES = (Stage.CAPTIONING, Stage.TRAINING, Stage.EXPORTING)
@@ -128,4 +128,4 @@ async def test_stopping_the_house_saves_the_job_and_leaves_nothing_behind(tmp_pa
         assert stopped.resume is not None
         assert stopped.crashes == 0
         assert len(parts) >= 4, "Valkey, bot, trainer, engine"
-        assert [part for part in parts if part.is_running()] == []
+        assert await asyncio.to_thread(all_gone, parts) == []

@@ -64,6 +64,7 @@ class Apart(Shared):
 async def shared(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Apart]:
     folder = tmp_path_factory.mktemp("discord-apart")
     server = DiscordServer()
+    server.patience_s = 60
     async with server.running(), a_queue(folder) as (queue, valkey):
         everything = Apart(server, queue, folder, valkey)
         yield everything

@@ -35,6 +35,7 @@ class Evening:
 async def evening(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Evening]:
     folder = tmp_path_factory.mktemp("house")
     server = DiscordServer()
+    server.patience_s = 100  # the trainer's libraries load beside the first photos
     async with server.running():
         with up(
             folder,

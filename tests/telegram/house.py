@@ -20,7 +20,7 @@ from tests.telegram.server import TelegramServer
 # The bot waits for nothing where the server counts nothing.
 NO_LIMITS = Limits(chat_s=0, group_per_minute=10**6, progress_per_minute=10**6, overall_per_s=10**6)
 QUICK = Timing(
-    edit_s=0, group_edit_s=0, first_s=0.05, quiet_s=0.15, count_edit_s=0.2, album_s=0.3, fetch_again_s=(0.05, 0.05, 0.1)
+    edit_s=0, group_edit_s=0, first_s=0.05, quiet_s=0.15, count_edit_s=0.2, album_s=1.0, fetch_again_s=(0.05, 0.05, 0.1)
 )
 OPERATOR = 42
 ROOMY = INTAKE.model_copy(update={"max_file_bytes": 100_000_000, "max_unpacked_bytes": 100_000_000})

@@ -7,7 +7,7 @@ import pytest
 
 from tests.bot.pictures import broken, locked_zip, photo, zip_of_photos, zipped
 from tests.telegram.flow import comes_to_confirm, has_action, images_of, sends_photos
-from tests.telegram.house import House
+from tests.telegram.house import QUICK, House
 from tests.telegram.server import Item, Person
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -199,7 +199,7 @@ async def test_an_album_that_comes_bit_by_bit_is_waited_for(house: House, anna: 
     state = house.telegram.state
     late = [state.updates.pop() for _ in range(7)]
     while late:
-        await asyncio.sleep(0.15)
+        await asyncio.sleep(QUICK.album_s / 5)
         state.updates.append(late.pop())
         state.tell()
     question = await anna.sees(lambda message: has_action("agree:", message))

@@ -145,6 +145,7 @@ async def test_files_have_a_limit_and_their_links_expire(server: TelegramServer,
 async def test_too_many_messages_are_flood(person: Person) -> None:
     async with TelegramServer().serving(judged=False) as server:
         anna, group = server.person(), server.group()
+        server.state.clock.stop()
         async with Bot(server.token, base_url=f"{server.url}/bot") as bot:
             await bot.send_message(anna.chat.id, "one")
             await bot.send_message(anna.chat.id, "two")

@@ -42,9 +42,6 @@ test_a_deleted_card = test_delivering.test_a_card_that_somebody_deleted_comes_ag
 test_a_blocked_bot = test_delivering.test_a_person_who_blocked_the_bot_is_given_up
 test_a_chat_that_is_gone = test_delivering.test_a_chat_that_is_gone_is_given_up
 
-# A lease that outlasts an outage: its worker is none that beats by itself.
-PATIENT = QUICK.model_copy(update={"lease_s": 120.0})
-
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def shared(tmp_path_factory: pytest.TempPathFactory, migrated_database: Path) -> AsyncIterator[House]:
@@ -55,7 +52,7 @@ async def shared(tmp_path_factory: pytest.TempPathFactory, migrated_database: Pa
     try:
         file = await asyncio.to_thread(shutil.copy, migrated_database, folder / "lorabot.sqlite3")
         async with (
-            open_queue(PATIENT, f"sqlite:///{file}", valkey.url, str(folder / "blobs")) as queue,
+            open_queue(QUICK, f"sqlite:///{file}", valkey.url, str(folder / "blobs")) as queue,
             TelegramServer(rates=NO_RATES).serving(judged=False) as telegram,
         ):
             telegram.state.patience_s = 60

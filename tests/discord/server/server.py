@@ -62,6 +62,7 @@ class DiscordServer:
         self.violations: list[str] = []
         self._expected: list[tuple[int, set[int]]] = [(0, set())]
         self._may_be_late = False
+        self.patience_s = 20.0
         self.port = 0
 
     @property
@@ -167,11 +168,11 @@ class DiscordServer:
         """Carry out the next requests to ``path``, and cut the connection before they are answered."""
         self.rest.troubles.append(Trouble(method, re.compile(path), None, times))
 
-    async def until(self, holds: Callable[[], object], timeout_s: float = 20) -> None:
+    async def until(self, holds: Callable[[], object], timeout_s: float | None = None) -> None:
         """Wait until what was sent makes ``holds`` true."""
         condition = self.watch.condition
         try:
-            async with asyncio.timeout(timeout_s), condition:
+            async with asyncio.timeout(timeout_s or self.patience_s), condition:
                 await condition.wait_for(lambda: bool(holds()))
         except TimeoutError:
             raise AssertionError(f"never so; {self.transcript()}") from None

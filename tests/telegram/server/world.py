@@ -216,9 +216,14 @@ class Clock:
 
     def __init__(self) -> None:
         self._moved = 0.0
+        self._stopped: float | None = None
 
     def now(self) -> float:
-        return time.time() + self._moved
+        return (time.time() if self._stopped is None else self._stopped) + self._moved
+
+    def stop(self) -> None:
+        """From now on only ``advance`` moves it."""
+        self._stopped = time.time()
 
     def advance(self, seconds: float) -> None:
         self._moved += seconds
