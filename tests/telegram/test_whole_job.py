@@ -1,6 +1,6 @@
 """Whole jobs on Telegram: `lorabot up` as an operator starts it, with a real trainer on the demo base.
 
-Both tests are of one evening in one house: starting it costs more than a small training.
+All tests are of one evening in one house: starting it costs more than a small training.
 """
 
 import asyncio
@@ -16,7 +16,6 @@ from safetensors import safe_open
 from lorabot.queue.model import JobState, Stage
 from tests.bot.pictures import photo, zip_of_photos
 from tests.chaos.house import PRESET, House, looking_in, until, up
-from tests.house import free_port
 from tests.telegram.flow import agrees, has_action
 from tests.telegram.server import Group, Person, TelegramServer
 
@@ -36,18 +35,27 @@ class Evening:
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def evening(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Evening]:
     folder = tmp_path_factory.mktemp("house")
-    async with TelegramServer().serving() as server:
+    squatter = await asyncio.start_server(lambda _, writer: writer.close(), "127.0.0.1", 0)
+    async with TelegramServer().serving() as server, squatter:
         server.state.patience_s = 100  # a group takes twenty messages a minute
         with up(
             folder,
-            free_port(),
+            squatter.sockets[0].getsockname()[1],
             LORABOT_TELEGRAM__TOKEN=server.token,
             LORABOT_TELEGRAM__API_URL=server.url,
             LORABOT_TELEGRAM__FILE_URL=server.file_url,
         ) as house:
             await server.state.until(lambda: len(server.state.commands) == 9 and server.state.polls > 0, 90)
+            squatter.close()
             yield Evening(house, folder, server)
             assert server.token.partition(":")[2] not in house.log
+
+
+async def test_a_program_on_the_pages_port_keeps_nobody_from_telegram_and_the_page_opens_when_it_ends(
+    evening: Evening,
+) -> None:
+    assert "Something else listens on" in evening.house.log
+    await evening.house.answers()
 
 
 async def asks(person: Person, trigger: str, group: Group | None = None) -> None:
