@@ -13,13 +13,15 @@ from torch.nn import functional
 
 from lorabot.locale import Message
 from lorabot.trainer.conditions import Conditions
-from lorabot.trainer.fast import Unsupported, Warm, enter
+from lorabot.trainer.fast import Traced, Unsupported, Warm, enter
 from lorabot.trainer.planning import Precision
 
 if TYPE_CHECKING:
     from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
 
 T = TypeVar("T")
+_MOST_TRACED = 48
+"""Shapes whose forward passes on a CPU are kept; the one that was not used for longest makes room."""
 Denoiser = Callable[[torch.Tensor, torch.Tensor, Conditions], torch.Tensor]
 """Noisy latents (B, C, H, W), timesteps int64 (B) and conditions to what the base predicts (noise or v), float32.
 
@@ -42,10 +44,10 @@ def denoiser(
 
     With ``checkpointing`` each block's activations are computed again for the backward pass instead of being kept. With
     ``dropout`` the way is plain: what is dropped are a LoRA's inputs, and folded into weights it has none. ``card``:
-    whether a card calculates, whatever torch calls it. ``warm`` keeps what the fast way on a card can use again; which
-    way it is there and why is what ``say`` gets.
+    whether a card calculates, whatever torch calls it. ``warm`` keeps what can be used again; which way it is on a card
+    and why is what ``say`` gets.
     """
-    if unet.device.type == "cuda":
+    if unet.device.type == "cuda" or (warm is not None and warm.ops is not None):
         with _on_card(unet, precision, checkpointing, dropout, warm or Warm(), say) as denoise:
             yield denoise
         return
@@ -58,7 +60,7 @@ def denoiser(
         yield plain(unet, precision)
         return
     threads = torch.get_num_threads()
-    lanes = _Lanes(unet, threads)
+    lanes = _Lanes(unet, threads, (warm or Warm()).traced)
     torch.set_num_threads(1)  # what is done beside the lanes is too small to share
     try:
         yield lanes
@@ -128,16 +130,19 @@ class _Lanes:
     Small networks spend their time on a CPU between the operators rather than in them. Measured at four latents of
     16 x 16 on two cores (benchmarks/cpu_step.py): waking a second thread for each of 3,000 operators gains nothing, a
     thread of its own for each half of the batch does. The adapter goes in as W + BA, which spares six thin products a
-    layer. The forward pass is recorded once a shape, since in Python the lanes would wait for each other's interpreter.
+    layer. The forward pass is recorded once a shape, since in Python the lanes would wait for each other's interpreter;
+    what was ``recorded`` serves every later adapter on the same layers.
     """
 
-    def __init__(self, unet: "UNet2DConditionModel", threads: int) -> None:
+    def __init__(self, unet: "UNet2DConditionModel", threads: int, recorded: Traced) -> None:
         from peft.tuners.lora import Conv2d, Linear
 
+        adapted = [(name, module) for name, module in unet.named_modules() if isinstance(module, Linear | Conv2d)]
         self._unet = unet
         self._threads = threads
-        self._layers: list[Any] = [module for module in unet.modules() if isinstance(module, Linear | Conv2d)]
-        self._recorded: dict[tuple[torch.Size, ...], Callable[..., torch.Tensor]] = {}
+        self._layers: list[Any] = [module for _, module in adapted]
+        self._names = tuple(name for name, _ in adapted)
+        self._recorded = recorded
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="lane")
 
     def close(self) -> None:
@@ -165,15 +170,16 @@ class _Lanes:
 
     def recorded(self, *given: torch.Tensor) -> Callable[..., torch.Tensor]:
         """The forward pass for latents, timesteps and conditions of these shapes, as a function of them and weights."""
-        key = tuple(tensor.shape for tensor in given)
+        key = (self._names, *(tensor.shape for tensor in given))
         if key not in self._recorded:
+            while len(self._recorded) >= _MOST_TRACED:
+                self._recorded.popitem(last=False)
             with warnings.catch_warnings(), torch.no_grad():
                 # One says that a trace holds for one shape, the other names torch.compile, which wants a compiler.
                 warnings.simplefilter("ignore")
                 weights = [layer.base_layer.weight for layer in self._layers]
-                self._recorded[key] = torch.jit.trace(  # type: ignore[no-untyped-call]
-                    self._forward, (*given, *weights), check_trace=False
-                )
+                self._recorded[key] = _traced(self._forward, (*given, *weights))
+        self._recorded.move_to_end(key)
         return self._recorded[key]
 
     def _forward(self, noisy: torch.Tensor, timesteps: torch.Tensor, *others: torch.Tensor) -> torch.Tensor:
@@ -184,6 +190,22 @@ class _Lanes:
                 layer.forward = _with_weight(layer.base_layer, weight)
                 stack.callback(delattr, layer, "forward")
             return _through(self._unet, noisy, timesteps, Conditions(*conditions))
+
+
+def _traced(function: Callable[..., torch.Tensor], inputs: tuple[torch.Tensor, ...]) -> Callable[..., torch.Tensor]:
+    """What ``torch.jit.trace`` makes of ``function``, but gone when nobody has it any more.
+
+    Its own traces stay in a registry for as long as the process lives, with the weights that they know: 13 MB for each
+    shape of a small network.
+    """
+    from torch.jit._trace import _create_interpreter_name_lookup_fn
+
+    native: Any = torch._C
+    names_of: Any = _create_interpreter_name_lookup_fn
+    names = [f"input_{number}" for number in range(len(inputs))]
+    graph, _ = native._create_graph_by_tracing(function, inputs, names_of(), True, False, None, names)
+    traced: Callable[..., torch.Tensor] = native.CompilationUnit().create_function("forward", graph)
+    return traced
 
 
 class _InLanes(torch.autograd.Function):

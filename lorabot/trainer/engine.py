@@ -179,7 +179,7 @@ def measured(wanted: wire.Measure, models: "Models") -> wire.Measured:
     from lorabot.trainer.measuring import measure
 
     try:
-        return measure(models.base(wanted.base), wanted.recipe, models.hardware().precision)
+        return measure(models.base(wanted.base), wanted.recipe, models.hardware().precision, models.warm)
     except Exception as error:
         _log.warning("no speed measured: %s", signature(error))
         return wire.Measured()

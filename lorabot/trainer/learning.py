@@ -35,7 +35,7 @@ from lorabot.trainer.optimisers import moments_bytes
 from lorabot.trainer.pictures import picture_size
 from lorabot.trainer.planning import Hardware, chosen_optimiser, megabytes, moved, plan
 from lorabot.trainer.preserving import preserve, prompts
-from lorabot.trainer.probing import fit, measure, rehearsal
+from lorabot.trainer.probing import Probe, fit, rehearsal
 from lorabot.trainer.resume import ResumeState
 from lorabot.trainer.route import Route, route
 from lorabot.trainer.sampling import settings
@@ -47,6 +47,7 @@ from lorabot.trainer.training import Setup, Watch, batches_of, train
 from lorabot.trainer.wire import Notice, TrainingJob
 
 _SPARE = 64 * MIB
+_NEARLY = 7 / 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +111,7 @@ def learn(attempt: Attempt, recipe: Recipe, saved: ResumeState | None, given_up:
 
     with (
         adapter.attached(modules, recipe, job.seed),
-        route(base.unet, gauge, opener, warm.let_go) as denoise,
+        route(base.unet, gauge, opener, warm) as denoise,
         closing(_autoencoder(attempt, hardware, gauge, denoise)) as autoencoder,
     ):
         control.check()
@@ -125,9 +126,11 @@ def learn(attempt: Attempt, recipe: Recipe, saved: ResumeState | None, given_up:
             large = latent_bytes(base, sorted_in.buckets, recipe)
             where = place(large, base.unet.device)
             _check_disk(modules, job.folder, large if where == "disk" else 0)
+            remembered = Remembered(job.measured, _depends(gauge.kind(), base, recipe, hardware, dearest, told))
+            if not remembered.knows:
+                denoise.renew()  # it is measured first, as after a start
             gauge.empty()
             hardware = attempt.models.hardware()
-            remembered = Remembered(job.measured, _depends(gauge.kind(), base, recipe, hardware, dearest, told))
             said: list[Message] = [*given_up]
             denoise.tell = said.append
             room = None
@@ -137,17 +140,18 @@ def learn(attempt: Attempt, recipe: Recipe, saved: ResumeState | None, given_up:
                 later = moments + (large if where == "card" else 0)
                 side = job.recipe.resolution
                 painting = remembered.stage("pictures", lambda: rehearsal(autoencoder, gauge, dearest, side))
-                room = Room(hardware.card.free, gauge.held(), later, painting)
-            tried = measure(base, modules, denoise, gauge, dearest, told.probed)
-            fitted = fit(tried, remembered, room, recipe.checkpointing)
+                kept = gauge.spare() if warm.holds(base.unet) else 0
+                room = Room(hardware.card.free, gauge.held(), later, painting, kept)
+            probe = Probe(base, modules, denoise, gauge, dearest, told.probed)
+            fitted = fit(probe, remembered, room, recipe.checkpointing)
             if saved:
                 made = moved(saved.plan, hardware, fitted)
             else:
                 made = plan(recipe, sorted_in, job.seed, hardware, attempt.config, fitted, size)
             made = replace(made, resolution=recipe.resolution, buckets=filled(sorted_in.buckets))
             made = replace(made, reasons=(*made.reasons, *(each for each in said if each not in made.reasons)))
-            if room is not None and denoise.is_open:
-                denoise.close()  # passes over other batches were tried: what they hold is given back
+            if probe.last not in (None, made.fitting):
+                denoise.renew()  # passes of another kind were tried last: what they hold is given back
             descent = Descent(made, denoise, gauge, attempt.models.hardware, tell_now)
             new = tuple(way for way in ways[-1:] if way not in made.reasons)
             descent.plan = replace(descent.plan, reasons=(*descent.plan.reasons, *new))
@@ -231,10 +235,15 @@ def _autoencoder(attempt: Attempt, hardware: Hardware, gauge: Gauge, way: Route)
 
 
 def _dearest(sorted_in: Sorted, recipe: Recipe) -> tuple[int, int]:
-    """The width and height of the dearest pictures that go through the model."""
-    if recipe.preserve:
-        return recipe.resolution, recipe.resolution
-    return sorted_in.largest.width, sorted_in.largest.height
+    """The width and height of the dearest pictures that go through the model.
+
+    That is the square of the resolution for all that are nearly as large: so what was measured for one dataset is known
+    for the next, and the pass that is tried is one that sample pictures need.
+    """
+    largest, side = sorted_in.largest, recipe.resolution
+    if recipe.preserve or largest.area > _NEARLY * side**2:
+        return side, side
+    return largest.width, largest.height
 
 
 def _depends(

@@ -11,6 +11,7 @@ from lorabot.trainer import adapter
 from lorabot.trainer.captioning import Caption
 from lorabot.trainer.denoising import Denoiser, denoiser
 from lorabot.trainer.encoding import Told, listening, tell
+from lorabot.trainer.fast import Warm
 from lorabot.trainer.memory.shortage import ran_out_of_memory
 from lorabot.trainer.planning import Precision
 from lorabot.trainer.shapes import Shapes
@@ -20,17 +21,17 @@ if TYPE_CHECKING:
     from lorabot.trainer.bases import BaseModel
 
 
-def measure(base: "BaseModel", recipe: Recipe, precision: Precision) -> Measured:
+def measure(base: "BaseModel", recipe: Recipe, precision: Precision, warm: Warm) -> Measured:
     """Seconds of forward and backward, and of forward alone, over as many squares as a step of ``recipe`` has.
 
-    The step is done twice, the first time for warming up. With fewer squares where so many do not fit; raises what
-    torch raises where not even one does.
+    The step is done twice, the first time for warming up; what takes a while to make is kept ``warm`` for later jobs.
+    With fewer squares where so many do not fit; raises what torch raises where not even one does.
     """
     modules = {"unet": base.unet}
     rows = recipe.batch + (recipe.preserve.rows if recipe.preserve else 0)
     with (
         adapter.attached(modules, recipe, seed=0),
-        denoiser(base.unet, precision, recipe.checkpointing, recipe.dropout > 0) as denoise,
+        denoiser(base.unet, precision, recipe.checkpointing, recipe.dropout > 0, warm=warm) as denoise,
     ):
         told = tell(listening(base, recipe), [Caption("", "trigger")], recipe, 0, base.unet.device)
         while True:

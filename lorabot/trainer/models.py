@@ -69,7 +69,7 @@ class Models:
         wanted = wanted or demo_base()
         if self._base is None or self._base[0] != wanted:
             self._base = None
-            self.warm.let_go()
+            self.warm = Warm(self.warm.ops, tried=self.warm.tried)
             gc.collect()
             hardware = self.hardware()
             if hardware.card is not None:

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import torch
@@ -30,40 +31,53 @@ if TYPE_CHECKING:
     from lorabot.trainer.bases import BaseModel
 
 
-def measure(
-    base: "BaseModel",
-    modules: adapter.Modules,
-    route: Route,
-    gauge: Gauge,
-    size: tuple[int, int],
-    conditions: Callable[[int], Conditions],
-) -> Measure:
+@dataclass(slots=True)
+class Probe:
     """Measures passes through ``base`` as they are trained, for pictures of ``size`` (width, height in pixels).
 
     ``modules`` carry the adapter, whose dropout is at work. ``conditions`` makes those of as many items, by way of the
-    text encoders where these learn. The first pass warms up, the second is timed.
+    text encoders where these learn. The first pass warms up, the second is timed. ``last``: what was tried last, whose
+    passes are those that are kept now.
     """
 
-    def run(fitting: Fitting) -> Measured:
-        route.close()
+    base: "BaseModel"
+    modules: adapter.Modules
+    route: Route
+    gauge: Gauge
+    size: tuple[int, int]
+    conditions: Callable[[int], Conditions]
+    last: Fitting | None = None
+
+    def __call__(self, fitting: Fitting) -> Measured:
+        route, gauge, self.last = self.route, self.gauge, fitting
+        route.renew()
         gauge.empty()
         held = gauge.held()
         try:
             route.choose(fitting)
             resting = gauge.held() - held
             gauge.reset_peak()
-            with adapter.dropping_out(modules, 0, 0):
-                _, seconds = (_pass(base, route, fitting.batch, size, conditions) for _ in range(2))
+            with adapter.dropping_out(self.modules, 0, 0):
+                _, seconds = (self._pass(fitting.batch) for _ in range(2))
             return Measured(seconds, gauge.peak() - held, resting)
         except Exception as error:
             if not ran_out_of_memory(error):
                 raise
             raise DoesNotFit from None
         finally:
-            for module in modules.values():
+            for module in self.modules.values():
                 module.zero_grad(set_to_none=True)
 
-    return run
+    def _pass(self, batch: int) -> float:
+        unet = self.base.unet
+        chance = torch.Generator().manual_seed(0)
+        latents = torch.randn(batch, *Shapes.of(self.base).latent(*self.size), generator=chance).to(unet.device)
+        timesteps = torch.full((batch,), 500, device=unet.device)
+        began = time.perf_counter()
+        self.route(latents, timesteps, self.conditions(batch)).square().mean().backward()  # type: ignore[no-untyped-call]
+        if unet.device.type == "cuda":
+            torch.cuda.synchronize(unet.device)
+        return time.perf_counter() - began
 
 
 def rehearsal(autoencoder: Autoencoder, gauge: Gauge, size: tuple[int, int], side: int) -> int:
@@ -90,21 +104,3 @@ def fit(measured: Measure, remembered: Remembered, room: Room | None, checkpoint
         return found
 
     return fitted
-
-
-def _pass(
-    base: "BaseModel",
-    route: Route,
-    batch: int,
-    size: tuple[int, int],
-    conditions: Callable[[int], Conditions],
-) -> float:
-    unet = base.unet
-    chance = torch.Generator().manual_seed(0)
-    latents = torch.randn(batch, *Shapes.of(base).latent(*size), generator=chance).to(unet.device)
-    timesteps = torch.full((batch,), 500, device=unet.device)
-    began = time.perf_counter()
-    route(latents, timesteps, conditions(batch)).square().mean().backward()  # type: ignore[no-untyped-call]
-    if unet.device.type == "cuda":
-        torch.cuda.synchronize(unet.device)
-    return time.perf_counter() - began

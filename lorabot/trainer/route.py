@@ -11,6 +11,7 @@ from lorabot.locale import Message
 from lorabot.trainer.adapter import belongs_to_adapter
 from lorabot.trainer.conditions import Conditions
 from lorabot.trainer.denoising import Denoiser
+from lorabot.trainer.fast import Warm
 from lorabot.trainer.memory import Fitting, Gauge, Remembering, ran_out_of_memory, streamed
 
 if TYPE_CHECKING:
@@ -29,10 +30,8 @@ class Route:
     has to be done again.
     """
 
-    def __init__(
-        self, unet: "UNet2DConditionModel", gauge: Gauge, opener: Opener, let_go: Callable[[], None] = lambda: None
-    ) -> None:
-        self._unet, self._gauge, self._opener, self._let_go = unet, gauge, opener, let_go
+    def __init__(self, unet: "UNet2DConditionModel", gauge: Gauge, opener: Opener, warm: Warm | None = None) -> None:
+        self._unet, self._gauge, self._opener, self._warm = unet, gauge, opener, warm or Warm()
         self.tell: Tell = lambda _: None
         self._opened = ExitStack()
         self._now = (False, False)
@@ -54,9 +53,14 @@ class Route:
         return self._denoise is not None
 
     def close(self) -> None:
-        """Let go of everything; ``choose`` opens it again."""
+        """Let go of everything, also of what is kept for other adapters; ``choose`` opens it again."""
         self.leave()
-        self._let_go()
+        self._warm.let_go()
+
+    def renew(self) -> None:
+        """Let go of all that is kept for this adapter; ``choose`` makes it anew."""
+        self.leave()
+        self._warm.forget(self._unet)
 
     def leave(self) -> None:
         """Close, but for what is kept for the next time."""
@@ -103,14 +107,12 @@ class Route:
 
 
 @contextmanager
-def route(
-    unet: "UNet2DConditionModel", gauge: Gauge, opener: Opener, let_go: Callable[[], None] = lambda: None
-) -> Iterator[Route]:
+def route(unet: "UNet2DConditionModel", gauge: Gauge, opener: Opener, warm: Warm | None = None) -> Iterator[Route]:
     """A route through ``unet`` for the block; nothing can go through before a way was chosen.
 
-    ``let_go``: lets go of what the opener keeps from one block to the next.
+    ``warm``: what the opener keeps from one block to the next.
     """
-    made = Route(unet, gauge, opener, let_go)
+    made = Route(unet, gauge, opener, warm)
     try:
         yield made
     finally:

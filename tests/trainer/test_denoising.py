@@ -1,5 +1,7 @@
 """Whatever way is taken through UNet and adapter, the noise and the gradients are those of diffusers and peft."""
 
+import gc
+import weakref
 from collections.abc import Iterator
 
 import pytest
@@ -9,7 +11,9 @@ from lorabot.trainer import adapter
 from lorabot.trainer.bases import BaseModel
 from lorabot.trainer.conditions import Conditions
 from lorabot.trainer.denoising import denoiser, plain
+from lorabot.trainer.fast import Warm
 from lorabot.trainer.models import Models
+from tests.trainer import small_bases
 from tests.trainer.conftest import tiny_recipe
 
 Inputs = tuple[torch.Tensor, torch.Tensor, Conditions]
@@ -89,3 +93,29 @@ def test_nothing_is_left_on_the_network_and_torch_has_its_threads_back(base: Bas
         denoise(*inputs(2, 8))
     assert torch.get_num_threads() == threads
     assert not [module for module in base.unet.modules() if "forward" in vars(module)]
+
+
+def test_the_next_adapter_on_the_same_layers_records_nothing_and_counts_for_itself(models: Models) -> None:
+    unet, given, warm = models.base().unet, inputs(2, 8), Warm()
+    found, recorded = [], []
+    for seed in (1, 2):
+        with adapter.attached({"unet": unet}, tiny_recipe(rank=2 * seed), seed):
+            for _, parameter in adapter.parameters({"unet": unet}):
+                parameter.data.normal_(std=0.05)
+            with denoiser(unet, "fp32", warm=warm) as denoise:
+                found.append(denoise(*given).detach())
+                torch.testing.assert_close(found[-1], plain(unet, "fp32")(*given), rtol=1e-4, atol=1e-5)
+        recorded.append(list(warm.traced.values()))
+    assert recorded[0] == recorded[1]
+    assert not torch.allclose(found[0], found[1], atol=1e-3)
+
+
+def test_what_was_recorded_and_its_network_are_gone_when_nobody_has_them() -> None:
+    unet, warm = small_bases.base_model("sd15").unet, Warm()
+    given = (torch.randn(1, 4, 8, 8), torch.tensor([5]), Conditions(torch.randn(1, 77, small_bases.TEXT_WIDTH)))
+    with torch.no_grad(), denoiser(unet, "fp32", warm=warm) as denoise:
+        denoise(*given)
+    weight = weakref.ref(unet.conv_in.weight)
+    del unet, denoise, warm
+    gc.collect()
+    assert weight() is None

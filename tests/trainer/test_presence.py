@@ -16,6 +16,7 @@ from lorabot.queue import Queue
 from lorabot.queue.model import CardState, Outcome, Speed, TrainerState
 from lorabot.trainer import daemon, measuring
 from lorabot.trainer.daemon import run_trainer
+from lorabot.trainer.fast import Warm
 from lorabot.trainer.measuring import measure
 from lorabot.trainer.models import Models
 from lorabot.trainer.supervising import Engine
@@ -84,7 +85,7 @@ def test_a_step_is_timed_and_leaves_the_base_as_it_was(models: Models, monkeypat
     # By the processor's time: on a busy machine the shorter of the two may well wait longer for its turn.
     monkeypatch.setattr(measuring, "time", SimpleNamespace(perf_counter=time.process_time))
     base, recipe = models.base(), tiny_recipe()
-    found = measure(base, recipe, "fp32")
+    found = measure(base, recipe, "fp32", Warm())
     rows = recipe.batch + (recipe.preserve.rows if recipe.preserve else 0)
     assert found.pixels == rows * 64**2
     assert found.step_s > found.forward_s > 0

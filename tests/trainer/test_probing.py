@@ -8,7 +8,7 @@ import torch
 from lorabot.trainer import adapter
 from lorabot.trainer.denoising import plain
 from lorabot.trainer.memory import Fitting, gauge_of
-from lorabot.trainer.probing import measure
+from lorabot.trainer.probing import Probe
 from lorabot.trainer.route import route
 from tests.trainer.test_families import CPU, Trial, recipe_of
 
@@ -27,7 +27,7 @@ def kept(folder: Path, dropout: float, text_encoder_lr: float) -> int:
         route(trial.base.unet, gauge, lambda _: nullcontext(plain(trial.base.unet, "fp32"))) as way,
         torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor),
     ):
-        measure(trial.base, trial.modules, way, gauge, (64, 64), trial.encoded.told.probed)(Fitting(2))
+        Probe(trial.base, trial.modules, way, gauge, (64, 64), trial.encoded.told.probed)(Fitting(2))
         assert not any(module.training for part in trial.modules.values() for module in part.modules())
         assert all(parameter.grad is None for _, parameter in adapter.parameters(trial.modules))
     return sum(sizes)

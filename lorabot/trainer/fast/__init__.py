@@ -3,7 +3,7 @@
 ``entrance`` is the way in; what can't go through here goes through diffusers and peft, by which all this is measured.
 """
 
-from lorabot.trainer.fast.entrance import Warm, enter
+from lorabot.trainer.fast.entrance import Traced, Warm, enter
 from lorabot.trainer.fast.unsupported import Unsupported, Why
 
-__all__ = ["Unsupported", "Warm", "Why", "enter"]
+__all__ = ["Traced", "Unsupported", "Warm", "Why", "enter"]

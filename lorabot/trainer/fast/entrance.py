@@ -1,6 +1,7 @@
 """The entrance: decides whether the fast way can be taken, tries it against the plain one, and keeps it for later."""
 
 import logging
+from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from importlib.util import find_spec
@@ -26,24 +27,56 @@ _PREDICTS, _LEARNS = 0.05, 0.98
 _log = logging.getLogger(__name__)
 
 Denoise = Callable[[torch.Tensor, torch.Tensor, Conditions], torch.Tensor]
+Traced = OrderedDict[tuple[object, ...], Callable[..., torch.Tensor]]
 _Signature = tuple[tuple[str, torch.Size], ...]
+
+
+_MOST = 3
+"""Kinds of adapter whose passes are kept; the one that was not used for longest makes room."""
+_ROOMY = 0.5
+"""Of the card's memory must be free for another kind's passes to stay beside those of a new one."""
 
 
 @dataclass(slots=True)
 class Warm:
     """What is kept of the fast way from one job to the next on the same base: weights laid out, passes recorded.
 
-    Of a job nothing is in it: the next one's adapter takes the memory of the last's. ``tried``: the network and kinds
-    of adapter that were tried, and why not if so.
+    Of a job nothing is in it: the next one's adapter takes the memory of the last's. ``ops`` makes what does the
+    operations; unless told these are Triton's kernels, on a card. ``kept``: passes by the kind of adapter, the one used
+    last at the end. ``tried``: the network and kinds of adapter that were tried, and why not if so. ``traced``: what
+    the lanes on a CPU have recorded, which takes nothing of a card.
     """
 
-    signature: _Signature | None = None
-    passes: Passes | None = None
+    ops: Callable[[], Primitives] | None = None
+    kept: OrderedDict[_Signature, Passes] = field(default_factory=OrderedDict)
     tried: dict[_Signature, Why | None] = field(default_factory=dict)
+    traced: Traced = field(default_factory=OrderedDict)
 
     def let_go(self) -> None:
-        """Give all memory back; what was found out is still known."""
-        self.signature = self.passes = None
+        """Give a card's memory back; what was found out is still known."""
+        self.kept.clear()
+
+    def forget(self, unet: "UNet2DConditionModel") -> None:
+        """Give back what is kept for the kind of adapter that is on ``unet``."""
+        self.kept.pop(_signature(unet), None)
+
+    def holds(self, unet: "UNet2DConditionModel") -> bool:
+        """Whether passes for the kind of adapter that is on ``unet`` are kept."""
+        return _signature(unet) in self.kept
+
+    @property
+    def recorded(self) -> int:
+        """How many passes are kept as graphs."""
+        return sum(passes.recorded for passes in self.kept.values())
+
+    def make_room(self, device: torch.device) -> None:
+        """Let go of as much as has to make room for the passes of another kind of adapter."""
+        while len(self.kept) >= _MOST:
+            self.kept.popitem(last=False)
+        if self.kept and device.type == "cuda":
+            free, total = torch.cuda.mem_get_info(device)
+            if free < _ROOMY * total:
+                self.let_go()
 
 
 def enter(unet: "UNet2DConditionModel", plain: Denoise, warm: Warm) -> Denoise:
@@ -51,28 +84,42 @@ def enter(unet: "UNet2DConditionModel", plain: Denoise, warm: Warm) -> Denoise:
 
     Raises ``Unsupported`` with the reason where it can't be taken.
     """
+    make = warm.ops or _compiled(unet)
+    signature = _signature(unet)
+    if (why := warm.tried.get(signature)) is not None:
+        raise Unsupported(why)
+    if signature not in warm.kept:
+        warm.make_room(unet.device)
+        warm.kept[signature] = _tried(unet, plain, make, warm.tried, signature)
+    warm.kept.move_to_end(signature)
+    return through(warm.kept[signature], unet, plain)
+
+
+def _compiled(unet: "UNet2DConditionModel") -> Callable[[], Primitives]:
+    """Triton's kernels for the card that ``unet`` is on. Raises ``Unsupported``."""
     if torch.cuda.get_device_capability(unet.device) < _LEAST_CAPABILITY or unet.conv_in.weight.dtype != torch.bfloat16:
         raise Unsupported("card")
     if find_spec("triton") is None:
         raise Unsupported("triton")
-    signature = _signature(unet)
-    if (why := warm.tried.get(signature)) is not None:
-        raise Unsupported(why)
-    if warm.passes is None or warm.signature != signature:
-        warm.let_go()
-        warm.passes = _tried(unet, plain, warm.tried, signature)
-        warm.signature = signature
-    return through(warm.passes, unet, plain)
+
+    def make() -> Primitives:
+        from lorabot.trainer.fast.compiled import Compiled
+
+        return Compiled()
+
+    return make
 
 
 def _tried(
-    unet: "UNet2DConditionModel", plain: Denoise, tried: dict[_Signature, Why | None], signature: _Signature
+    unet: "UNet2DConditionModel",
+    plain: Denoise,
+    make: Callable[[], Primitives],
+    tried: dict[_Signature, Why | None],
+    signature: _Signature,
 ) -> Passes:
     """Passes that were tried before or agree with ``plain`` now. Raises ``Unsupported``, and notes why."""
     try:
-        from lorabot.trainer.fast.compiled import Compiled
-
-        passes = lay_out(unet, Compiled())
+        passes = lay_out(unet, make())
         if signature not in tried and not agrees(unet, passes, plain):
             raise Unsupported("differs")
     except Unsupported as error:
@@ -144,7 +191,10 @@ def bind(passes: Passes, unet: "UNet2DConditionModel") -> None:
 
 
 def agrees(unet: "UNet2DConditionModel", passes: Passes, plain: Denoise) -> bool:
-    """Whether ``passes`` predict and learn what ``plain`` does from random inputs and adapter, within bfloat16."""
+    """Whether ``passes`` predict and learn what ``plain`` does from random inputs and adapter, within bfloat16.
+
+    Nothing is recorded for it: each recording is compared with what it was recorded from.
+    """
     config: Any = unet.config
     device, grain = unet.device, 2 ** (len(config.block_out_channels) - 1)
     chance = torch.Generator().manual_seed(0)
@@ -152,7 +202,9 @@ def agrees(unet: "UNet2DConditionModel", passes: Passes, plain: Denoise) -> bool
     def some(*shape: int) -> torch.Tensor:
         return torch.randn(shape, generator=chance).to(device)
 
-    parameters = [parameter for parameter in unet.parameters() if parameter.requires_grad]
+    names, parameters = zip(
+        *((name, each) for name, each in unet.named_parameters() if each.requires_grad), strict=True
+    )
     before = [parameter.detach().clone() for parameter in parameters]
     conditions = [some(2, 77, config.cross_attention_dim)]
     if config.addition_embed_type == "text_time":
@@ -164,19 +216,21 @@ def agrees(unet: "UNet2DConditionModel", passes: Passes, plain: Denoise) -> bool
         with torch.no_grad():
             for parameter in parameters:
                 parameter.copy_(0.02 * some(*parameter.shape))
-        found = []
-        for denoise in (plain, _straight(passes, unet)):
-            predicted = denoise(noisy, timesteps, Conditions(*conditions))
-            found.append((predicted.detach(), torch.autograd.grad(predicted, parameters, gradient)))
+        expected = plain(noisy, timesteps, Conditions(*conditions))
+        wanted = dict(zip(names, torch.autograd.grad(expected, parameters, gradient), strict=True))
+        weights = passes.network.weights
+        weights.scale.fill_(weights.scaling)
+        predicted, learn = passes.network.forward(noisy, timesteps, Conditions(*conditions))
+        learn(gradient)
+        learnt = dict(zip(weights.names, weights.split(weights.gradients), strict=True))
     finally:
         with torch.no_grad():
             for parameter, value in zip(parameters, before, strict=True):
                 parameter.copy_(value)
-    (expected, wanted), (predicted, learnt) = found
-    apart = torch.linalg.vector_norm(predicted - expected) / torch.linalg.vector_norm(expected)
+    apart = torch.linalg.vector_norm(predicted.float() - expected) / torch.linalg.vector_norm(expected)
     alike = min(
-        float(functional.cosine_similarity(mine.flatten(), theirs.flatten(), dim=0))
-        for mine, theirs in zip(learnt, wanted, strict=True)
+        float(functional.cosine_similarity(learnt[name].flatten(), theirs.flatten(), dim=0))
+        for name, theirs in wanted.items()
     )
     _log.info("fast and plain: predictions %.1e apart, gradients' least cosine %.5f", apart, alike)
     return bool(apart <= _PREDICTS) and alike >= _LEARNS

@@ -1,7 +1,7 @@
 """Runs a network's passes: on a card as CUDA graphs, one pair for each shape of what is given, elsewhere one by one."""
 
 import logging
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -14,6 +14,8 @@ from lorabot.trainer.memory import ran_out_of_memory
 
 _MOST = 32
 """Shapes whose graphs are kept; the one that was not used for longest makes room."""
+_OFTEN = 8
+"""Times that a pass without learning comes in a shape of its own before it is recorded: by then it has cost as much."""
 _AGREES = 0.02
 """How far a graph may be from the run it repeats: sums in another order, in bfloat16."""
 _log = logging.getLogger(__name__)
@@ -41,25 +43,31 @@ class Passes:
     def __init__(self, network: Network) -> None:
         self.network = network
         self._graphs: OrderedDict[_Key, _Graphs] = OrderedDict()
-        self._seen: set[_Key] = set()
+        self._seen: Counter[_Key] = Counter()
         self._stream: torch.cuda.Stream | None = None
         self._pool: Any = None
         self._number = 0
 
+    @property
+    def recorded(self) -> int:
+        """How many shapes' graphs are kept."""
+        return len(self._graphs)
+
     def forward(self, given: Given, learning: bool) -> tuple[torch.Tensor, Learn]:
         """What is predicted, float32 (B, C, H, W), and its way back, to be gone once and before the next pass.
 
-        A shape is recorded when it is first seen; without ``learning`` when it is seen again, since many of those that
-        are only measured come once.
+        A shape is recorded when it is first seen. Without ``learning`` any graph for pictures of the size will do, by
+        parts or not filled; only where there is none, and a shape comes often, it gets its own.
         """
         self._number += 1
         key = (learning, tuple((tensor.shape, tensor.dtype) for tensor in given))
-        fresh = key not in self._seen
-        self._seen.add(key)
-        if given[0].device.type != "cuda" or (fresh and not learning):
-            predicted, learn = self._once(given)
-            return predicted, self._next(learn)
+        self._seen[key] += 1
         if key not in self._graphs:
+            if not learning and (graphs := self._alike(key)) is not None:
+                return self._by_parts(graphs, given), self._next(_refuse)
+            if not self._records(given[0].device) or (not learning and self._seen[key] < _OFTEN):
+                predicted, learn = self._once(given)
+                return predicted, self._next(learn)
             while len(self._graphs) >= _MOST:
                 self._graphs.popitem(last=False)
             try:
@@ -82,6 +90,36 @@ class Passes:
             return graphs.states.clone()
 
         return graphs.predicted.clone(), self._next(learn_by_graph)
+
+    def _records(self, device: torch.device) -> bool:
+        return device.type == "cuda"
+
+    def _alike(self, key: _Key) -> _Graphs | None:
+        """What is recorded for the same but for the batch: the smallest that takes it at once, else the largest."""
+        _, wanted = key
+        rows = wanted[0][0][0]
+        alike = [
+            (shapes[0][0][0], (learning, shapes))
+            for learning, shapes in self._graphs
+            if [(shape[1:], dtype) for shape, dtype in shapes] == [(shape[1:], dtype) for shape, dtype in wanted]
+        ]
+        if not alike:
+            return None
+        _, found = min(alike, key=lambda each: (each[0] < rows, abs(each[0] - rows)))
+        self._graphs.move_to_end(found)
+        return self._graphs[found]
+
+    def _by_parts(self, graphs: _Graphs, given: Given) -> torch.Tensor:
+        """What ``graphs`` predict for all rows of ``given``. Rows that a part does not fill are left from before."""
+        rows, most = len(given[0]), len(graphs.given[0])
+        found = []
+        for start in range(0, rows, most):
+            for held, tensor in zip(graphs.given, given, strict=True):
+                part = tensor[start : start + most]
+                held[: len(part)].copy_(part)
+            graphs.forward.replay()
+            found.append(graphs.predicted[: min(most, rows - start)].clone())
+        return torch.cat(found)
 
     def _next(self, learn: Learn) -> Learn:
         """``learn``, which refuses when another pass has been at its memory."""
@@ -138,6 +176,10 @@ class Passes:
     def _learnt(self, learn: Learn, gradient: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         states = learn(gradient)
         return self.network.weights.gradients, states
+
+
+def _refuse(_: torch.Tensor) -> torch.Tensor:
+    raise AssertionError("a pass without learning has no way back")
 
 
 def of_autograd(passes: Passes, given: Given, parameters: Sequence[torch.Tensor]) -> torch.Tensor:

@@ -2,8 +2,9 @@
 
 Memory is modelled as a line for each way of going: what lies there already, and so much for each row of the batch. Two
 measurements fix it; before there are two, all that the first one took is counted as the row's. On a card the batch
-grows for as long as that gains images/s, and stops where the line says that the next one does not fit: it is not tried,
-since a driver that pages to the host's memory would rather crawl than refuse.
+grows for as long as that gains images/s, at once to the whole step where the line says that it fits, and stops where it
+says that the next one does not: it is not tried, since a driver that pages to the host's memory would rather crawl than
+refuse.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -39,12 +40,14 @@ class Measured:
 class Room:
     """A card's memory in bytes: what this process may still take, what it ``held`` when it began to measure, and what
     will come ``later`` that the measured passes don't take: the optimiser's moments and such. ``aside``: the most that
-    something else than training steps takes beside what was held."""
+    something else than training steps takes beside what was held. ``kept``: what of that is there for such passes.
+    """
 
     free: int
     held: int
     later: int = 0
     aside: int = 0
+    kept: int = 0
 
     @property
     def usable(self) -> int:
@@ -106,7 +109,7 @@ def on_card(rows: int, measure: Measure, room: Room, checkpointing: bool) -> Fit
             break
     if best is None:
         raise DoesNotFit
-    return replace(best, peak=room.held + max(room.later + best.taken, room.aside))
+    return replace(best, peak=room.held + max(room.later + max(best.taken - room.kept, 0), room.aside))
 
 
 def _ways(checkpointing: bool) -> Iterator[Fitting]:
@@ -144,7 +147,8 @@ def _climbed(way: Fitting, rows: int, measure: Measure, room: int) -> Fitted | N
         best = found
         if limit == "memory" or batch == rows:
             return best
-        wanted = 2 * batch
+        # Each try costs seconds, so where all rows should fit, nothing in between is tried.
+        wanted = rows if taken(known, rows) <= room else 2 * batch
 
 
 def taken(known: Mapping[int, Measured], batch: int) -> int:

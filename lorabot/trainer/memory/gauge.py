@@ -19,6 +19,9 @@ class Gauge(Protocol):
     def held(self) -> int:
         """What this process holds."""
 
+    def spare(self) -> int:
+        """What of it nothing lies in; after ``empty``, that is memory of recorded passes, which they alone can use."""
+
     def peak(self) -> int:
         """The most that it has held since ``reset_peak``."""
 
@@ -44,6 +47,9 @@ class CudaGauge:
     def held(self) -> int:
         return torch.cuda.memory_reserved(self._device)
 
+    def spare(self) -> int:
+        return torch.cuda.memory_reserved(self._device) - torch.cuda.memory_allocated(self._device)
+
     def peak(self) -> int:
         return torch.cuda.max_memory_reserved(self._device)
 
@@ -68,6 +74,9 @@ class HostGauge:
 
     def held(self) -> int:
         return int(psutil.Process().memory_info().rss)
+
+    def spare(self) -> int:
+        return 0
 
     def peak(self) -> int:
         """What is held now: the system keeps no peak that could be reset."""

@@ -63,6 +63,11 @@ class Remembered:
         }
         self._news = False
 
+    @property
+    def knows(self) -> bool:
+        """Whether anything was measured."""
+        return bool(self._known)
+
     def or_measured(self, measure: Measure) -> Measure:
         """``measure`` for what is not known yet; what it finds is known from then on, what does not fit is not."""
 

@@ -58,6 +58,9 @@ class SimulatedCard(TorchDispatchMode):  # type: ignore[no-untyped-call]
     def held(self) -> int:
         return self._holding
 
+    def spare(self) -> int:
+        return 0
+
     def peak(self) -> int:
         return self._peak
 

@@ -49,7 +49,7 @@ def test_the_batch_grows_while_that_gains_and_no_further() -> None:
     machine = Machine(launching=0.0, row=0.1)
     found = on_card(16, machine, room(80 * GIB), False)
     assert (found.fitting, found.limit) == (Fitting(1), "gain")
-    assert [tried.batch for tried in machine.tried] == [1, 2]
+    assert [tried.batch for tried in machine.tried] == [1, 16]
     found = on_card(16, Machine(), room(80 * GIB), False)
     assert (found.fitting, found.limit) == (Fitting(16), "whole")
     assert found.peak == 18 * GIB

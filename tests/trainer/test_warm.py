@@ -1,0 +1,159 @@
+"""Jobs that follow each other on one engine: what is kept for the next one is used, and changes nothing of it."""
+
+import gc
+import warnings
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+import torch
+from PIL import Image
+from safetensors.torch import load_file
+
+from lorabot.trainer import wire
+from lorabot.trainer.bases import BaseModel, LocatedBase, demo_base
+from lorabot.trainer.control import Control
+from lorabot.trainer.devices import Card
+from lorabot.trainer.fast import Unsupported, Warm
+from lorabot.trainer.fast.passes import Passes
+from lorabot.trainer.fast.primitives import Primitives
+from lorabot.trainer.fast.reference import Reference
+from lorabot.trainer.job import run
+from lorabot.trainer.memory import Gauge, gauge_of
+from lorabot.trainer.models import Models
+from lorabot.trainer.planning import Hardware
+from tests.trainer import small_bases
+from tests.trainer.conftest import QUICK, make_job, tiny_preset, tiny_recipe
+
+CONFIG = QUICK.model_copy(update={"sample_rounds": 0, "validations": 1, "device": "cpu"})
+SIZES = (((64, 64), (64, 64), (64, 64)), ((80, 48), (48, 80), (80, 48)))
+RECIPE: Mapping[str, Any] = {
+    "views": 8,
+    "sample_steps": 1,
+    "sample_prompts": ("{trigger}",),
+    "layers": "attention",
+    "caption": {"method": "none"},
+}
+
+
+class Engine(Models):
+    """The models of a small SD1.5 on what passes for a card, gone through by these operations."""
+
+    def __init__(self, ops: Callable[[], Primitives], folder: Path) -> None:
+        super().__init__("cpu")
+        self._small, self._folder, self._jobs = small_bases.base_model("sd15"), folder, 0
+        self.warm = Warm(ops)
+
+    def base(self, wanted: LocatedBase | None = None) -> BaseModel:
+        return self._small
+
+    def hardware(self) -> Hardware:
+        return replace(super().hardware(), card=Card(0, "GPU-1", "a card", 1 << 40, 1 << 40, ()))
+
+    def gauge(self) -> Gauge:
+        return gauge_of(torch.device("cpu"))
+
+    def job(self, seed: int, turned: bool = False, **recipe: Any) -> wire.Done:
+        """A job with pictures of its own, squares or, ``turned``, those that lie and stand."""
+        self._jobs += 1
+        folder = self._folder / f"{self._jobs}"
+        (folder / "images").mkdir(parents=True)
+        images = []
+        for index, size in enumerate(SIZES[turned]):
+            path = folder / "images" / f"{index}.png"
+            picture = Image.radial_gradient("L").resize(size)
+            picture.point([value // (seed + index) for value in range(256)]).convert("RGB").save(path)
+            images.append(wire.TrainingImage(path=path, name=path.name, caption=f"a thing, number {index}"))
+        small = tiny_recipe(**{**RECIPE, **recipe})
+        job = make_job(
+            folder,
+            base=demo_base().model_copy(update={"family": "sd15", "id": "sd15"}),
+            preset=tiny_preset().model_copy(update={"recipes": {"sd15": small}}),
+            images=tuple(images),
+            seed=seed,
+            vocabulary=None,
+            measured=self._folder / "measured.json",
+        )
+        return run(job, self, CONFIG, Control(), lambda _: None)
+
+
+class InARow(NamedTuple):
+    """Three jobs, the first and the last of which are the same; the bytes of all tensors before the last and after."""
+
+    first: wire.Done
+    other: wire.Done
+    again: wire.Done
+    kept: tuple[Passes, ...]
+    kept_at_last: tuple[Passes, ...]
+    held: tuple[int, int]
+
+
+@pytest.fixture(scope="module")
+def jobs(tmp_path_factory: pytest.TempPathFactory) -> InARow:
+    engine = Engine(Reference, tmp_path_factory.mktemp("engine"))
+    first, other = engine.job(1), engine.job(2, turned=True, rank=8)
+    kept, before = tuple(engine.warm.kept.values()), held()
+    again = engine.job(1)
+    return InARow(first, other, again, kept, tuple(engine.warm.kept.values()), (before, held()))
+
+
+def held() -> int:
+    """The bytes of all tensors there are."""
+    gc.collect()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        storages = {
+            each.untyped_storage().data_ptr(): each.untyped_storage().nbytes()
+            for each in gc.get_objects()
+            if isinstance(each, torch.Tensor)
+        }
+    return sum(storages.values())
+
+
+def refused() -> Primitives:
+    raise Unsupported("triton")
+
+
+def learnt(done: wire.Done) -> Mapping[str, torch.Tensor]:
+    return load_file(next(file.path for file in done.files if file.kind == "lora"))
+
+
+def apart(one: wire.Done, other: wire.Done) -> float:
+    """How far two jobs' files are apart, as a share of their length.
+
+    Two jobs on fresh engines are so by a thousandth: CPU libraries round the last digit by where a tensor lies, and Adam
+    makes steps of one size of gradients that are nearly nothing.
+    """
+    mine, theirs = learnt(one), learnt(other)
+    assert mine.keys() == theirs.keys()
+    first, second = (
+        torch.cat([values[name].flatten().float() for name in mine if "lora_up" in name]) for values in (mine, theirs)
+    )
+    assert second.any()
+    return float(torch.linalg.vector_norm(first - second) / torch.linalg.vector_norm(second))
+
+
+def test_a_whole_job_learns_the_same_the_fast_way_and_the_plain_one(jobs: InARow, tmp_path: Path) -> None:
+    plain = Engine(refused, tmp_path)
+    done = plain.job(2, turned=True, rank=8)
+    assert not plain.warm.kept
+    for key in ("first_validation", "best_validation", "last_loss"):
+        assert jobs.other.summary[key] == pytest.approx(done.summary[key], rel=1e-4)
+    assert apart(jobs.other, done) < 0.01
+
+
+def test_a_job_after_another_is_what_it_is_on_a_fresh_engine(jobs: InARow, tmp_path: Path) -> None:
+    assert apart(jobs.first, jobs.again) < 0.01
+    assert apart(jobs.other, Engine(Reference, tmp_path).job(2, turned=True, rank=8)) < 0.01
+
+
+def test_the_next_job_of_a_kind_finds_its_passes_though_others_came_between(jobs: InARow) -> None:
+    first, other = jobs.kept
+    assert jobs.kept_at_last == (other, first)
+
+
+def test_jobs_leave_nothing_behind_that_grows(jobs: InARow) -> None:
+    before, after = jobs.held
+    assert after <= 1.01 * before
