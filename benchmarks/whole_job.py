@@ -185,6 +185,7 @@ def many(words: argparse.Namespace, data: Path) -> list[dict[str, Any]]:
             "rank": recipe.rank,
             "images": len(images),
             "seconds": round(time.perf_counter() - began, 2),
+            "graphs": models.warm.recorded,
             "process_mib": psutil.Process().memory_info().rss >> 20,
         }
         if cuda:

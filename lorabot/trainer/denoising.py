@@ -150,7 +150,9 @@ class _Lanes:
 
     def __call__(self, noisy: torch.Tensor, timesteps: torch.Tensor, conditions: Conditions) -> torch.Tensor:
         given = (noisy, timesteps, *conditions.tensors())
-        weights = (_folded(layer) for layer in self._layers)
+        weights = [_folded(layer) for layer in self._layers]
+        if not torch.is_grad_enabled():  # a function's context says what requires gradients, even where none are wanted
+            given, weights = tuple(tensor.detach() for tensor in given), [weight.detach() for weight in weights]
         predicted: torch.Tensor = _InLanes.apply(self, len(given), *given, *weights)
         return predicted
 

@@ -184,6 +184,8 @@ def _refuse(_: torch.Tensor) -> torch.Tensor:
 
 def of_autograd(passes: Passes, given: Given, parameters: Sequence[torch.Tensor]) -> torch.Tensor:
     """``Passes.forward`` for autograd: differentiable by the adapter's ``parameters`` and by the texts' states."""
+    if not torch.is_grad_enabled():  # a function's context says what requires gradients, even where none are wanted
+        return passes.forward([tensor.detach() for tensor in given], False)[0]
     predicted: torch.Tensor = _Through.apply(passes, len(given), *given, *parameters)
     return predicted
 
