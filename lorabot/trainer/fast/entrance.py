@@ -16,6 +16,7 @@ from lorabot.trainer.fast.primitives import Primitives
 from lorabot.trainer.fast.reading import read
 from lorabot.trainer.fast.unsupported import Unsupported, Why
 from lorabot.trainer.memory import ran_out_of_memory
+from lorabot.trainer.offloading import roomy
 
 if TYPE_CHECKING:
     from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
@@ -33,8 +34,6 @@ _Signature = tuple[tuple[str, torch.Size], ...]
 
 _MOST = 3
 """Kinds of adapter whose passes are kept; the one that was not used for longest makes room."""
-_ROOMY = 0.5
-"""Of the card's memory must be free for another kind's passes to stay beside those of a new one."""
 
 
 @dataclass(slots=True)
@@ -73,10 +72,8 @@ class Warm:
         """Let go of as much as has to make room for the passes of another kind of adapter."""
         while len(self.kept) >= _MOST:
             self.kept.popitem(last=False)
-        if self.kept and device.type == "cuda":
-            free, total = torch.cuda.mem_get_info(device)
-            if free < _ROOMY * total:
-                self.let_go()
+        if self.kept and device.type == "cuda" and not roomy(device):
+            self.let_go()
 
 
 def enter(unet: "UNet2DConditionModel", plain: Denoise, warm: Warm) -> Denoise:
