@@ -22,6 +22,7 @@ from lorabot.trainer.control import Control
 from lorabot.trainer.latents import Latents, Place, keep, name_of
 from lorabot.trainer.offloading import on_card
 from lorabot.trainer.pictures import read_picture
+from lorabot.trainer.sending import sent
 from lorabot.trainer.shapes import Shapes
 from lorabot.trainer.shuffling import variants
 from lorabot.trainer.texts import Texts, cached, encode_texts, live
@@ -76,7 +77,7 @@ class Encoded:
         told = self.told.texts(torch.tensor(rows))
         if self.sizes is None:
             return told
-        return told.sized(self.sizes[images, views].float().to(told.states.device))
+        return told.sized(sent(self.sizes[images, views].float(), told.states.device))
 
 
 def listening(base: "BaseModel", recipe: Recipe) -> tuple["TextTower", ...]:

@@ -17,6 +17,8 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
+from lorabot.trainer.sending import sent
+
 Place = Literal["card", "memory", "disk"]
 
 CARD_SHARE = 0.1
@@ -39,7 +41,8 @@ class Latents:
     def take(self, images: Sequence[int], views: Sequence[int]) -> torch.Tensor:
         """One view of each of ``images``, which must be of one bucket: (B, C, H, W) on the training device."""
         found = [_view(self.items[image], view) for image, view in zip(images, views, strict=True)]
-        return torch.stack(found).to(self.device)
+        stacked = torch.stack(found)
+        return sent(stacked, self.device) if stacked.device.type == "cpu" else stacked
 
 
 def place(size: int, device: torch.device) -> Place:

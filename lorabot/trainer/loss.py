@@ -11,6 +11,7 @@ from lorabot.trainer.denoising import Denoiser
 from lorabot.trainer.draws import Draw
 from lorabot.trainer.encoding import Encoded
 from lorabot.trainer.errors import NeedsVelocity
+from lorabot.trainer.sending import sent
 
 P2_K = 0.03
 """The k of P2 weights. The paper's 1 hardly tells the noisiest half of the timesteps apart, where a picture's layout
@@ -124,8 +125,7 @@ def rows(encoded: Encoded, drawn: Draw, part: slice, process: Schedule) -> Rows:
     device = process.weight.device
     images, views = drawn.images[part], drawn.views[part]
     clean = encoded.clean(images, views)
-    timesteps = drawn.timesteps[part].to(device)
-    noise = drawn.noise[part].to(device)
+    timesteps, noise = (sent(each[part], device) for each in (drawn.timesteps, drawn.noise))
     at = timesteps[:, None, None, None]
     return Rows(
         noisy=process.signal[at] * clean + process.noise[at] * noise,

@@ -23,6 +23,7 @@ from lorabot.trainer.denoising import Denoiser
 from lorabot.trainer.draws import generator
 from lorabot.trainer.encoding import hear_once
 from lorabot.trainer.loss import Rows, Schedule
+from lorabot.trainer.sending import sent
 from lorabot.trainer.shapes import Shapes
 
 if TYPE_CHECKING:
@@ -56,14 +57,14 @@ class Preserved:
         states = (places * len(self.noisy)).long().clamp_(max=len(self.noisy) - 1)
         alone = torch.rand(count, generator=chance) < UNPROMPTED
         device = process.weight.device
-        timesteps = self.timesteps[states].to(device)
+        timesteps = sent(self.timesteps[states], device)
         texts = torch.where(alone, len(self.texts) - 1, self.prompts[states])
         target = torch.where(alone[:, None, None, None], self.unprompted[states], self.prompted[states])
         return Rows(
-            noisy=self.noisy[states].to(device),
+            noisy=sent(self.noisy[states], device),
             timesteps=timesteps,
-            conditions=self.texts.take(texts.to(device)),
-            target=target.to(device),
+            conditions=self.texts.take(sent(texts, device)),
+            target=sent(target, device),
             weight=weight * process.weight[timesteps],
         )
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from lorabot.trainer.conditions import Conditions, cat
+from lorabot.trainer.sending import sent
 
 if TYPE_CHECKING:
     from lorabot.trainer.bases import TextTower
@@ -29,7 +30,7 @@ Texts = Callable[[torch.Tensor], Conditions]
 def cached(towers: Sequence["TextTower"], texts: Sequence[str], device: torch.device) -> Texts:
     """``texts`` through the towers once, where these are; the states are kept on ``device``."""
     table = encode_texts(towers, texts).to(device)
-    return lambda rows: table.take(rows.to(device))
+    return lambda rows: table.take(sent(rows, device))
 
 
 def live(towers: Sequence["TextTower"], texts: Sequence[str]) -> Texts:

@@ -94,6 +94,28 @@ def train(setup: Setup, course: Course, moments: Moments | None, watch: Watch) -
         optimiser.restore(moments)
     process = schedule(setup.base.scheduler, setup.recipe, setup.base.unet.device)
     begun_at, ahead = course.step, _Ahead()
+    looked_at = {0, plan.steps, *plan.validate_at, *plan.sample_at}
+    waiting: _Taken | None = None
+    since = 0.0
+
+    def done() -> int:
+        return course.step + (waiting is not None)
+
+    def settle() -> None:
+        """Put down what became of the step that is waited for, if there is one."""
+        nonlocal setup, waiting, since
+        if waiting is None:
+            return
+        taken, waiting = waiting, None
+        course.losses.append(taken.loss())
+        course.rates.append(taken.rate)
+        before, since = since, time.perf_counter()
+        course.durations.append(since - before)
+        watch.timed("training", course.durations[-1])
+        setup = replace(setup, plan=watch.stepped(course.step, course.durations[-1]))
+        if course.skipped_in_a_row() >= _MOST_SKIPPED:
+            raise NotFinite(course.step, course.skipped)
+        watch.progress(course, _rate(course, begun_at))
 
     def fitted(do: Callable[[Setup], T]) -> T:
         """What ``do`` returns, done again by smaller plans until it fits: nothing it does lasts unless it comes to its
@@ -106,11 +128,14 @@ def train(setup: Setup, course: Course, moments: Moments | None, watch: Watch) -
                 if not ran_out_of_memory(error):
                     raise
             optimiser.zero_grad()
-            setup = replace(setup, plan=watch.make_room(course.step))
+            setup = replace(setup, plan=watch.make_room(done()))
 
     try:
         while True:
             watch.check()
+            saving = watch.saving_due()
+            if saving or done() in looked_at:
+                settle()
             if course.step == 0 or course.step in plan.validate_at:
                 with optimiser.evaluating():
                     fitted(lambda setup: _measure(setup, course, process, watch))
@@ -122,19 +147,18 @@ def train(setup: Setup, course: Course, moments: Moments | None, watch: Watch) -
                     watch.save(course, optimiser.moments())
                 watch.progress(course, _rate(course, begun_at))
                 return course
-            if course.step and watch.saving_due():
+            if course.step and saving:
                 watch.save(course, optimiser.moments())
-            began = time.perf_counter()
-            rate = optimiser.set_rate(share(plan, course.step))
-            course.losses.append(fitted(lambda setup: _step(setup, course.step, optimiser, process, ahead)))
-            course.rates.append(rate)
-            course.durations.append(time.perf_counter() - began)
-            watch.timed("training", course.durations[-1])
-            setup = replace(setup, plan=watch.stepped(course.step, course.durations[-1]))
-            if course.skipped_in_a_row() >= _MOST_SKIPPED:
-                raise NotFinite(course.step, course.skipped)
-            watch.progress(course, _rate(course, begun_at))
+            # A card that has told how a step went is idle until it has the next one: that comes first.
+            if waiting is None:
+                since = time.perf_counter()
+            following = fitted(lambda setup: _step(setup, done(), optimiser, process, ahead))
+            settle()
+            waiting = following
+            if waiting.known():
+                settle()
     except (Suspended, OutOfMemory):
+        settle()
         if course.step:
             watch.save(course, optimiser.moments())
         raise
@@ -163,9 +187,36 @@ class _Ahead:
         return _draw(setup, step, process)
 
 
-def _step(setup: Setup, step: int, optimiser: Optimiser, process: Schedule, ahead: _Ahead) -> float | None:
-    """One optimiser step; its mean loss, or None when it was skipped for not being finite."""
+class _Taken:
+    """A step that was taken at a ``rate``, and whose outcome a card may still be working on.
+
+    ``sums``: those of the losses of its parts; ``finite``: whether it was one to learn from; both on the device.
+    """
+
+    def __init__(self, rate: float, images: int, finite: torch.Tensor, sums: list[torch.Tensor]) -> None:
+        self.rate, self._images = rate, images
+        self._values = torch.stack([finite.float(), *sums]).to("cpu", non_blocking=True)
+        self._there: torch.cuda.Event | None = None
+        if finite.device.type == "cuda":
+            self._there = torch.cuda.Event()  # type: ignore[no-untyped-call]
+            self._there.record()
+
+    def known(self) -> bool:
+        """Whether ``loss`` need not wait; it never need on a CPU."""
+        return self._there is None or self._there.query()  # type: ignore[no-untyped-call]
+
+    def loss(self) -> float | None:
+        """The mean over the step's images, or None when it was skipped for not being finite; waits for it."""
+        if self._there is not None:
+            self._there.synchronize()
+        good, *sums = self._values.tolist()
+        return math.fsum(sums) / self._images if good else None
+
+
+def _step(setup: Setup, step: int, optimiser: Optimiser, process: Schedule, ahead: _Ahead) -> _Taken:
+    """One optimiser step."""
     plan = setup.plan
+    rate = optimiser.set_rate(share(plan, step))
     sums = []
     with adapter.dropping_out(setup.modules, setup.seed, step):
         for part, images in _parts(setup, ahead.take(setup, step, process), step, process):
@@ -176,14 +227,12 @@ def _step(setup: Setup, step: int, optimiser: Optimiser, process: Schedule, ahea
     finite = torch.stack([*sums, norm]).isfinite().all()
     if optimiser.can_skip:
         optimiser.step(skipped=1 - finite.float())
-    ahead.look(setup, step + 1, process)
-    # Up to here nothing has waited for a card. It is asked last, while it still has work.
-    good = bool(finite)
-    if good and not optimiser.can_skip:
+    elif finite:
         optimiser.step()
+    taken = _Taken(rate, plan.effective_batch, finite, sums)
+    ahead.look(setup, step + 1, process)
     optimiser.zero_grad()
-    total = math.fsum(torch.stack(sums).tolist())
-    return total / plan.effective_batch if good else None
+    return taken
 
 
 def _parts(setup: Setup, drawn: Draw, step: int, process: Schedule) -> Iterator[tuple[Rows, int]]:

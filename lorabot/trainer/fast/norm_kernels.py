@@ -5,7 +5,7 @@ rows and ``wide`` channels a program has, ``at`` the channel of the norm at whic
 many the norm has.
 """
 
-# mypy: disable-error-code="no-untyped-def, no-untyped-call, untyped-decorator, misc, index"
+# mypy: disable-error-code="no-untyped-def, no-untyped-call, untyped-decorator, misc, index, arg-type"
 
 import triton
 import triton.language as tl
