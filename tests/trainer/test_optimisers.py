@@ -62,6 +62,30 @@ def test_a_suspension_while_pictures_are_drawn_leaves_no_trace(
     assert learn(setup, tmp_path / "again", saved).course.losses == whole.course.losses
 
 
+def test_steps_whose_outcome_comes_late_are_put_down_like_any_other(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """As from a card, which gets the next step before it is asked; suspended while one is still waited for."""
+    setup = make_setup(steps=6)
+    prompt = learn(setup, tmp_path / "prompt", saving=False)
+    monkeypatch.setattr(training._Taken, "known", lambda _: False)
+
+    def suspend(step: int) -> None:
+        if step == 4:
+            raise Suspended
+
+    with pytest.raises(Suspended):
+        learn(setup, tmp_path / "stopped", saving=False, check=suspend)
+    late = learn(setup, tmp_path / "late", saving=False)
+    resumed = learn(setup, tmp_path / "resumed", resume.read(tmp_path / "stopped" / "5.safetensors"), saving=False)
+    for lesson in (late, resumed):
+        assert lesson.course.losses == prompt.course.losses
+        assert lesson.course.rates == prompt.course.rates
+        assert lesson.course.validation == prompt.course.validation
+        assert len(lesson.course.durations) == setup.plan.steps
+        assert all(torch.equal(value, prompt.weights[name]) for name, value in lesson.weights.items())
+
+
 @pytest.mark.parametrize(("optimiser", "schedule"), ONE_OF_EACH)
 def test_every_optimiser_learns(optimiser: OptimiserName, schedule: ScheduleName, tmp_path: Path) -> None:
     steps = 90 if optimiser == "prodigy" else 20

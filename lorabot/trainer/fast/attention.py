@@ -9,9 +9,6 @@ from typing import Any, NamedTuple
 
 import torch
 
-_CUDNN_HEAD = 128
-"""The largest head whose way back cuDNN has on every card; of tensors without gradients torch tells the way there
-alone."""
 _aten: Any = torch.ops.aten
 
 
@@ -25,8 +22,10 @@ class Attended(NamedTuple):
 def attend(query: torch.Tensor, key: torch.Tensor, value: torch.Tensor) -> Attended:
     """Softmax of the scaled products of ``query`` and ``key``, times ``value``."""
     if query.device.type == "cuda":
-        asked = torch.backends.cuda.SDPAParams(query, key, value, None, 0.0, False, False)
-        if query.shape[-1] <= _CUDNN_HEAD and torch.backends.cuda.can_use_cudnn_attention(asked):
+        # Of tensors without gradients torch would tell whether there is a way there, not whether there is one back.
+        queries, keys, values = (each.detach().requires_grad_() for each in (query, key, value))
+        asked = torch.backends.cuda.SDPAParams(queries, keys, values, None, 0.0, False, False)
+        if torch.backends.cuda.can_use_cudnn_attention(asked):
             return _cudnn(query, key, value)
         if torch.backends.cuda.can_use_flash_attention(asked):
             return _flash(query, key, value)

@@ -17,10 +17,8 @@ _MANY = 1024
 """Rows of a picture from which programs that add up columns are tall ones: fewer sums are left to be added up."""
 _SOME = 16
 """Tiles that a program adds up at once."""
-_ROW_ELEMENTS, _ROW_ELEMENTS_BACK = 2048, 1024
+_ROW_ELEMENTS, _ROW_ELEMENTS_BACK = 4096, 1024
 """Of whole rows, what a program has in registers."""
-_GATE = {"tile": 32, "wide": 128}
-"""Rows and channels of a program of the gated layers."""
 
 _norms: Any = norm_kernels
 _rows: Any = row_kernels
@@ -129,12 +127,11 @@ class Compiled:
         count, channels = rows.shape
         nothing = other is None and bias is None
         total, out = rows if nothing else torch.empty_like(rows), torch.empty_like(rows)
-        wide, more = _in_two(channels)
-        tile = max(1, _ROW_ELEMENTS // triton.next_power_of_2(channels))
+        wide = triton.next_power_of_2(channels)
+        tile = max(1, _ROW_ELEMENTS // wide)
         _norms.layer_norm[(triton.cdiv(count, tile),)](
             rows, rows if other is None else other, rows if bias is None else bias, norm.weight, norm.bias, total, out,
-            count, channels, norm.eps, has_other=other is not None, has_bias=bias is not None,
-            tile=tile, wide=wide, more=more, num_warps=4,
+            count, channels, norm.eps, has_other=other is not None, has_bias=bias is not None, tile=tile, wide=wide,
         )  # fmt: skip
         return total, out
 
@@ -142,20 +139,19 @@ class Compiled:
         self, rows: torch.Tensor, norm: LayerNorm, gradient: torch.Tensor, more: torch.Tensor
     ) -> torch.Tensor:
         count, channels = rows.shape
-        wide, rest = _in_two(channels)
-        tile = max(1, _ROW_ELEMENTS_BACK // triton.next_power_of_2(channels))
+        wide = triton.next_power_of_2(channels)
+        tile = max(1, _ROW_ELEMENTS_BACK // wide)
         out = torch.empty_like(rows)
         _norms.layer_norm_back[(triton.cdiv(count, tile),)](
-            rows, gradient, norm.weight, more, out, count, channels, norm.eps,
-            tile=tile, wide=wide, more=rest, num_warps=2,
+            rows, gradient, norm.weight, more, out, count, channels, norm.eps, tile=tile, wide=wide, num_warps=2
         )  # fmt: skip
         return out
 
     def geglu(self, rows: torch.Tensor, bias: torch.Tensor) -> torch.Tensor:
         count, channels = len(rows), rows.shape[1] // 2
         out = rows.new_empty(count, channels)
-        _rows.geglu[triton.cdiv(count, _GATE["tile"]), triton.cdiv(channels, _GATE["wide"])](
-            rows, bias, out, count, channels, **_GATE
+        _rows.geglu[triton.cdiv(count, 16), triton.cdiv(channels, 128)](
+            rows, bias, out, count, channels, tile=16, wide=128
         )
         return out
 
@@ -165,8 +161,8 @@ class Compiled:
         count, channels = gradient.shape
         sides = torch.empty_like(rows)
         made = torch.empty_like(gradient) if again else None
-        _rows.geglu_back[triton.cdiv(count, _GATE["tile"]), triton.cdiv(channels, _GATE["wide"])](
-            rows, bias, gradient, sides, sides if made is None else made, count, channels, want=again, **_GATE
+        _rows.geglu_back[triton.cdiv(count, 16), triton.cdiv(channels, 128)](
+            rows, bias, gradient, sides, sides if made is None else made, count, channels, want=again, tile=16, wide=128
         )
         return sides, made
 
@@ -180,9 +176,3 @@ class Compiled:
             pattern=PATTERN, dithers=base.dtype == torch.bfloat16, most=max(16, triton.next_power_of_2(rank)),
             tile=64, wide=64,
         )  # fmt: skip
-
-
-def _in_two(channels: int) -> tuple[int, int]:
-    """Two powers of two, the second perhaps 0, that together hold ``channels`` and little more."""
-    wide = 1 << (channels.bit_length() - 1)
-    return wide, triton.next_power_of_2(channels - wide) if channels > wide else 0

@@ -5,7 +5,7 @@ rows and ``wide`` channels a program has, ``at`` the channel of the norm at whic
 many the norm has.
 """
 
-# mypy: disable-error-code="no-untyped-def, no-untyped-call, untyped-decorator, misc, index, arg-type"
+# mypy: disable-error-code="no-untyped-def, no-untyped-call, untyped-decorator, misc, index"
 
 import triton
 import triton.language as tl
@@ -215,38 +215,11 @@ def back_rows(
 @triton.jit
 def layer_norm(
     rows, other, bias, weight, beside, total, out, count, channels, eps,
-    has_other: tl.constexpr, has_bias: tl.constexpr, tile: tl.constexpr, wide: tl.constexpr, more: tl.constexpr,
+    has_other: tl.constexpr, has_bias: tl.constexpr, tile: tl.constexpr, wide: tl.constexpr,
 ):  # fmt: skip
-    """``total`` = ``rows`` + ``other`` + ``bias``, and that normalised row by row, in ``out``.
-
-    A program has whole rows: their first ``wide`` channels, and the others as ``more``. Widths are powers of two, and
-    one alone would be idle for three eighths of the networks' 320, 640 and 1280.
-    """
+    """``total`` = ``rows`` + ``other`` + ``bias``, and that normalised row by row, in ``out``."""
     row = tl.program_id(0).to(tl.int64) * tile + tl.arange(0, tile)
-    value = _summed(rows, other, bias, total, row, count, 0, channels, has_other, has_bias, wide)
-    sums = tl.sum(value, axis=1)
-    if more > 0:
-        value2 = _summed(rows, other, bias, total, row, count, wide, channels, has_other, has_bias, more)
-        sums += tl.sum(value2, axis=1)
-    middle = sums / channels
-    value = _away(value, middle, 0, channels, wide)
-    squares = tl.sum(value * value, axis=1)
-    if more > 0:
-        value2 = _away(value2, middle, wide, channels, more)
-        squares += tl.sum(value2 * value2, axis=1)
-    steep = 1.0 / tl.sqrt(squares / channels + eps)
-    _store_normal(out, value * steep[:, None], weight, beside, row, count, 0, channels, wide)
-    if more > 0:
-        _store_normal(out, value2 * steep[:, None], weight, beside, row, count, wide, channels, more)
-
-
-@triton.jit
-def _summed(
-    rows, other, bias, total, row, count, at: tl.constexpr, channels,
-    has_other: tl.constexpr, has_bias: tl.constexpr, wide: tl.constexpr,
-):  # fmt: skip
-    """The sum as it is stored in ``total``; nought outside."""
-    channel = at + tl.arange(0, wide)
+    channel = tl.arange(0, wide)
     inside = channel < channels
     mask = (row < count)[:, None] & inside[None, :]
     place = row[:, None] * channels + channel[None, :]
@@ -259,71 +232,34 @@ def _summed(
         narrow = value.to(total.dtype.element_ty)
         tl.store(total + place, narrow, mask=mask)
         value = narrow.to(tl.float32)
-    return value
-
-
-@triton.jit
-def _away(value, middle, at: tl.constexpr, channels, wide: tl.constexpr):
-    inside = at + tl.arange(0, wide) < channels
-    return tl.where(inside[None, :], value - middle[:, None], 0.0)
-
-
-@triton.jit
-def _store_normal(out, normal, weight, beside, row, count, at: tl.constexpr, channels, wide: tl.constexpr):
-    channel = at + tl.arange(0, wide)
-    inside = channel < channels
+    normal, _ = _rows_normal(value, inside, channels, eps)
     heavy = tl.load(weight + channel, mask=inside, other=0.0).to(tl.float32)
     apart = tl.load(beside + channel, mask=inside, other=0.0).to(tl.float32)
-    place = row[:, None] * channels + channel[None, :]
-    mask = (row < count)[:, None] & inside[None, :]
     tl.store(out + place, (normal * heavy[None, :] + apart[None, :]).to(out.dtype.element_ty), mask=mask)
 
 
 @triton.jit
-def layer_norm_back(
-    rows, gradient, weight, added, out, count, channels, eps,
-    tile: tl.constexpr, wide: tl.constexpr, more: tl.constexpr,
-):  # fmt: skip
-    """The gradient of ``rows``, with ``added`` added; their mean and spread are found again."""
-    row = tl.program_id(0).to(tl.int64) * tile + tl.arange(0, tile)
-    value, weighted = _weighted(rows, gradient, weight, row, count, 0, channels, wide)
-    sums, ones = tl.sum(value, axis=1), tl.sum(weighted, axis=1)
-    if more > 0:
-        value2, weighted2 = _weighted(rows, gradient, weight, row, count, wide, channels, more)
-        sums += tl.sum(value2, axis=1)
-        ones += tl.sum(weighted2, axis=1)
-    middle = sums / channels
-    value = _away(value, middle, 0, channels, wide)
-    squares, twos = tl.sum(value * value, axis=1), tl.sum(weighted * value, axis=1)
-    if more > 0:
-        value2 = _away(value2, middle, wide, channels, more)
-        squares += tl.sum(value2 * value2, axis=1)
-        twos += tl.sum(weighted2 * value2, axis=1)
-    steep = 1.0 / tl.sqrt(squares / channels + eps)
-    one, two = ones / channels, twos * steep / channels
-    _store_back(out, added, value, weighted, steep, one, two, row, count, 0, channels, wide)
-    if more > 0:
-        _store_back(out, added, value2, weighted2, steep, one, two, row, count, wide, channels, more)
+def _rows_normal(value, inside, channels, eps):
+    middle = tl.sum(tl.where(inside[None, :], value, 0.0), axis=1) / channels
+    away = tl.where(inside[None, :], value - middle[:, None], 0.0)
+    steep = 1.0 / tl.sqrt(tl.sum(away * away, axis=1) / channels + eps)
+    return away * steep[:, None], steep
 
 
 @triton.jit
-def _weighted(rows, gradient, weight, row, count, at: tl.constexpr, channels, wide: tl.constexpr):
-    channel = at + tl.arange(0, wide)
+def layer_norm_back(rows, gradient, weight, more, out, count, channels, eps, tile: tl.constexpr, wide: tl.constexpr):
+    """The gradient of ``rows``, with ``more`` added; their mean and spread are found again."""
+    row = tl.program_id(0).to(tl.int64) * tile + tl.arange(0, tile)
+    channel = tl.arange(0, wide)
     inside = channel < channels
     mask = (row < count)[:, None] & inside[None, :]
     place = row[:, None] * channels + channel[None, :]
-    heavy = tl.load(weight + channel, mask=inside, other=0.0).to(tl.float32)
     value = tl.load(rows + place, mask=mask, other=0.0).to(tl.float32)
-    return value, tl.load(gradient + place, mask=mask, other=0.0).to(tl.float32) * heavy[None, :]
-
-
-@triton.jit
-def _store_back(
-    out, added, away, weighted, steep, one, two, row, count, at: tl.constexpr, channels, wide: tl.constexpr
-):
-    channel = at + tl.arange(0, wide)
-    mask = (row < count)[:, None] & (channel < channels)[None, :]
-    place = row[:, None] * channels + channel[None, :]
-    found = steep[:, None] * (weighted - one[:, None] - away * (steep * two)[:, None])
-    found += tl.load(added + place, mask=mask, other=0.0).to(tl.float32)
+    normal, steep = _rows_normal(value, inside, channels, eps)
+    heavy = tl.load(weight + channel, mask=inside, other=0.0).to(tl.float32)
+    weighted = tl.load(gradient + place, mask=mask, other=0.0).to(tl.float32) * heavy[None, :]
+    one = tl.sum(weighted, axis=1) / channels
+    two = tl.sum(weighted * normal, axis=1) / channels
+    found = steep[:, None] * (weighted - one[:, None] - normal * two[:, None])
+    found += tl.load(more + place, mask=mask, other=0.0).to(tl.float32)
     tl.store(out + place, found.to(out.dtype.element_ty), mask=mask)
