@@ -10,6 +10,7 @@ in there already are skipped, and none begins that would not end within ``--minu
 
 import argparse
 import contextlib
+import gc
 import json
 import math
 import subprocess
@@ -45,6 +46,8 @@ from lorabot.trainer.models import Models, pick_device
 from lorabot.trainer.report import versions
 
 BATCH, STEPS, GROWS_AT = 16, 40, 12
+LEAST = 0.2
+"""GiB that the other process leaves free where the weights alone are more than is to be left."""
 _BALLAST = """
 import sys, torch
 kept = []
@@ -101,10 +104,15 @@ def measure(
     measured = words.out.with_suffix(".measured.json")
     job = job_of(family, recipe, images, folder, id=f"{family}-{kind}-{leave:g}", measured=measured)
     told: list[str] = []
+    if cuda:  # where memory is scarce, the VAE and the texts come to the card when they are needed
+        for part in (base.vae, *(tower.encoder for tower in base.towers)):
+            torch.nn.Module.to(part, "cpu")
+        gc.collect()
+        torch.cuda.empty_cache()
     with ballast(cuda and kind != "cap") as taken:
         held = torch.cuda.memory_reserved() / GIB if cuda else 0.0
         if taken:
-            taken.leave(leave - held if kind == "ballast" else 40 - held)
+            taken.leave(max(leave - held, LEAST) if kind == "ballast" else 40 - held)
         grown = False
 
         def listen(event: wire.Event) -> None:
@@ -115,7 +123,7 @@ def measure(
                 grown = True
                 if taken:
                     torch.cuda.empty_cache()  # so that the other process finds something to take
-                    taken.leave(max(leave - torch.cuda.memory_reserved() / GIB, 0.1))
+                    taken.leave(max(leave - torch.cuda.memory_reserved() / GIB, LEAST))
 
         began = time.perf_counter()
         done = run(job, models, config, Control(), listen)
