@@ -1,4 +1,4 @@
-"""How long claiming takes with a long queue: ``python benchmarks/claim.py [DATABASE_URL] [--jobs 10000]``.
+"""How long claiming takes with a long queue: ``python -m benchmarks.claim [DATABASE_URL] [--jobs 10000]``.
 
 Fills a database (a temporary SQLite file by default) with waiting jobs of many owners, claims some of them one after
 the other, and prints milliseconds as JSON.

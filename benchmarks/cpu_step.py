@@ -1,6 +1,6 @@
 """A training step of the demo base on this CPU, against a straight loop over diffusers and peft in one process.
 
-``python benchmarks/cpu_step.py [--steps 60] [--out FILE]`` trains the same steps from the same seed three ways: with
+``python -m benchmarks.cpu_step [--steps 60] [--out FILE]`` trains the same steps from the same seed three ways: with
 the trainer's own denoiser, straight with all cores for each operator, and straight with one. They take turns step by
 step, so that whatever else the machine does hits all alike. Prints JSON: milliseconds a step, steps/s as a ratio to the
 better of the straight loops, and how far the losses are apart.

@@ -1,4 +1,4 @@
-"""How soon Discord hears from us when a whole server trains at once: ``python benchmarks/discord_acknowledgements.py``.
+"""How soon Discord hears from us when a whole server trains at once: ``python -m benchmarks.discord_acknowledgements``.
 
 100 members ask within ten seconds, and an unpatched ``lorabot bot`` process has to take the files, look through them
 and answer meanwhile: first each with ``/train`` and a zip of 12 photos, then each with 'Train a LoRA from this' on a
@@ -14,7 +14,6 @@ import os
 import platform
 import random
 import statistics
-import sys
 import tempfile
 import time
 from collections.abc import Awaitable, Callable
@@ -22,8 +21,6 @@ from datetime import UTC, datetime
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
-
-sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from tests.bot.pictures import photo, zip_of_photos
 from tests.discord.server import Attachment, DiscordServer, Interaction, Person
