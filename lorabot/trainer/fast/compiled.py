@@ -1,6 +1,7 @@
 """The primitives as Triton kernels. Importing this imports Triton."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import torch
@@ -27,6 +28,23 @@ _rows: Any = row_kernels
 class Compiled:
     """See ``Primitives``. Rows are contiguous."""
 
+    def __init__(self) -> None:
+        self._only_compiles = False
+
+    def prepare(self, act: Callable[[], object]) -> None:
+        with ThreadPoolExecutor() as pool, triton.AsyncCompileMode(pool):
+            self._only_compiles = True
+            try:
+                act()
+            finally:
+                self._only_compiles = False
+
+    def _go(self, kernel: Any, grid: tuple[int, ...], *given: object, **constants: object) -> None:
+        if self._only_compiles:
+            kernel.warmup(*given, grid=grid, **constants)
+        else:
+            kernel[grid](*given, **constants)
+
     def add(
         self, rows: torch.Tensor, other: torch.Tensor | None, bias: torch.Tensor | None, batch: int
     ) -> tuple[torch.Tensor, Stats]:
@@ -48,7 +66,7 @@ class Compiled:
         tile, wide, warps = (128, 64, 4) if size >= _MANY else (32, 64, 2)
         tiles = triton.cdiv(size, tile)
         mean, spread = (rows.new_empty(batch, tiles, channels, dtype=torch.float32) for _ in range(2))
-        _norms.add[batch * tiles, triton.cdiv(channels, wide)](
+        self._go(_norms.add, (batch * tiles, triton.cdiv(channels, wide)),
             rows, rows if other is None else other, rows if bias is None else bias, total, mean, spread,
             size, channels, tiles, has_other=other is not None, has_bias=bias is not None, write=total is not rows,
             tile=tile, wide=wide, num_warps=warps,
@@ -61,11 +79,10 @@ class Compiled:
         every = sum(each.shape[1] for each, _ in sources)
         slope, offset = (stats.mean.new_empty(batch, every) for _ in range(2))
         each = every // norm.groups
-        _norms.factors[batch, norm.groups](
+        self._go(_norms.factors, (batch, norm.groups),
             stats.mean, stats.spread, stats2.mean, stats2.spread, slope if shift is None else shift, slope, offset,
-            len(rows) // batch, channels, every, tiles, norm.eps,
-            has_shift=shift is not None, two=len(sources) > 1, tile=stats.tile, each=each,
-            wide=triton.next_power_of_2(each), some=_SOME,
+            len(rows) // batch, channels, every, tiles, stats.tile, each, norm.eps,
+            has_shift=shift is not None, two=len(sources) > 1, wide=triton.next_power_of_2(each), some=_SOME,
         )  # fmt: skip
         return Factors(slope, offset)
 
@@ -76,7 +93,7 @@ class Compiled:
         out, at = sources[0].new_empty(len(sources[0]), every), 0
         for rows in sources:
             channels = rows.shape[1]
-            _norms.normalise[batch * tiles, triton.cdiv(channels, _WIDE)](
+            self._go(_norms.normalise, (batch * tiles, triton.cdiv(channels, _WIDE)),
                 rows, factors.slope, factors.offset, norm.weight, norm.bias, out, size, channels, at, every, tiles,
                 silu=silu, tile=_TILE, wide=_WIDE,
             )  # fmt: skip
@@ -101,22 +118,22 @@ class Compiled:
         normal = (factors.slope, factors.offset, norm.weight, norm.bias)
         at = 0
         for rows in sources:
-            _norms.back_sums[batch * tiles, triton.cdiv(rows.shape[1], wide)](
+            self._go(_norms.back_sums, (batch * tiles, triton.cdiv(rows.shape[1], wide)),
                 rows, gradient, *normal, first, second, size, rows.shape[1], at, every, tiles,
                 silu=silu, tile=tile, wide=wide, num_warps=warps,
             )  # fmt: skip
             at += rows.shape[1]
-        _norms.back_means[batch, norm.groups](
-            first, second, means, size, every, tiles, norm.groups,
-            each=each, wide=triton.next_power_of_2(each), some=_SOME,
+        self._go(_norms.back_means, (batch, norm.groups),
+            first, second, means, size, every, tiles, norm.groups, each,
+            wide=triton.next_power_of_2(each), some=_SOME,
         )  # fmt: skip
         found, at, tiles = [], 0, triton.cdiv(size, _TILE)
         for rows, added in zip(sources, more, strict=True):
             one, two = (*added, rows, rows)[:2]
             found.append(torch.empty_like(rows))
-            _norms.back_rows[batch * tiles, triton.cdiv(rows.shape[1], _WIDE)](
+            self._go(_norms.back_rows, (batch * tiles, triton.cdiv(rows.shape[1], _WIDE)),
                 rows, gradient, *normal, means, one, two, found[-1], size, rows.shape[1], at, every, tiles, norm.groups,
-                silu=silu, adds=len(added), each=each, tile=_TILE, wide=_WIDE,
+                each, silu=silu, adds=len(added), tile=_TILE, wide=_WIDE,
             )  # fmt: skip
             at += rows.shape[1]
         return tuple(found)
@@ -129,7 +146,7 @@ class Compiled:
         total, out = rows if nothing else torch.empty_like(rows), torch.empty_like(rows)
         wide = triton.next_power_of_2(channels)
         tile = max(1, _ROW_ELEMENTS // wide)
-        _norms.layer_norm[(triton.cdiv(count, tile),)](
+        self._go(_norms.layer_norm, (triton.cdiv(count, tile),),
             rows, rows if other is None else other, rows if bias is None else bias, norm.weight, norm.bias, total, out,
             count, channels, norm.eps, has_other=other is not None, has_bias=bias is not None, tile=tile, wide=wide,
         )  # fmt: skip
@@ -142,7 +159,7 @@ class Compiled:
         wide = triton.next_power_of_2(channels)
         tile = max(1, _ROW_ELEMENTS_BACK // wide)
         out = torch.empty_like(rows)
-        _norms.layer_norm_back[(triton.cdiv(count, tile),)](
+        self._go(_norms.layer_norm_back, (triton.cdiv(count, tile),),
             rows, gradient, norm.weight, more, out, count, channels, norm.eps, tile=tile, wide=wide, num_warps=2
         )  # fmt: skip
         return out
@@ -150,8 +167,16 @@ class Compiled:
     def geglu(self, rows: torch.Tensor, bias: torch.Tensor) -> torch.Tensor:
         count, channels = len(rows), rows.shape[1] // 2
         out = rows.new_empty(count, channels)
-        _rows.geglu[triton.cdiv(count, 16), triton.cdiv(channels, 128)](
-            rows, bias, out, count, channels, tile=16, wide=128
+        self._go(
+            _rows.geglu,
+            (triton.cdiv(count, 16), triton.cdiv(channels, 128)),
+            rows,
+            bias,
+            out,
+            count,
+            channels,
+            tile=16,
+            wide=128,
         )
         return out
 
@@ -161,8 +186,19 @@ class Compiled:
         count, channels = gradient.shape
         sides = torch.empty_like(rows)
         made = torch.empty_like(gradient) if again else None
-        _rows.geglu_back[triton.cdiv(count, 16), triton.cdiv(channels, 128)](
-            rows, bias, gradient, sides, sides if made is None else made, count, channels, want=again, tile=16, wide=128
+        self._go(
+            _rows.geglu_back,
+            (triton.cdiv(count, 16), triton.cdiv(channels, 128)),
+            rows,
+            bias,
+            gradient,
+            sides,
+            sides if made is None else made,
+            count,
+            channels,
+            want=again,
+            tile=16,
+            wide=128,
         )
         return sides, made
 
@@ -171,7 +207,7 @@ class Compiled:
     ) -> None:
         layers, out_width, in_width = base.shape
         rank = down.shape[1]
-        _rows.fold[layers, triton.cdiv(out_width, 64), triton.cdiv(in_width, 64)](
+        self._go(_rows.fold, (layers, triton.cdiv(out_width, 64), triton.cdiv(in_width, 64)),
             base, down, up, scale, folded, out_width, in_width, rank,
             pattern=PATTERN, dithers=base.dtype == torch.bfloat16, most=max(16, triton.next_power_of_2(rank)),
             tile=64, wide=64,

@@ -25,6 +25,8 @@ _LEAST_CAPABILITY = (8, 0)
 """Of a card: the first with bfloat16."""
 _PREDICTS, _LEARNS = 0.05, 0.98
 """How far two ways in bfloat16 may be apart: a prediction, of its length; the cosine of an adapter's gradients."""
+_SMALL = (32, 48)
+"""Height and width of latents whose halves go through the kernels for small maps."""
 _log = logging.getLogger(__name__)
 
 Denoise = Callable[[torch.Tensor, torch.Tensor, Conditions], torch.Tensor]
@@ -117,8 +119,10 @@ def _tried(
     """Passes that were tried before or agree with ``plain`` now. Raises ``Unsupported``, and notes why."""
     try:
         passes = lay_out(unet, make())
-        if signature not in tried and not agrees(unet, passes, plain):
-            raise Unsupported("differs")
+        if signature not in tried:
+            prepare(unet, passes)
+            if not agrees(unet, passes, plain):
+                raise Unsupported("differs")
     except Unsupported as error:
         tried[signature] = error.why
         raise
@@ -187,37 +191,69 @@ def bind(passes: Passes, unet: "UNet2DConditionModel") -> None:
         (weights.scaling,) = layer.scaling.values()
 
 
+def prepare(unet: "UNet2DConditionModel", passes: Passes) -> None:
+    """Have the kernels for pictures of all sizes compiled at once: one by one, as they are needed, took a minute."""
+    network, side = passes.network, unet.config["sample_size"]
+
+    def there_and_back() -> None:
+        for height, width in (_SMALL, (side, side)):
+            noisy, timesteps, conditions = _some_inputs(unet, 1, height, width)
+            _, learn = network.forward(noisy, timesteps, conditions)
+            learn(noisy)
+
+    try:
+        network.ops.prepare(there_and_back)
+    except Exception as error:
+        if not ran_out_of_memory(error):  # what is missing is compiled when it is needed
+            raise
+
+
+def _some_inputs(
+    unet: "UNet2DConditionModel", batch: int, height: int, width: int
+) -> tuple[torch.Tensor, torch.Tensor, Conditions]:
+    """A ``batch`` of random latents of ``height`` x ``width``, with timesteps and conditions; the same each time."""
+    config: Any = unet.config
+    device = unet.device
+    chance = torch.Generator().manual_seed(0)
+
+    def some(*shape: int) -> torch.Tensor:
+        return torch.randn(shape, generator=chance).to(device)
+
+    conditions = [some(batch, 77, config.cross_attention_dim)]
+    if config.addition_embed_type == "text_time":
+        pooled = config.projection_class_embeddings_input_dim - 6 * config.addition_time_embed_dim
+        conditions += [some(batch, pooled), torch.full((batch, 6), 512.0, device=device)]
+    noisy = some(batch, config.in_channels, height, width)
+    return noisy, torch.linspace(100, 700, batch, device=device).long(), Conditions(*conditions)
+
+
 def agrees(unet: "UNet2DConditionModel", passes: Passes, plain: Denoise) -> bool:
     """Whether ``passes`` predict and learn what ``plain`` does from random inputs and adapter, within bfloat16.
 
     Nothing is recorded for it: each recording is compared with what it was recorded from.
     """
     config: Any = unet.config
-    device, grain = unet.device, 2 ** (len(config.block_out_channels) - 1)
-    chance = torch.Generator().manual_seed(0)
+    grain = 2 ** (len(config.block_out_channels) - 1)
+    noisy, timesteps, conditions = _some_inputs(unet, 2, 4 * grain, 6 * grain)
+    chance = torch.Generator().manual_seed(1)
 
-    def some(*shape: int) -> torch.Tensor:
-        return torch.randn(shape, generator=chance).to(device)
+    def like(tensor: torch.Tensor) -> torch.Tensor:
+        return torch.randn(tensor.shape, generator=chance).to(tensor.device)
 
     names, parameters = zip(
         *((name, each) for name, each in unet.named_parameters() if each.requires_grad), strict=True
     )
     before = [parameter.detach().clone() for parameter in parameters]
-    conditions = [some(2, 77, config.cross_attention_dim)]
-    if config.addition_embed_type == "text_time":
-        pooled = config.projection_class_embeddings_input_dim - 6 * config.addition_time_embed_dim
-        conditions += [some(2, pooled), torch.full((2, 6), 512.0, device=device)]
-    noisy, timesteps = some(2, config.in_channels, 4 * grain, 6 * grain), torch.tensor([100, 700], device=device)
-    gradient = some(*noisy.shape)
+    gradient = like(noisy)
     try:
         with torch.no_grad():
             for parameter in parameters:
-                parameter.copy_(0.02 * some(*parameter.shape))
-        expected = plain(noisy, timesteps, Conditions(*conditions))
+                parameter.copy_(0.02 * like(parameter))
+        expected = plain(noisy, timesteps, conditions)
         wanted = dict(zip(names, torch.autograd.grad(expected, parameters, gradient), strict=True))
         weights = passes.network.weights
         weights.scale.fill_(weights.scaling)
-        predicted, learn = passes.network.forward(noisy, timesteps, Conditions(*conditions))
+        predicted, learn = passes.network.forward(noisy, timesteps, conditions)
         learn(gradient)
         learnt = dict(zip(weights.names, weights.split(weights.gradients), strict=True))
     finally:

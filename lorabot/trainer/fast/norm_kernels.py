@@ -3,6 +3,9 @@
 Everything is loaded and stored in the rows' type and computed in float32. Names: ``size`` rows a picture has, ``tile``
 rows and ``wide`` channels a program has, ``at`` the channel of the norm at which a source begins, ``all_channels`` how
 many the norm has.
+
+Triton compiles a kernel anew for numbers that are 1 or multiples of 16. Of channels that is worth it, since it says how
+rows are aligned; of what depends on pictures and batches it would only mean that each new size has to be compiled.
 """
 
 # mypy: disable-error-code="no-untyped-def, no-untyped-call, untyped-decorator, misc, index"
@@ -11,7 +14,7 @@ import triton
 import triton.language as tl
 
 
-@triton.jit
+@triton.jit(do_not_specialize=["size", "tiles"])
 def add(
     rows, other, bias, total, mean, spread, size, channels, tiles,
     has_other: tl.constexpr, has_bias: tl.constexpr, write: tl.constexpr, tile: tl.constexpr, wide: tl.constexpr,
@@ -40,11 +43,10 @@ def add(
     tl.store(spread + where, tl.sum(away * away, axis=0), mask=channel < channels)
 
 
-@triton.jit
+@triton.jit(do_not_specialize=["size", "tiles", "tile", "each"])
 def factors(
-    mean, spread, mean2, spread2, shift, slope, offset, size, channels, all_channels, tiles, eps,
-    has_shift: tl.constexpr, two: tl.constexpr, tile: tl.constexpr, each: tl.constexpr, wide: tl.constexpr,
-    some: tl.constexpr,
+    mean, spread, mean2, spread2, shift, slope, offset, size, channels, all_channels, tiles, tile, each, eps,
+    has_shift: tl.constexpr, two: tl.constexpr, wide: tl.constexpr, some: tl.constexpr,
 ):  # fmt: skip
     """Slope and offset of one group of ``each`` channels in one picture, by tiles, ``some`` at a time.
 
@@ -98,7 +100,7 @@ def _either(first, second, batch, number, channel, channels, all_channels, tiles
     return value
 
 
-@triton.jit
+@triton.jit(do_not_specialize=["size", "tiles"])
 def normalise(
     rows, slope, offset, weight, bias, out, size, channels, at, all_channels, tiles,
     silu: tl.constexpr, tile: tl.constexpr, wide: tl.constexpr,
@@ -136,7 +138,7 @@ def _through(gradient, z, silu: tl.constexpr):
     return gradient
 
 
-@triton.jit
+@triton.jit(do_not_specialize=["size", "tiles"])
 def back_sums(
     rows, gradient, slope, offset, weight, bias, first, second, size, channels, at, all_channels, tiles,
     silu: tl.constexpr, tile: tl.constexpr, wide: tl.constexpr,
@@ -158,10 +160,9 @@ def back_sums(
     tl.store(second + where, tl.sum(tl.where(mask, weighted * normal, 0.0), axis=0), mask=inside)
 
 
-@triton.jit
+@triton.jit(do_not_specialize=["size", "tiles", "groups", "each"])
 def back_means(
-    first, second, means, size, all_channels, tiles, groups,
-    each: tl.constexpr, wide: tl.constexpr, some: tl.constexpr,
+    first, second, means, size, all_channels, tiles, groups, each, wide: tl.constexpr, some: tl.constexpr
 ):  # fmt: skip
     """From ``back_sums`` the two means over one group of a picture, side by side in ``means`` (B, groups, 2)."""
     batch = tl.program_id(0)
@@ -181,11 +182,11 @@ def back_means(
     tl.store(means + place + 1, tl.sum(tl.sum(two, axis=1), axis=0) / (size * each))
 
 
-@triton.jit
+@triton.jit(do_not_specialize=["size", "tiles", "groups", "each"])
 def back_rows(
     rows, gradient, slope, offset, weight, bias, means, more, more2, out,
-    size, channels, at, all_channels, tiles, groups,
-    silu: tl.constexpr, adds: tl.constexpr, each: tl.constexpr, tile: tl.constexpr, wide: tl.constexpr,
+    size, channels, at, all_channels, tiles, groups, each,
+    silu: tl.constexpr, adds: tl.constexpr, tile: tl.constexpr, wide: tl.constexpr,
 ):  # fmt: skip
     """The gradient of one source, with ``adds`` more of it added."""
     batch = tl.program_id(0) // tiles
@@ -212,7 +213,7 @@ def back_rows(
     tl.store(out + place, found.to(out.dtype.element_ty), mask=mask)
 
 
-@triton.jit
+@triton.jit(do_not_specialize=["count"])
 def layer_norm(
     rows, other, bias, weight, beside, total, out, count, channels, eps,
     has_other: tl.constexpr, has_bias: tl.constexpr, tile: tl.constexpr, wide: tl.constexpr,
@@ -246,7 +247,7 @@ def _rows_normal(value, inside, channels, eps):
     return away * steep[:, None], steep
 
 
-@triton.jit
+@triton.jit(do_not_specialize=["count"])
 def layer_norm_back(rows, gradient, weight, more, out, count, channels, eps, tile: tl.constexpr, wide: tl.constexpr):
     """The gradient of ``rows``, with ``more`` added; their mean and spread are found again."""
     row = tl.program_id(0).to(tl.int64) * tile + tl.arange(0, tile)

@@ -4,7 +4,7 @@ Rows are the pixels of all pictures of a batch, one after the other: (B * H * W,
 channels last seen flat. ``reference`` does the operations in plain torch, ``compiled`` in Triton.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -57,6 +57,10 @@ Source = tuple[torch.Tensor, Stats]
 
 class Primitives(Protocol):
     """The operations. Sums are taken in at least float32 whatever the rows' type."""
+
+    def prepare(self, act: Callable[[], object]) -> None:
+        """Have all that ``act`` asks of these operations compiled, side by side. What it computes is not to be used."""
+        ...
 
     def add(
         self, rows: torch.Tensor, other: torch.Tensor | None, bias: torch.Tensor | None, batch: int

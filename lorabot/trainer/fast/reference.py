@@ -1,6 +1,6 @@
 """The primitives in plain torch: what the compiled ones are measured by, in any type of float."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from torch.nn import functional
@@ -14,6 +14,9 @@ Art of Computer Programming, volume 3, 6.4)."""
 
 class Reference:
     """See ``Primitives``."""
+
+    def prepare(self, act: Callable[[], object]) -> None:
+        """There is nothing to compile."""
 
     def add(
         self, rows: torch.Tensor, other: torch.Tensor | None, bias: torch.Tensor | None, batch: int

@@ -6,7 +6,7 @@ import triton
 import triton.language as tl
 
 
-@triton.jit
+@triton.jit(do_not_specialize=["count"])
 def geglu(rows, bias, out, count, channels, tile: tl.constexpr, wide: tl.constexpr):
     """``out`` (N, channels) from ``rows`` (N, 2 * channels); see ``Primitives.geglu``."""
     row = tl.program_id(0).to(tl.int64) * tile + tl.arange(0, tile)
@@ -18,7 +18,7 @@ def geglu(rows, bias, out, count, channels, tile: tl.constexpr, wide: tl.constex
     tl.store(out + place, (value * gate * _below(gate)).to(out.dtype.element_ty), mask=mask)
 
 
-@triton.jit
+@triton.jit(do_not_specialize=["count"])
 def geglu_back(
     rows, bias, gradient, sides, again, count, channels, want: tl.constexpr, tile: tl.constexpr, wide: tl.constexpr
 ):
@@ -56,7 +56,7 @@ def _below(gate):
     return 0.5 * (1.0 + tl.erf(gate * 0.7071067811865476))
 
 
-@triton.jit
+@triton.jit(do_not_specialize=["rank"])
 def fold(
     base, down, up, scale, folded, out_width, in_width, rank,
     pattern: tl.constexpr, dithers: tl.constexpr, most: tl.constexpr, tile: tl.constexpr, wide: tl.constexpr,

@@ -1,11 +1,20 @@
 """Every Triton kernel, run by Triton's interpreter on the CPU, does what plain torch does."""
 
+from dataclasses import replace
+from typing import Any
+
 import pytest
 import torch
+from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
+from peft import LoraConfig, inject_adapter_in_model
 
+from lorabot.presets import RealFamily
+from lorabot.trainer.conditions import Conditions
 from lorabot.trainer.fast.compiled import Compiled
+from lorabot.trainer.fast.entrance import lay_out, prepare
 from lorabot.trainer.fast.primitives import Factors, GroupNorm, LayerNorm
 from lorabot.trainer.fast.reference import Reference
+from tests.trainer.published import UNETS
 
 COMPILED, REFERENCE = Compiled(), Reference()
 BATCH = 2
@@ -151,3 +160,41 @@ def test_a_change_below_the_last_digit_of_bfloat16_counts_on_average_and_none_ch
         ops.fold(base, down, up, scale, folded)
         found.append(folded)
     assert float((found[0] != found[1]).float().mean()) < 1e-3, "both round by the same pattern"
+
+
+class Asked(Compiled):
+    """Notes which kernels would be compiled, instead of running any."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.kernels: set[tuple[object, ...]] = set()
+
+    def _go(self, kernel: Any, grid: tuple[int, ...], *given: object, **constants: object) -> None:
+        general = kernel.kwargs["do_not_specialize"] or ()
+        numbers = [
+            (name, value == 1, value % 16 == 0)
+            for name, value in zip(kernel.arg_names, given, strict=False)
+            if isinstance(value, int) and name not in general
+        ]
+        self.kernels.add((kernel.__name__, *numbers, *constants.items()))
+
+
+@pytest.mark.parametrize("family", ["sd15", "sdxl"])
+def test_pictures_of_other_sizes_and_batches_need_no_other_kernels(family: RealFamily) -> None:
+    with torch.device("meta"):
+        unet = UNet2DConditionModel(**UNETS[family]).to(torch.bfloat16).requires_grad_(False)
+        layers = LoraConfig(r=8, lora_alpha=8, target_modules=["to_q", "to_k", "to_v", "to_out.0"])
+        inject_adapter_in_model(layers, unet)
+    asked = Asked()
+    passes = lay_out(unet, asked)
+    prepare(unet, passes)
+    first = set(asked.kernels)
+    for batch, height, width in ((1, 64, 64), (4, 72, 56), (3, 88, 40), (1, 24, 40), (2, 128, 128)):
+        with torch.device("meta"):
+            noisy, timesteps = torch.zeros(batch, 4, height, width), torch.zeros(batch, dtype=torch.int64)
+            conditions = Conditions(torch.zeros(batch, 77, UNETS[family]["cross_attention_dim"]))
+            if family == "sdxl":
+                conditions = replace(conditions, pooled=torch.zeros(batch, 1280), sizes=torch.zeros(batch, 6))
+        _, learn = passes.network.forward(noisy, timesteps, conditions)
+        learn(noisy)
+    assert asked.kernels == first
