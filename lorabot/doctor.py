@@ -22,7 +22,7 @@ from lorabot.presets import DEMO, load_presets
 from lorabot.queue.blobs import open_blobs
 from lorabot.queue.database import Database, create_engine, parse_database_url, sqlite_file, without_password
 from lorabot.queue.embedded import EmbeddedValkey, ValkeyFailed
-from lorabot.queue.errors import StoreUnavailable
+from lorabot.queue.errors import BadUrl, StoreUnavailable
 from lorabot.queue.history import History
 from lorabot.queue.migrations import current, known, newest
 from lorabot.queue.redis import AWAY, connect
@@ -228,12 +228,11 @@ async def _database(settings: Settings) -> list[Finding]:
         return [_finding("database", "ok", "doctor-database-new", where=where)]
     try:
         has, wants = await current(settings.database), await asyncio.to_thread(newest)
-    except StoreUnavailable as error:
-        cause = error.__cause__
-        reason = type(cause).__name__ if cause else ""
-        return [
-            _finding("database", "broken", "doctor-database-away", "doctor-database-mend", where=where, reason=reason)
-        ]
+    except (StoreUnavailable, BadUrl) as error:
+        away = isinstance(error, StoreUnavailable)
+        found = "doctor-database-away" if away else "doctor-database-bad"
+        reason = error.reason if isinstance(error, StoreUnavailable) else str(error)
+        return [_finding("database", "broken", found, "doctor-database-mend", where=where, reason=reason)]
     if has is not None and has not in await asyncio.to_thread(known):
         params: dict[str, Param] = {"where": where, "version": has}
         return [_finding("database", "broken", "doctor-database-newer", "doctor-database-newer-mend", **params)]
@@ -251,8 +250,8 @@ async def _estimates(settings: Settings) -> list[Finding]:
     database = Database(create_engine(url))
     try:
         errors = await History(database).errors()
-    except (StoreUnavailable, DatabaseError):
-        return []  # away, or of another version: that is said of the database itself
+    except (StoreUnavailable, BadUrl, DatabaseError):
+        return []  # away, not ours, or of another version: that is said of the database itself
     finally:
         await database.close()
     if not errors:

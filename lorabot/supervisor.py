@@ -252,7 +252,8 @@ class Supervisor:
         await asyncio.wait([ended, hurry], timeout=part.stop_s, return_when=asyncio.FIRST_COMPLETED)
         hurry.cancel()
         if not ended.done():
-            self._say(Message("supervisor-killed", {"part": part.name, "seconds": part.stop_s}))
+            code = "supervisor-killed-at-once" if self._hurry.is_set() else "supervisor-killed"
+            self._say(Message(code, {"part": part.name, "seconds": part.stop_s}))
             _signal_group(process.pid, signal.SIGKILL)
         await ended
 

@@ -13,7 +13,7 @@ from PIL import Image
 
 from lorabot.cli.logs import configure, redact
 from lorabot.cli.terminal import terminal_language
-from tests.house import clean_environment, lorabot
+from tests.house import clean_environment, free_port, lorabot
 from tests.trainer.bases.files import write_header
 from tests.trainer.bases.test_detection import WHOLE
 
@@ -153,16 +153,45 @@ def test_a_broken_preset_of_the_operator_is_named_and_the_exit_code_is_1(tmp_pat
 
 
 def test_an_unforeseen_error_is_one_line_and_its_traceback_is_in_a_file(tmp_path: Path) -> None:
-    (tmp_path / "file").write_text("")
-    done = lorabot("up", cwd=tmp_path, LORABOT_DATA_DIR="file", LORABOT_DISCORD__TOKEN="s3cr3t-token")
+    odd = {"LORABOT_DATA_DIR": "s3cr3t-token", "LORABOT_DISCORD__TOKEN": "s3cr3t-token"}
+    (tmp_path / "s3cr3t-token" / "lorabot.lock").mkdir(parents=True)
+    done = lorabot("up", cwd=tmp_path, **odd)
     assert done.returncode == 1
     (line,) = done.stderr.splitlines()
-    assert "FileExistsError" in line
-    record = Path(line.rpartition(" in ")[2].rstrip("."))
-    assert "Traceback" in record.read_text()
-    assert "s3cr3t-token" not in record.read_text()
-    shown = lorabot("--debug", "up", cwd=tmp_path, LORABOT_DATA_DIR="file")
-    assert "Traceback" in shown.stderr
+    assert "IsADirectoryError" in line
+    record = (tmp_path / "s3cr3t-token" / "logs" / "errors.log").read_text()
+    assert "Traceback" in record
+    assert "s3cr3t-token" not in record
+    shown = lorabot("--debug", "up", cwd=tmp_path, **odd).stderr
+    assert "Traceback" in shown
+    assert "s3cr3t-token" not in shown.partition("Something went wrong")[0]
+
+
+@pytest.mark.parametrize("command", ["up", "trainer"])
+def test_a_data_folder_that_takes_no_files_is_named_with_its_setting(tmp_path: Path, command: str) -> None:
+    (tmp_path / "file").write_text("")
+    done = lorabot(command, cwd=tmp_path, LORABOT_DATA_DIR="file/data")
+    assert done.returncode == 1
+    (line,) = done.stderr.splitlines()
+    assert "file/data" in line
+    assert "LORABOT_DATA_DIR" in line
+
+
+def test_a_database_that_is_none_is_a_wrong_setting(tmp_path: Path) -> None:
+    (tmp_path / "photo.png").write_bytes(b"\x89PNG" * 1000)
+    done = lorabot("up", cwd=tmp_path, LORABOT_DATABASE_URL="sqlite:///photo.png")
+    assert done.returncode == 78
+    assert "file is not a database" in done.stderr.splitlines()[-1]
+    assert "nobody foresaw" not in done.stderr
+
+
+def test_an_operator_reads_why_the_database_cannot_be_used(tmp_path: Path) -> None:
+    url = f"postgresql://me:s3cr3t@127.0.0.1:{free_port()}/lorabot"
+    done = lorabot("up", cwd=tmp_path, LORABOT_DATABASE_URL=url)
+    assert done.returncode == 1
+    assert "Connect call failed" in done.stderr.splitlines()[-1]
+    assert "LORABOT_DATABASE_URL" in done.stderr.splitlines()[-1]
+    assert "s3cr3t" not in done.stderr
 
 
 @pytest.mark.parametrize(

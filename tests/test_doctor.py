@@ -165,6 +165,17 @@ async def test_servers_that_do_not_answer_are_broken_and_their_passwords_stay_hi
     assert "s3cr3t" not in repr(found)
 
 
+async def test_a_file_that_is_no_database_is_broken_and_the_rest_is_looked_at(
+    here: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "photo.png").write_bytes(b"\x89PNG" * 1000)
+    found = await findings(here, "database", "estimates", "disk", LORABOT_DATABASE_URL="sqlite:///photo.png")
+    (finding,) = found["database"]
+    assert finding.state == "broken"
+    assert "not a database" in str(finding.found.params["reason"])
+    assert found["disk"]
+
+
 async def test_a_folder_that_takes_no_files_is_broken(here: pytest.MonkeyPatch, tmp_path: Path) -> None:
     (tmp_path / "lorabot-data").mkdir()
     (tmp_path / "lorabot-data" / "blobs").write_text("in the way")

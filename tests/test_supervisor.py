@@ -159,6 +159,8 @@ async def test_asked_twice_it_ends_at_once() -> None:
         supervisor.stop()
         supervisor.stop()
         assert await asyncio.wait_for(task, 30) == 0
+        assert "supervisor-killed-at-once" in watched.codes()
+        assert "supervisor-killed" not in watched.codes()
 
 
 async def test_it_ends_while_it_waits_to_start_a_part_again() -> None:

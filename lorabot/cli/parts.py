@@ -2,7 +2,9 @@
 
 import asyncio
 import contextlib
+import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lorabot.cli.bases import bases_of
@@ -21,6 +23,10 @@ if TYPE_CHECKING:
 
 class NoRedis(UserError):
     """Our own Valkey server does not start."""
+
+
+class NoDataFolder(UserError):
+    """The folder for everything that is kept can't be made, or nothing can be put there."""
 
 
 def run_bot_part(terminal: Terminal) -> int:
@@ -93,6 +99,7 @@ def run_trainer_part(terminal: Terminal) -> int:
 async def _run(terminal: Terminal, settings: Settings, part: Callable[[Queue, asyncio.Event], Awaitable[None]]) -> int:
     """Run ``part`` on an open queue until a signal; a second signal ends it wherever it is."""
     configure("debug" if terminal.debug else settings.log_level, settings.secrets())
+    make_data_folder(settings.data_dir)
     stop = asyncio.Event()
     task = asyncio.current_task()
     assert task is not None
@@ -111,6 +118,16 @@ async def _run(terminal: Terminal, settings: Settings, part: Callable[[Queue, as
     except asyncio.CancelledError:
         return EXIT_INTERRUPTED
     return 0
+
+
+def make_data_folder(folder: Path) -> None:
+    """Make the folder for everything that is kept, and see that it can be written to. Raises ``NoDataFolder``."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise NoDataFolder("cli-no-data-folder", folder=str(folder), reason=error.strerror or str(error)) from error
 
 
 @contextlib.asynccontextmanager

@@ -3,7 +3,7 @@
 import os
 import tempfile
 import traceback
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -64,20 +64,28 @@ class Terminal:
 
     def explain(self, error: Exception) -> int:
         """Print what an error means, in one line each; returns the exit code."""
+        if self.debug:
+            self.err.print(self._redacted("".join(traceback.format_exception(error)).rstrip()), markup=False)
+        lines, code = self._meaning(error)
+        for line in lines:
+            self.fail(line)
+        return code
+
+    def _meaning(self, error: Exception) -> tuple[Sequence[str], int]:
+        from lorabot.queue.errors import BadUrl, StoreUnavailable
         from lorabot.settings import SettingsError
 
-        if self.debug:
-            self.err.print("".join(traceback.format_exception(error)).rstrip(), markup=False)
-        if isinstance(error, SettingsError):
-            for line in error.lines(self.translate):
-                self.fail(line)
-            return EXIT_SETTINGS
-        if isinstance(error, UserError):
-            self.fail(self.translate.text(error.message))
-            return EXIT_FAILED
-        reason = f"{type(error).__name__}: {error}".splitlines()[0][:200]
-        self.fail(self.translate("cli-unexpected", reason=self._redacted(reason), file=str(self._record(error))))
-        return EXIT_FAILED
+        match error:
+            case SettingsError():
+                return error.lines(self.translate), EXIT_SETTINGS
+            case BadUrl():
+                return [self.translate("cli-bad-url", reason=str(error))], EXIT_SETTINGS
+            case StoreUnavailable():  # its own sentence is for people in a chat
+                return [self.translate("cli-database-away", reason=error.reason)], EXIT_FAILED
+            case UserError():
+                return [self.translate.text(error.message)], EXIT_FAILED
+        reason = self._redacted(f"{type(error).__name__}: {error}".splitlines()[0][:200])
+        return [self.translate("cli-unexpected", reason=reason, file=str(self._record(error)))], EXIT_FAILED
 
     def _record(self, error: Exception) -> Path:
         """Append the traceback to the error log; where that can't be written, to a file in the temp folder."""

@@ -8,7 +8,7 @@ import sys
 
 from lorabot import __version__
 from lorabot.cli.logs import configure, redact
-from lorabot.cli.parts import redis_of
+from lorabot.cli.parts import make_data_folder, redis_of
 from lorabot.cli.stopping import on_signals
 from lorabot.cli.terminal import Terminal
 from lorabot.locale import Message
@@ -26,6 +26,7 @@ def run_up(terminal: Terminal) -> int:
     """Run everything until Ctrl-C; returns the exit code."""
     settings = terminal.settings()
     configure("debug" if terminal.debug else settings.log_level, settings.secrets())
+    make_data_folder(settings.data_dir)
     with only_one(settings.data_dir):
         if settings.discord.token is None and settings.telegram.token is None:
             # The page is all there is; beside a chat the bot itself says so, and tries again.

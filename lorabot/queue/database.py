@@ -22,6 +22,7 @@ _log = logging.getLogger(__name__)
 BUSY_TIMEOUT_MS = 5000
 _CONNECT_TIMEOUT_S = 5.0
 _COMMAND_TIMEOUT_S = 15.0
+_COMPLAIN_AGAIN_S = 60.0
 # Primary result codes that say nothing about the statement: busy, locked, read-only, I/O error, full, can't open.
 _SQLITE_AWAY = {5, 6, 8, 10, 13, 14}
 _SQLITE_NOT_A_DATABASE = 26
@@ -119,6 +120,7 @@ class Database:
         # SQLite has one writer; queueing for it here is quicker than its sleeping retries.
         self._turn = None if self.postgresql else asyncio.Lock()
         self._last_away: float | None = None
+        self._complained_at = float("-inf")
 
     @property
     def steady_s(self) -> float:
@@ -130,8 +132,12 @@ class Database:
         try:
             with outages():
                 yield
-        except StoreUnavailable:
+        except StoreUnavailable as error:
             self._last_away = time.monotonic()
+            # On a full disk reading goes on and writing does not, so that it is away and back all the time.
+            if self._last_away - self._complained_at >= _COMPLAIN_AGAIN_S:
+                self._complained_at = self._last_away
+                _log.warning("the database is away: %s", error.reason)
             raise
 
     @asynccontextmanager
@@ -165,8 +171,7 @@ def outages() -> Iterator[None]:
         yield
     except (SQLAlchemyError, sqlite3.Error, PostgresError, InterfaceError, OSError) as error:
         if is_away(error):
-            _log.debug("the database is away: %s", type(error).__name__)
-            raise StoreUnavailable from error
+            raise StoreUnavailable(_reason(error)) from error
         if (refusal := _refusal(error)) is not None:
             raise BadUrl(f"the database can't be used: {refusal}") from None
         raise
@@ -184,6 +189,15 @@ def is_away(error: BaseException) -> bool:
         return True
     state = getattr(error, "sqlstate", None)
     return isinstance(state, str) and state.startswith(_POSTGRESQL_AWAY)
+
+
+def _reason(error: BaseException) -> str:
+    """Why it is away, in its own words, without the statement and its values."""
+    if isinstance(error, DBAPIError) and error.orig is not None:
+        return _reason(error.orig)
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    return str(error) or type(error).__name__
 
 
 def _refusal(error: BaseException) -> str | None:

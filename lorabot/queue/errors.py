@@ -61,10 +61,14 @@ class AlreadyStarted(QueueError):
 
 
 class StoreUnavailable(QueueError):
-    """The database can't be reached now. Nothing was changed, or, after a broken commit, it can't be known."""
+    """The database can't be reached now. Nothing was changed, or, after a broken commit, it can't be known.
 
-    def __init__(self) -> None:
+    ``reason`` is for the operator, in the words of the database or the system; it holds no password.
+    """
+
+    def __init__(self, reason: str = "") -> None:
         super().__init__("queue-unavailable")
+        self.reason = reason
 
 
 class BlobMissing(QueueError):

@@ -192,16 +192,23 @@ async def test_the_database_itself_refuses_jobs_that_can_not_be(queue: Queue, br
         await write()
 
 
-async def test_a_missing_sqlite_file_is_away_and_no_empty_one_takes_its_place(tmp_path: Path) -> None:
+async def test_a_missing_sqlite_file_is_away_and_no_empty_one_takes_its_place(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     database = open_database(f"sqlite:///{tmp_path}/gone.sqlite3")
 
     async def look() -> None:
         async with database.read() as connection:
             await connection.execute(text("SELECT 1"))
 
-    with pytest.raises(StoreUnavailable):
-        await look()
+    for _ in range(3):
+        with pytest.raises(StoreUnavailable) as away:
+            await look()
     await database.close()
+    assert away.value.reason == "unable to open database file"
+    assert [record.getMessage() for record in caplog.records if record.levelname == "WARNING"] == [
+        "the database is away: unable to open database file"
+    ]
     assert not (tmp_path / "gone.sqlite3").exists()
 
     async def no_thread_left() -> bool:

@@ -59,7 +59,7 @@ cli-help-up =
     Run everything on this machine: chat page, trainer, queue.
 
     The chat page opens on `http://127.0.0.1:8080`. A part that dies is started again; Ctrl-C ends all of it in order.
-cli-help-bot = Run the chat side alone: the web page. Needs no GPU and no torch.
+cli-help-bot = Run the chat side alone: the web page, and Discord and Telegram where their tokens are set. Needs no GPU and no torch.
 cli-help-trainer = Run the training side alone, one for each GPU. Needs no chat library.
 cli-help-demo =
     Watch the whole way once: a zip is sent to the chat, a LoRA is trained, its files come back.
@@ -85,6 +85,9 @@ cli-help-doctor = Check this machine: Python, torch, GPU, Redis, database, files
 
 ## What the commands say.
 cli-unexpected = Something went wrong that nobody foresaw: { $reason }. The details are in { $file }.
+cli-no-data-folder = Nothing can be kept in { $folder }: { $reason }. Mend that, or choose another folder with LORABOT_DATA_DIR.
+cli-database-away = The database can't be used now: { $reason }. Start it or make room for it, or correct LORABOT_DATABASE_URL; `lorabot doctor` says more.
+cli-bad-url = It can't work with these settings: { $reason }. `lorabot doctor` says more.
 cli-web-ready = The chat page is open: { $url }
 cli-valkey-started = Started the embedded Valkey.
 cli-valkey-failed = The embedded Valkey can't be started: { $reason }
@@ -104,7 +107,8 @@ supervisor-died = { $part } ended unexpectedly (exit code { $code }); starting i
 supervisor-died-signal = { $part } was killed ({ $signal }); starting it again in { $seconds } s
 supervisor-settings = { $part } can't work with these settings; see its lines above.
 supervisor-ending = Ending { $part } ...
-supervisor-killed = { $part } did not end by itself and was killed.
+supervisor-killed = { $part } did not end within { $seconds } s and was killed.
+supervisor-killed-at-once = { $part } was ended at once.
 supervisor-already-running = lorabot already runs on { $folder } (process { $pid }). Stop it first, or choose another folder with LORABOT_DATA_DIR.
 supervisor-port-taken = Port { $port } on { $host } is taken by another program. Stop it, or choose another port with LORABOT_WEB__PORT.
 supervisor-port-forbidden = Port { $port } may only be used by the system's administrator. Choose one above 1023 with LORABOT_WEB__PORT.
@@ -190,6 +194,7 @@ doctor-database-older = { $where }, version { $version }; the next start brings 
 doctor-database-newer = { $where } was made by a newer lorabot (version { $version })
 doctor-database-newer-mend = Install that lorabot again, or choose another LORABOT_DATABASE_URL.
 doctor-database-away = { $where } does not answer ({ $reason })
+doctor-database-bad = { $where }: { $reason }
 doctor-database-mend = Start it or correct LORABOT_DATABASE_URL; without it lorabot keeps a file of its own.
 doctor-estimates-none = no training here was estimated beforehand yet
 doctor-estimates = { $count ->

@@ -56,7 +56,7 @@ cli-help-up =
     在本机运行全部组件：聊天页面、训练器和队列。
 
     聊天页面在 `http://127.0.0.1:8080`。组件意外退出会自动重启；按 Ctrl-C 依次结束全部组件。
-cli-help-bot = 仅运行聊天端：网页。不需要 GPU，也不需要 torch。
+cli-help-bot = 仅运行聊天端：网页，以及设置了令牌的 Discord 和 Telegram。不需要 GPU，也不需要 torch。
 cli-help-trainer = 仅运行训练端，每块 GPU 一个。不需要聊天相关的库。
 cli-help-demo =
     完整看一遍流程：把压缩包发到聊天里，训练 LoRA，取回文件。
@@ -82,6 +82,9 @@ cli-help-doctor = 检查本机：Python、torch、GPU、Redis、数据库、文�
 
 ## 各命令的输出。
 cli-unexpected = 发生了意料之外的错误：{ $reason }。详情见 { $file }。
+cli-no-data-folder = 无法在 { $folder } 中保存数据：{ $reason }。请解决此问题，或用 LORABOT_DATA_DIR 换一个文件夹。
+cli-database-away = 数据库目前无法使用：{ $reason }。请启动它或为它腾出空间，或更正 LORABOT_DATABASE_URL；详情可用 `lorabot doctor` 查看。
+cli-bad-url = 无法使用当前设置：{ $reason }。详情可用 `lorabot doctor` 查看。
 cli-web-ready = 聊天页面已就绪：{ $url }
 cli-valkey-started = 已启动内置的 Valkey。
 cli-valkey-failed = 无法启动内置的 Valkey：{ $reason }
@@ -101,7 +104,8 @@ supervisor-died = { $part } 意外退出（退出码 { $code }），{ $seconds }
 supervisor-died-signal = { $part } 被终止（{ $signal }），{ $seconds } 秒后重新启动
 supervisor-settings = { $part } 无法使用当前设置，请看上面它的输出。
 supervisor-ending = 正在结束 { $part } ……
-supervisor-killed = { $part } 没有自行结束，已被强制终止。
+supervisor-killed = { $part } 在 { $seconds } 秒内没有结束，已被强制终止。
+supervisor-killed-at-once = { $part } 已立即终止。
 supervisor-already-running = lorabot 已在 { $folder } 上运行（进程 { $pid }）。请先结束它，或用 LORABOT_DATA_DIR 换一个文件夹。
 supervisor-port-taken = { $host } 的端口 { $port } 已被其他程序占用。请结束该程序，或用 LORABOT_WEB__PORT 换一个端口。
 supervisor-port-forbidden = 端口 { $port } 仅限系统管理员使用。请用 LORABOT_WEB__PORT 选择 1023 以上的端口。
@@ -184,6 +188,7 @@ doctor-database-older = { $where }，版本 { $version }，下次启动时升级
 doctor-database-newer = { $where } 由更新版本的 lorabot 创建（版本 { $version }）
 doctor-database-newer-mend = 请重新安装较新的 lorabot，或更改 LORABOT_DATABASE_URL。
 doctor-database-away = { $where } 没有响应（{ $reason }）
+doctor-database-bad = { $where }：{ $reason }
 doctor-database-mend = 请启动它或更正 LORABOT_DATABASE_URL；不设置时 lorabot 使用自己的文件。
 doctor-estimates-none = 这里还没有训练事先做过估计
 doctor-estimates = 最近 { $count } 次训练的用时与估计相差 { $percent }%（中位数）
