@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lorabot.bot.card import duration_left
-from lorabot.bot.commands.errors import CommandError
+from lorabot.bot.commands.training import refuse_count
 from lorabot.bot.commands.trigger import check_trigger
 from lorabot.bot.config import IntakeConfig
 from lorabot.bot.intake.looking import CleanImage, LeftOut, Looker, Overview
@@ -19,7 +19,7 @@ from lorabot.cli.logs import configure
 from lorabot.cli.meter import Meter
 from lorabot.cli.terminal import Terminal
 from lorabot.locale import Message, Translator, UserError
-from lorabot.presets import Preset, load_presets
+from lorabot.presets import load_presets
 from lorabot.trainer import wire
 from lorabot.trainer.bases.locating import locate
 from lorabot.trainer.local import LocalImage, LocalOutcome, train
@@ -66,7 +66,7 @@ def run_train(terminal: Terminal, wish: Wish) -> int:
         photos = await _look(wish.photos, settings.intake, folder, meter, terminal.translate)
         for line in left_out_lines(photos.left_out, terminal.translate):
             meter.print(line, "yellow")
-        _refuse_count(preset, len(photos.images), terminal.translate)
+        refuse_count(preset, len(photos.images), terminal.translate)
         meter.show(terminal.translate("cli-train-loading"))
         return await train(
             photos.images,
@@ -125,17 +125,6 @@ def _one_file(path: Path, target: Path) -> Path:
             if file.is_file():
                 archive.write(file, file.relative_to(path))
     return target
-
-
-def _refuse_count(preset: Preset, count: int, text: Translator) -> None:
-    send = preset.send
-    if count < send.min_images:
-        kind, more = send.kind.get(text.language), send.min_images - count
-        raise CommandError(
-            "command-too-few", preset=preset.id, count=count, least=send.min_images, more=more, kind=kind
-        )
-    if count > send.max_images:
-        raise CommandError("command-too-many-images", preset=preset.id, count=count, most=send.max_images)
 
 
 def _show(event: wire.Event, meter: Meter, text: Translator) -> None:

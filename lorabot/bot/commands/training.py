@@ -158,14 +158,18 @@ class Training:
         await self._intake.settled(actor.owner)
         draft = await self._queue.drafts.get(actor.owner, address)
         images = draft.images if draft else ()
+        if not images:
+            raise NoDraft
         if checked is None:
+            if (refusal := no_preset_takes(len(images), self._presets, self._base(request))) is not None:
+                raise refusal
             found = preset_buttons(self._presets, len(images), say, self._base(request), verb)
             buttons = tuple(
                 replace(button, action=action_of(verb, replace(request, preset=button.action.partition(":")[2])))
                 for button in found
             )
             return Reply(say("command-which-preset"), buttons)
-        _refuse_count(checked.preset, len(images), say)
+        refuse_count(checked.preset, len(images), say)
         if checked.trigger is None:
             return self._which_trigger(request, checked.preset, f"{actor.owner} {len(images)}", say, verb)
         caption = checked.preset.recipe(checked.base.family).caption
@@ -323,6 +327,18 @@ def preset_buttons(
     )
 
 
+def no_preset_takes(count: int, presets: Catalogue, base: Base) -> CommandError | None:
+    """Why no preset that can be trained on ``base`` takes ``count`` images; None where one does."""
+    sends = [preset.send for preset in presets.presets.values() if base.family in preset.recipes]
+    if not sends or any(send.min_images <= count <= send.max_images for send in sends):
+        return None
+    least = min(send.min_images for send in sends)
+    if count < least:
+        return CommandError("command-too-few-for-any", count=count, least=least, more=least - count)
+    most = max(send.max_images for send in sends if send.max_images < count)
+    return CommandError("command-too-many-for-any", count=count, most=most)
+
+
 def action_of(verb: str, request: Train) -> str:
     """The button that goes on with ``request``: its words in order, as many of the later ones as find room."""
     words = [verb, *(word or "" for word in asdict(request).values())]
@@ -355,10 +371,9 @@ def _longer(job: Job, actor: Actor, proposal: Proposal, family: Family) -> NewJo
     )
 
 
-def _refuse_count(preset: Preset, count: int, say: Translator) -> None:
+def refuse_count(preset: Preset, count: int, say: Translator) -> None:
+    """Raise ``CommandError`` where ``preset`` does not take so many images."""
     send = preset.send
-    if count == 0:
-        raise NoDraft
     kind = send.kind.get(say.language)
     if count < send.min_images:
         more = send.min_images - count
@@ -379,6 +394,7 @@ def _check_name(typed: str) -> str:
 
 
 def _check_seed(typed: str) -> int:
-    if typed.isascii() and typed.isdigit() and int(typed) <= _MOST_SEED:
+    # Python refuses to read numbers of thousands of digits.
+    if typed.isascii() and typed.isdigit() and len(typed) <= _MOST_NAME and int(typed) <= _MOST_SEED:
         return int(typed)
     raise CommandError("command-seed-odd", seed=typed[:_MOST_NAME], limit=_MOST_SEED)

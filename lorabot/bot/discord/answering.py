@@ -39,7 +39,7 @@ from lorabot.queue.model import Address
 _PROGRESS_S = 5.0
 _FINISH_S = 3.0
 _MOST_FOUND = 3000  # leaves room for the address of the upload page
-_MORE_PHOTOS = frozenset(("command-too-few", "queue-no-draft"))
+_MORE_PHOTOS = frozenset(("command-too-few", "command-too-few-for-any", "queue-no-draft"))
 # Their answers take the place of the private message that they stand under.
 _IN_PLACE = frozenset(("pick", "agree", "start", "drop", "forgetme", "clear", "queue"))
 _NOTHING_YET = Train()
@@ -216,7 +216,7 @@ class Answering:
         if not final and now - gathering.told_at >= _PROGRESS_S:
             gathering.told_at = now
             seen = list(gathering.intaken.values())
-            text = found_text(seen, 0, False, self._parts.commands.presets, gathering.say)
+            text = found_text(seen, 0, False, gathering.say)
             try:
                 await gathering.interaction.edit_original_response(view=layout_of(Out(text)))
             except discord.HTTPException as error:
@@ -313,12 +313,10 @@ class Answering:
         lines = [say.text(error.message) for error in gathering.errors]
         if gathering.intaken:
             seen = list(gathering.intaken.values())
-            lines.append(found_text(seen, 0, True, self._parts.commands.presets, say))
+            lines.append(found_text(seen, 0, True, say))
         found = "\n".join(lines)
         try:
             out = reply_out(await self._parts.commands.handle(asked.actor, asked.address, Propose(train)))
-            if not out.buttons:  # no preset takes so few photos
-                out = await self._asking_for_more(out, train, asked)
         except UserError as error:
             nothing = not any(intaken.images for intaken in gathering.intaken.values())
             if error.message.code == "queue-no-draft" and nothing:

@@ -5,14 +5,13 @@ from collections.abc import Sequence
 from lorabot.bot.intake.looking import LeftOut
 from lorabot.bot.intake.service import Intaken
 from lorabot.locale import Translator
-from lorabot.presets import Catalogue
 
 _MOST_NAMES = 5
 _MOST_REASONS = 8
 
 
-def found_text(intaken: Sequence[Intaken], draft: int, settled: bool, presets: Catalogue, text: Translator) -> str:
-    """One message about files that came together; ``draft`` is how many images there are now in all."""
+def found_text(intaken: Sequence[Intaken], draft: int, settled: bool, text: Translator) -> str:
+    """What was found in files that came together; ``draft`` is how many images there are now in all."""
     looked_at = sum(one.looked_at for one in intaken)
     candidates = sum(max(one.candidates, one.looked_at) for one in intaken)
     if not settled:
@@ -30,8 +29,6 @@ def found_text(intaken: Sequence[Intaken], draft: int, settled: bool, presets: C
         lines.append(text("intake-passed-over", count=passed_over))
     if draft > good:
         lines.append(text("intake-draft", count=draft))
-    if draft:
-        lines.append(text("intake-next"))
     return "\n".join(lines)
 
 

@@ -2,7 +2,7 @@
 
 import time
 
-from lorabot.bot.commands.training import preset_buttons
+from lorabot.bot.commands.training import no_preset_takes, preset_buttons
 from lorabot.bot.intake.report import found_text
 from lorabot.bot.intake.service import Intaken
 from lorabot.bot.intake.spool import Upload
@@ -72,12 +72,17 @@ class Tally:
         """How many images the draft holds now."""
         return max((intaken.draft for intaken in self._intaken.values()), default=0)
 
+    @property
+    def found(self) -> str:
+        """What was found so far."""
+        return found_text(list(self._intaken.values()), self.draft, self.settled, translator(self.language))
+
     def reply(self) -> Reply:
-        """What the message says now; with buttons once it is settled."""
-        say = translator(self.language)
-        settled = self.settled
-        text = found_text(list(self._intaken.values()), self.draft, settled, self._presets, say)
-        if not settled or not self.draft:
-            return Reply(text)
-        buttons = preset_buttons(self._presets, self.draft, say, self._presets.bases.usual, self._verb)
-        return Reply(text, (*buttons, Button(say("command-clear"), "clear")))
+        """What the message says now; with buttons, and what to do next, once it is settled."""
+        if not self.settled or not self.draft:
+            return Reply(self.found)
+        say, base = translator(self.language), self._presets.bases.usual
+        refusal = no_preset_takes(self.draft, self._presets, base)
+        following = say("intake-next") if refusal is None else say.text(refusal.message)
+        buttons = preset_buttons(self._presets, self.draft, say, base, self._verb)
+        return Reply(f"{self.found}\n{following}", (*buttons, Button(say("command-clear"), "clear")))

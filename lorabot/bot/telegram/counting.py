@@ -317,11 +317,11 @@ class Counting:
     async def _reply(self, count: _Count, *, settled: bool) -> Reply:
         text = translator(count.language)
         if not settled:
-            return Reply(count.tally.reply().text if count.tally.uploads else text("intake-looking-first"))
+            return Reply(count.tally.found if count.tally.uploads else text("intake-looking-first"))
         draft = await self._queue.drafts.get(count.owner, count.place.address)
         images = len(draft.images) if draft else 0
         if count.tally.uploads:
-            said = count.tally.reply().text.removesuffix(text("intake-next")).rstrip()
+            said = count.tally.found
         else:
             said = text("intake-found", count=images) if images else text("intake-found-none")
         if not images:

@@ -44,7 +44,7 @@ from lorabot.bot.telegram.places import Place, owner_of
 from lorabot.bot.telegram.timing import Timing
 from lorabot.bot.telegram.voice import Shown, Voice
 from lorabot.locale import UserError, translator
-from lorabot.queue.errors import NoDraft, StoreUnavailable
+from lorabot.queue.errors import StoreUnavailable
 
 _RETRY_S = (0.5, 1.0, 2.0, 4.0, 8.0, 15.0)
 _SAY_AGAIN_S = (1.0, 3.0, 10.0, 30.0)
@@ -96,7 +96,6 @@ class Talking:
         self._voice = voice
         self._commands = parts.commands
         self._queue = parts.queue
-        self._intake = parts.intake
         self._people = people
         self._counting = counting
         self._arriving = arriving
@@ -223,7 +222,6 @@ class Talking:
             actor = await self._people.actor(spoken.user, spoken.place, request, spoken.speaker)
             if isinstance(request, _ABOUT_PHOTOS):
                 await self._counting.idle(spoken.owner, spoken.place)
-                await self._refuse_wrong_count(spoken, request)
             doomed = await self._doomed(spoken.owner, request)
             reply = await self._commands.handle(actor, spoken.place.address, request)
             reply = await self._in_our_words(spoken, request, reply)
@@ -272,22 +270,6 @@ class Talking:
             names = {user: await self._voice.name_of(spoken.place, int(user)) for user in _OWNER.findall(reply.text)}
             return replace(reply, text=_OWNER.sub(lambda found: names[found[1]], reply.text))
         return reply
-
-    async def _refuse_wrong_count(self, spoken: Spoken, request: Request) -> None:
-        """A question without a single preset to pick would lead nowhere."""
-        if not isinstance(request, Propose) or request.train.preset is not None:
-            return
-        await self._intake.settled(spoken.owner)
-        draft = await self._queue.drafts.get(spoken.owner, spoken.place.address)
-        count = len(draft.images) if draft else 0
-        if count == 0:
-            raise NoDraft
-        sends = [preset.send for preset in self._commands.presets.presets.values()]
-        least, most = min(send.min_images for send in sends), max(send.max_images for send in sends)
-        if count < least:
-            raise CommandError("telegram-too-few", count=count, least=least)
-        if count > most:
-            raise CommandError("telegram-too-many", count=count, most=most)
 
     async def _refuse_others(self, spoken: Spoken, action: str) -> None:
         if spoken.place.group and action.partition(":")[0] in _OWN:

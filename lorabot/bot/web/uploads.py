@@ -27,7 +27,7 @@ from lorabot.queue.keys import conversation_prefix
 from lorabot.queue.model import Address
 
 _BATCH = re.compile(r"[A-Za-z0-9-]{1,64}")
-_MOST_TOGETHER = 10_000
+_COUNT = re.compile(r"[0-9]{1,4}")
 _MOST_PICTURES = 8
 _UPDATE_S = 0.5
 _BATCH_S = 600.0
@@ -173,7 +173,7 @@ async def receive(
             batch=batch,
             name=name,
             declared=request.content_length,
-            of=min(int(together), _MOST_TOGETHER) if together.isascii() and together.isdigit() else 1,
+            of=int(together) if _COUNT.fullmatch(together) else 1,
         )
     except (FileTooLarge, NoRoom, TooManyWaiting, UploadBroken, UploadUnwanted) as error:
         status = {FileTooLarge: 413, NoRoom: 507, TooManyWaiting: 429, UploadUnwanted: 410}.get(type(error), 400)

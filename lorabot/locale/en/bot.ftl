@@ -59,6 +59,12 @@ command-too-few =
        *[other] There are { $count } photos so far,
     } and `{ $preset }` needs at least { $least }. Please send { $more } more. { $kind }
 command-too-many-images = There are { $count } photos, and `{ $preset }` takes at most { $most }. `/clear` throws them away; then send the best ones.
+command-too-few-for-any =
+    { $count ->
+        [one] There is 1 photo so far,
+       *[other] There are { $count } photos so far,
+    } and I need at least { $least } to learn from. Please send { $more } more.
+command-too-many-for-any = There are { $count } photos, and { $most } is the most I can learn from. `/clear` throws them away; then send the best ones.
 command-queued =
     { $images ->
         [one] `{ $name }` will be trained with { $preset } on 1 photo.

@@ -14,12 +14,6 @@ telegram-what-can-you = What can you train?
 telegram-train = Train
 telegram-count-next = Send more, or press Train when that's all.
 telegram-send-as-file = By the way: Telegram makes photos smaller. Sent as files they keep every detail.
-telegram-too-few =
-    { $count ->
-        [one] There is 1 photo so far. I need at least { $least } to learn from.
-       *[other] There are { $count } photos so far. I need at least { $least } to learn from.
-    } Please send some more.
-telegram-too-many = There are { $count } photos, and { $most } is the most I can learn from. Throw them away with `/clear`, and send the best ones.
 telegram-which-trigger = Which word shall call it up? It should be short and made up, so that it means nothing yet. Pick one, or just type your own.
 telegram-which-trigger-group = Which word shall call it up? It should be short and made up, so that it means nothing yet. Pick one, or reply to this message with your own.
 

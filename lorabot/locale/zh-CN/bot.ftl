@@ -55,6 +55,8 @@ command-name-odd = `{ $name }` 不能作文件名。请用英文字母、数字�
 command-seed-odd = `{ $seed }` 不是有效的种子，必须是 0 到 { $limit } 的整数。
 command-too-few = 目前有 { $count } 张照片，`{ $preset }` 至少需要 { $least } 张，请再发 { $more } 张。{ $kind }
 command-too-many-images = 现在有 { $count } 张照片，`{ $preset }` 最多用 { $most } 张。用 `/clear` 清空后，只发最好的那些。
+command-too-few-for-any = 目前有 { $count } 张照片，至少需要 { $least } 张。请再发 { $more } 张。
+command-too-many-for-any = 现在有 { $count } 张照片，最多只能用 { $most } 张。请用 `/clear` 清空，再发最好的那些。
 command-queued = `{ $name }` 将用“{ $preset }”训练，共 { $images } 张照片。{ $position ->
         [0] 马上开始。
         [1] 下一个就轮到它。

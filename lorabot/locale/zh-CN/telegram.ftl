@@ -14,8 +14,6 @@ telegram-what-can-you = 能训练什么？
 telegram-train = 训练
 telegram-count-next = 可以继续发送；发完了就点“训练”。
 telegram-send-as-file = 顺便一提：Telegram 会压缩照片，以“文件”方式发送可以保留全部细节。
-telegram-too-few = 目前有 { $count } 张照片，至少需要 { $least } 张。请再发一些。
-telegram-too-many = 现在有 { $count } 张照片，最多只能用 { $most } 张。请用 `/clear` 清空，再发最好的那些。
 telegram-which-trigger = 用哪个词来唤出它？最好是短的自造词，本身没有含义。请选一个，或者直接输入你自己的词。
 telegram-which-trigger-group = 用哪个词来唤出它？最好是短的自造词，本身没有含义。请选一个，或者用你自己的词回复这条消息。
 

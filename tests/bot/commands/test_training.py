@@ -8,13 +8,14 @@ import pytest
 from lorabot.bot.commands.errors import CommandError
 from lorabot.bot.commands.estimates import estimated_s
 from lorabot.bot.commands.requests import Again, Agree, Pick, Start
+from lorabot.bot.commands.training import no_preset_takes
 from lorabot.queue import Queue
 from lorabot.queue.clock import now_plus
 from lorabot.queue.errors import AlreadyQueued, AlreadyStarted, NoDraft, NoProposal, NoSuchJob, NotYours
 from lorabot.queue.model import JsonObject, Outcome, Speed, TrainerState
 from lorabot.queue.tables import people, proposals
 from tests.bot.commands.people import Person, person
-from tests.bot.house import claimed, finish
+from tests.bot.house import PRESETS, claimed, finish
 
 
 @pytest.fixture
@@ -88,6 +89,24 @@ async def test_too_few_photos_are_said_before_anything_is_asked(ann: Person) -> 
     await ann.send(1)
     with pytest.raises(CommandError, match="command-too-few"):
         await ann.say("/train anime zuri")
+
+
+async def test_a_preset_is_asked_for_only_where_one_takes_so_many_photos(ann: Person) -> None:
+    with pytest.raises(NoDraft):
+        await ann.say("/train")
+    await ann.send(3)
+    with pytest.raises(CommandError) as few:
+        await ann.say("/train")
+    assert few.value.message.params == {"count": 3, "least": 5, "more": 2}
+    many = no_preset_takes(201, PRESETS, PRESETS.bases.usual)
+    assert many is not None
+    assert many.message.params == {"count": 201, "most": 200}
+    assert all(no_preset_takes(count, PRESETS, PRESETS.bases.usual) is None for count in (5, 50, 200))
+
+
+async def test_a_number_of_thousands_of_digits_is_no_seed(ann: Person) -> None:
+    with pytest.raises(CommandError, match="command-seed-odd"):
+        await ann.ask(Pick("anime", "zuri", None, None, "9" * 5000))
 
 
 async def test_photos_that_came_meanwhile_make_a_fresh_confirmation(ann: Person) -> None:

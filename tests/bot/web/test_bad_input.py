@@ -175,6 +175,13 @@ async def test_too_few_images_says_how_many_more(chat: ChatClient) -> None:
     assert "more." in answer.text
 
 
+async def test_photos_that_no_preset_takes_are_answered_with_how_many_more_to_send(chat: ChatClient) -> None:
+    report = await report_on(chat, zip_of_photos(3), "photos.zip")
+    assert "I need at least 5 to learn from. Please send 2 more." in report
+    assert "Pick a preset" not in report
+    assert "Please send 2 more." in (await chat.ask("/train")).text
+
+
 async def test_no_images_at_all_asks_for_some(chat: ChatClient) -> None:
     assert "no photos to train on yet" in (await chat.ask("/train anime zuri")).text
 
@@ -235,6 +242,12 @@ async def test_nobody_cancels_or_sees_the_job_of_someone_else(chat: ChatClient, 
 async def test_an_upload_without_a_name_is_refused(chat: ChatClient, house: House) -> None:
     async with chat.http.post(house.url + "/api/uploads", data=b"x") as response:
         assert response.status == 400
+
+
+async def test_an_upload_that_counts_madly_is_taken_as_one_file(chat: ChatClient, house: House) -> None:
+    parameters = {"name": "a.jpg", "of": "9" * 5000}
+    async with chat.http.post(house.url + "/api/uploads", params=parameters, data=photo(1)) as response:
+        assert response.status == 200
 
 
 async def test_a_refused_upload_says_why_to_who_sent_it(chat: ChatClient) -> None:
