@@ -56,8 +56,8 @@ class Autoencoder:
         try:
             if self._beside and self._around is not None:
                 self._stack.enter_context(self._around.aside())
+            self._arrive()
             self._room = self._around.room() if self._around else 0
-            self._vae.to(self._base.unet.device)
             yield
         finally:
             off_card(self._vae)  # before the UNet comes back
@@ -147,12 +147,33 @@ class Autoencoder:
                 self._whole[name] = self._gauge.stow(value.data)
                 value.data = value.data.to(torch.bfloat16)
             code = "training-notice-vae-16-bits"
-        elif self._around is not None and not self._beside:
-            self._beside = True
-            self._stack.enter_context(self._around.aside())
-            code = "training-notice-vae-alone"
+        elif self._leave_it_alone():
+            return
         else:
             raise torch.OutOfMemoryError("the VAE finds no room for one tile of one picture")
         self._per_pixel.clear()
         if self._around is not None:
             self._around.tell(Message(code))
+
+    def _arrive(self) -> None:
+        """Come to the card; where there is no room even for that, the UNet goes first."""
+        while True:
+            try:
+                self._vae.to(self._base.unet.device)
+                return
+            except Exception as error:
+                if not ran_out_of_memory(error):
+                    raise
+            off_card(self._vae)
+            if not self._leave_it_alone():
+                raise torch.OutOfMemoryError("the VAE finds no room for itself")
+
+    def _leave_it_alone(self) -> bool:
+        """Take the UNet off the card until the work is done, now and from now on; False where that can't be."""
+        if self._around is None or self._beside:
+            return False
+        self._beside = True
+        self._stack.enter_context(self._around.aside())
+        self._per_pixel.clear()
+        self._around.tell(Message("training-notice-vae-alone"))
+        return True

@@ -6,7 +6,7 @@ from typing import Literal, TypeVar
 
 from lorabot.locale import Message, Param
 from lorabot.trainer.errors import OutOfMemory
-from lorabot.trainer.memory import Crawl, Gauge, ran_out_of_memory, smaller
+from lorabot.trainer.memory import Crawl, Fitting, Gauge, ran_out_of_memory, smaller
 from lorabot.trainer.planning import Hardware, Plan
 from lorabot.trainer.route import Route, Tell
 
@@ -16,15 +16,22 @@ _SLOWER = 3.0
 
 
 class Descent:
-    """Where an attempt stands: its ``plan`` as it is now. What was said on the way down is among its reasons."""
+    """Where an attempt stands after ``step`` steps: its ``plan`` as it is now. What was said on the way down is among
+    its reasons.
 
-    def __init__(self, plan: Plan, route: Route, gauge: Gauge, hardware: Callable[[], Hardware], tell: Tell) -> None:
+    Raises ``OutOfMemory`` where not even the last rung can be begun.
+    """
+
+    def __init__(
+        self, plan: Plan, route: Route, gauge: Gauge, hardware: Callable[[], Hardware], tell: Tell, step: int = 0
+    ) -> None:
         self.plan = plan
         self._route, self._gauge, self._hardware, self._tell = route, gauge, hardware, tell
         self._card = hardware().card is not None
         self._crawl = Crawl(plan.step_s)
         route.tell = self.say
-        route.choose(plan.fitting)
+        if not self._opened(plan.fitting):
+            self.down(step)
 
     def through(self, do: Callable[[], T], step: int) -> T:
         """What ``do`` returns, after as many rungs down as it takes; it must be fit to be done again.
@@ -46,21 +53,44 @@ class Descent:
         return self.plan
 
     def down(self, step: int, why: Literal["full", "slow"] = "full") -> Plan:
-        """Go one rung down after ``step`` steps. Raises ``OutOfMemory`` below the last, with who holds the memory."""
-        self._gauge.empty()
-        found = smaller(self.plan.fitting, self.plan.rows, self._card)
-        if found is None:
-            raise OutOfMemory(self._hardware().holders)
+        """Go down after ``step`` steps, to the next rung that can be begun. Raises ``OutOfMemory`` below the last, with
+        who holds the memory.
+
+        Where the route is not even open, its weights found no room: fewer rows at once are no help then.
+        """
+        before, opened = self.plan.batch, self._route.is_open
+        while True:
+            self._route.close()
+            self._gauge.empty()
+            tried = self.plan.fitting
+            found = smaller(tried if opened else replace(tried, batch=1), self.plan.rows, self._card)
+            if found is None:
+                raise OutOfMemory(self._hardware().holders)
+            rung, below = found
+            self.plan = replace(
+                self.plan,
+                batch=below.batch if opened else tried.batch,
+                checkpointing=below.checkpointing,
+                offloading=below.offloading,
+            )
+            opened = self._opened(self.plan.fitting)
+            if opened:
+                break
         if why == "full":
             self._crawl.changed(_SLOWER)
-        rung, fitting = found
-        self._route.choose(fitting)
-        params: dict[str, Param] = {"step": step, "batch": fitting.batch, "before": self.plan.batch, "why": why}
-        self.plan = replace(
-            self.plan, batch=fitting.batch, checkpointing=fitting.checkpointing, offloading=fitting.offloading
-        )
+        params: dict[str, Param] = {"step": step, "batch": self.plan.batch, "before": before, "why": why}
         self.say(Message(f"training-notice-down-{rung}", params))
         return self.plan
+
+    def _opened(self, fitting: Fitting) -> bool:
+        """Whether the route goes this way now; where it doesn't, there is no memory for it."""
+        try:
+            self._route.choose(fitting)
+        except Exception as error:
+            if not ran_out_of_memory(error):
+                raise
+            return False
+        return True
 
     def say(self, message: Message) -> None:
         """Tell the person, and put it down for the report."""

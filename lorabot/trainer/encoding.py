@@ -1,13 +1,13 @@
 """Stage: computes once what the training looks at again and again: latents of the images, states of the texts."""
 
 import hashlib
+import logging
 import math
-from collections.abc import Sequence
-from contextlib import nullcontext
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 import torch
@@ -20,6 +20,7 @@ from lorabot.trainer.captioning import Caption
 from lorabot.trainer.conditions import Conditions
 from lorabot.trainer.control import Control
 from lorabot.trainer.latents import Latents, Place, keep, name_of
+from lorabot.trainer.memory import ran_out_of_memory
 from lorabot.trainer.offloading import on_card
 from lorabot.trainer.pictures import read_picture
 from lorabot.trainer.sending import sent
@@ -31,6 +32,9 @@ from lorabot.trainer.wire import TrainingImage
 
 if TYPE_CHECKING:
     from lorabot.trainer.bases import BaseModel, TextTower
+
+T = TypeVar("T")
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,16 +153,31 @@ def latent_bytes(base: "BaseModel", buckets: Sequence[Bucket], recipe: Recipe) -
 
 def hear_once(towers: Sequence["TextTower"], texts: Sequence[str], device: torch.device, learning: bool) -> Conditions:
     """``texts`` as ``towers`` hear them now, on ``device``; unless ``learning``, they leave the card afterwards."""
-    with nullcontext() if learning else on_card(device, *(tower.encoder for tower in towers)):
+
+    def heard() -> Conditions:
         return encode_texts(towers, texts).to(device)
+
+    return heard() if learning else _with_encoders(towers, device, heard)
 
 
 def hear(towers: Sequence["TextTower"], texts: Sequence[str], device: torch.device, learning: bool) -> Texts:
     """``texts`` as ``towers`` hear them: anew each time while these are ``learning``, else once and for all."""
     if learning:
         return live(towers, texts)
-    with on_card(device, *(tower.encoder for tower in towers)):
-        return cached(towers, texts, device)
+    return _with_encoders(towers, device, lambda: cached(towers, texts, device))
+
+
+def _with_encoders(towers: Sequence["TextTower"], device: torch.device, do: Callable[[], T]) -> T:
+    """What ``do`` returns with the encoders of ``towers`` on ``device``; where there is no room, in the host's memory,
+    which takes some seconds."""
+    try:
+        with on_card(device, *(tower.encoder for tower in towers)):
+            return do()
+    except Exception as error:
+        if not ran_out_of_memory(error):
+            raise
+        _log.warning("the text encoders find no room on the card: %s", error)
+    return do()
 
 
 def _encoded(autoencoder: Autoencoder, picture: Image.Image, seen: Sequence[View]) -> torch.Tensor:

@@ -130,6 +130,7 @@ def learn(attempt: Attempt, recipe: Recipe, saved: ResumeState | None, given_up:
             if not remembered.knows:
                 denoise.renew()  # it is measured first, as after a start
             gauge.empty()
+            denoise.bring_back()
             hardware = attempt.models.hardware()
             said: list[Message] = [*given_up]
             denoise.tell = said.append
@@ -141,7 +142,8 @@ def learn(attempt: Attempt, recipe: Recipe, saved: ResumeState | None, given_up:
                 side = job.recipe.resolution
                 painting = remembered.stage("pictures", lambda: rehearsal(autoencoder, gauge, dearest, side))
                 kept = gauge.spare() if warm.holds(base.unet) else 0
-                room = Room(hardware.card.free, gauge.held(), later, painting, kept)
+                # Weights that found no room to come back since they were off the card are counted as if they had.
+                room = Room(hardware.card.free - denoise.away, gauge.held() + denoise.away, later, painting, kept)
             probe = Probe(base, modules, denoise, gauge, dearest, told.probed)
             fitted = fit(probe, remembered, room, recipe.checkpointing)
             if saved:
@@ -152,13 +154,13 @@ def learn(attempt: Attempt, recipe: Recipe, saved: ResumeState | None, given_up:
             made = replace(made, reasons=(*made.reasons, *(each for each in said if each not in made.reasons)))
             if probe.last not in (None, made.fitting):
                 denoise.renew()  # passes of another kind were tried last: what they hold is given back
-            descent = Descent(made, denoise, gauge, attempt.models.hardware, tell_now)
+            done = saved.course.step if saved else 0
+            descent = Descent(made, denoise, gauge, attempt.models.hardware, tell_now, done)
             new = tuple(way for way in ways[-1:] if way not in made.reasons)
             descent.plan = replace(descent.plan, reasons=(*descent.plan.reasons, *new))
             gauge.empty()
             gauge.reset_peak()
 
-        done = saved.course.step if saved else 0
         teller.stage("training", "training-note-encoding", megabytes=megabytes(size))
         with clock.running("encoding"):
             cache = job.cache or job.folder / "latents"

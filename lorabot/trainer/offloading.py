@@ -11,9 +11,9 @@ _HALF = 0.5
 @contextmanager
 def on_card(device: torch.device, *modules: torch.nn.Module) -> Iterator[None]:
     """``modules`` on ``device`` for the block, then where ``off_card`` leaves them; without a card they stay put."""
-    for module in modules:
-        module.to(device)
     try:
+        for module in modules:
+            module.to(device)
         yield
     finally:
         off_card(*modules)

@@ -52,7 +52,7 @@ class Probe:
         route, gauge, self.last = self.route, self.gauge, fitting
         route.renew()
         gauge.empty()
-        held = gauge.held()
+        held = gauge.held() + route.away  # as if all weights were there, from wherever they come
         try:
             route.choose(fitting)
             resting = gauge.held() - held

@@ -1,5 +1,6 @@
 """The way through the UNet that fits at the moment: it can be changed while a training goes on."""
 
+import logging
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from math import ceil
@@ -12,7 +13,7 @@ from lorabot.trainer.adapter import belongs_to_adapter
 from lorabot.trainer.conditions import Conditions
 from lorabot.trainer.denoising import Denoiser
 from lorabot.trainer.fast import Warm
-from lorabot.trainer.memory import Fitting, Gauge, Remembering, ran_out_of_memory, streamed
+from lorabot.trainer.memory import Fitting, Gauge, Remembering, away, bring_back, ran_out_of_memory, take_off
 
 if TYPE_CHECKING:
     from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 Tell = Callable[[Message], None]
 Opener = Callable[[bool], AbstractContextManager[Denoiser]]
 """A denoiser for the block, with checkpointing or without."""
+
+_log = logging.getLogger(__name__)
 
 
 class Route:
@@ -34,15 +37,15 @@ class Route:
         self._unet, self._gauge, self._opener, self._warm = unet, gauge, opener, warm or Warm()
         self.tell: Tell = lambda _: None
         self._opened = ExitStack()
-        self._now = (False, False)
+        self._wanted: tuple[bool, bool] | None = None
         self._denoise: Denoiser | None = None
         self._remembering: Remembering = nullcontext
         self._most: int | None = None
 
     def choose(self, fitting: Fitting) -> None:
-        """Go this way from now on."""
+        """Go this way from now on. What runs out of memory on the way there is raised, and nothing is open then."""
         wanted = (fitting.checkpointing, fitting.offloading)
-        if self.is_open and wanted != self._now:
+        if self.is_open and wanted != self._wanted:
             self.close()
         if not self.is_open:
             self._open(*wanted)
@@ -51,6 +54,11 @@ class Route:
     def is_open(self) -> bool:
         """Whether something can go through."""
         return self._denoise is not None
+
+    @property
+    def away(self) -> int:
+        """The bytes of the UNet's weights that are off the card."""
+        return away(self._unet)
 
     def close(self) -> None:
         """Let go of everything, also of what is kept for other adapters; ``choose`` opens it again."""
@@ -63,35 +71,50 @@ class Route:
         self._warm.forget(self._unet)
 
     def leave(self) -> None:
-        """Close, but for what is kept for the next time."""
-        self._denoise, self._remembering = None, nullcontext
+        """Close, but for what is kept for the next time; weights that are off the card stay so."""
+        self._wanted, self._denoise, self._remembering = None, None, nullcontext
         self._opened.close()
 
     @contextmanager
     def aside(self) -> Iterator[None]:
-        """For the block, the UNet's weights lie in the host's memory and nothing need go through."""
-        opened, (checkpointing, offloading) = self._denoise is not None, self._now
-        if opened and offloading:
+        """For the block, the UNet's weights lie in the host's memory and nothing need go through.
+
+        Then it is as it was before, or will be as soon as something goes through: where the weights find no room when
+        they come back, that is the time to say so.
+        """
+        wanted = self._wanted
+        if self.is_open and wanted is not None and wanted[1]:
             yield
             return
         self.close()
-        with streamed(self._unet, belongs_to_adapter, self._gauge):
+        take_off(self._unet, belongs_to_adapter, self._gauge)
+        try:
             yield
-        if opened:
-            self._open(checkpointing, offloading)
+        finally:
+            self._wanted = wanted
+        with _if_there_is_room():
+            if wanted is None:
+                bring_back(self._unet, self._gauge)
+            else:
+                self._open(*wanted)
+
+    def bring_back(self) -> None:
+        """Let all weights lie on the card again, if there is room; those that find none are tried again when needed."""
+        with _if_there_is_room():
+            bring_back(self._unet, self._gauge)
 
     def __call__(self, noisy: torch.Tensor, timesteps: torch.Tensor, conditions: Conditions) -> torch.Tensor:
-        assert self._denoise is not None, "no way was chosen"
+        through = self._ready()
         if torch.is_grad_enabled():
             with self._remembering():
-                return self._denoise(noisy, timesteps, conditions)
+                return through(noisy, timesteps, conditions)
         while True:
             most = min(self._most or len(noisy), len(noisy))
             try:
                 if most == len(noisy):
-                    return self._denoise(noisy, timesteps, conditions)
+                    return through(noisy, timesteps, conditions)
                 parts = [slice(start, start + most) for start in range(0, len(noisy), most)]
-                return torch.cat([self._denoise(noisy[p], timesteps[p], conditions.take(p)) for p in parts])
+                return torch.cat([through(noisy[p], timesteps[p], conditions.take(p)) for p in parts])
             except Exception as error:
                 if most == 1 or not ran_out_of_memory(error):
                     raise
@@ -99,11 +122,31 @@ class Route:
             self._most = ceil(most / 2)
             self.tell(Message("training-notice-fewer-at-once", {"rows": self._most}))
 
+    def _ready(self) -> Denoiser:
+        if self._denoise is None:
+            assert self._wanted is not None, "no way was chosen"
+            with torch.enable_grad():  # the fast way is tried with its way back
+                self._open(*self._wanted)
+        assert self._denoise is not None
+        return self._denoise
+
     def _open(self, checkpointing: bool, offloading: bool) -> None:
-        self._now = (checkpointing, offloading)
+        self._wanted = (checkpointing, offloading)
         if offloading:
-            self._remembering = self._opened.enter_context(streamed(self._unet, belongs_to_adapter, self._gauge))
+            self._remembering = take_off(self._unet, belongs_to_adapter, self._gauge)
+        else:
+            bring_back(self._unet, self._gauge)
         self._denoise = self._opened.enter_context(self._opener(checkpointing))
+
+
+@contextmanager
+def _if_there_is_room() -> Iterator[None]:
+    try:
+        yield
+    except Exception as error:
+        if not ran_out_of_memory(error):
+            raise
+        _log.warning("the base model's weights find no room on the card: %s", error)
 
 
 @contextmanager
@@ -117,3 +160,4 @@ def route(unet: "UNet2DConditionModel", gauge: Gauge, opener: Opener, warm: Warm
         yield made
     finally:
         made.leave()
+        made.bring_back()

@@ -12,6 +12,7 @@ from diffusers.schedulers.scheduling_ddim import DDIMScheduler
 
 from lorabot.presets import Family
 from lorabot.trainer.bases import BaseModel
+from lorabot.trainer.encoding import hear
 from lorabot.trainer.texts import cached, chunks_needed, encode_texts, live, too_long
 from tests.trainer import small_bases
 
@@ -111,3 +112,20 @@ def test_live_texts_say_the_same_as_cached_ones_and_can_be_learnt_from(bases: di
     finally:
         for weight in weights:
             weight.requires_grad_(False)
+
+
+def test_encoders_that_find_no_room_on_the_card_are_heard_where_they_are(bases: dict[Family, BaseModel]) -> None:
+    (tower,) = bases["sd15"].towers
+    asked: list[object] = []
+
+    def arrive(device: object) -> None:
+        asked.append(device)
+        if device != "cpu":
+            raise torch.OutOfMemoryError("CUDA out of memory. (simulated)")
+
+    encoder: Any = copy.copy(tower.encoder)
+    encoder.to = arrive
+    cpu = torch.device("cpu")
+    found = hear([replace(tower, encoder=encoder)], TEXTS, cpu, learning=False)
+    assert asked == [cpu, "cpu"], "what has come over in part goes back"
+    torch.testing.assert_close(found(torch.arange(3)).states, encode_texts([tower], TEXTS).states)

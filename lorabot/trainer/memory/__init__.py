@@ -18,7 +18,7 @@ from lorabot.trainer.memory.fitting import Fitting, even, smaller
 from lorabot.trainer.memory.gauge import Gauge, gauge_of
 from lorabot.trainer.memory.remembering import Remembered
 from lorabot.trainer.memory.shortage import ran_out_of_memory
-from lorabot.trainer.memory.streaming import Remembering, streamed
+from lorabot.trainer.memory.streaming import Remembering, away, bring_back, take_off
 
 __all__ = [
     "Crawl",
@@ -31,11 +31,13 @@ __all__ = [
     "Remembered",
     "Remembering",
     "Room",
+    "away",
+    "bring_back",
     "even",
     "gauge_of",
     "on_card",
     "on_processor",
     "ran_out_of_memory",
     "smaller",
-    "streamed",
+    "take_off",
 ]

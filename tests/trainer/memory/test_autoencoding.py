@@ -1,7 +1,10 @@
 """The VAE at work on a card that is too small for it."""
 
+import copy
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
+from typing import Any
 
 import pytest
 import torch
@@ -123,3 +126,27 @@ def test_numbers_of_16_bits_are_tried_where_the_base_has_them_and_taken_back() -
     assert work.said == ["tiles", "16-bits", "alone"]
     work.autoencoder.close()
     assert all(torch.equal(value, before[name]) for name, value in base.vae.state_dict().items())
+
+
+def test_a_vae_that_finds_no_room_to_come_to_the_card_has_the_unet_make_some(base: BaseModel) -> None:
+    full, said = [True], list[Message]()
+
+    @contextmanager
+    def aside() -> Iterator[None]:
+        full.clear()
+        yield
+        full.append(True)
+
+    def arrive(device: object) -> None:
+        if full and device != "cpu":
+            raise torch.OutOfMemoryError("CUDA out of memory. (simulated)")
+
+    vae: Any = copy.copy(base.vae)
+    vae.to = arrive
+    work = Autoencoder(replace(base, vae=vae), SimulatedCard(), Surroundings(lambda: 1 << 40, aside, said.append))
+    for _ in range(2):
+        with work.at_work():
+            assert not full
+            assert work.encode(pictures(1, 64)).shape == (1, 4, 8, 8)
+        assert full
+    assert [message.code for message in said] == ["training-notice-vae-alone"]

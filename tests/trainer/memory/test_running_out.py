@@ -1,7 +1,7 @@
 """Memory that runs out within an attempt: every rung of the ladder, and the same result as without."""
 
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
@@ -12,11 +12,11 @@ import torch
 from lorabot.locale import Message, translator
 from lorabot.trainer import adapter, resume
 from lorabot.trainer.conditions import Conditions
-from lorabot.trainer.denoising import denoiser, plain
+from lorabot.trainer.denoising import Denoiser, denoiser, plain
 from lorabot.trainer.descent import Descent
 from lorabot.trainer.devices import Card
 from lorabot.trainer.errors import OutOfMemory
-from lorabot.trainer.memory import Fitting
+from lorabot.trainer.memory import Fitting, away
 from lorabot.trainer.planning import Hardware, Plan
 from lorabot.trainer.route import route
 from tests.trainer.lessons import SEED, Lesson, learn, make_setup
@@ -138,6 +138,37 @@ def test_what_is_gone_on_from_goes_on_as_it_was_done_last(disturbed: Trial) -> N
     with trained(disturbed.lesson.folder, saved=3) as again:
         assert again.plan.fitting == EVERY[2]
         assert losses(again.lesson) == pytest.approx(losses(disturbed.lesson), rel=1e-6)
+
+
+def test_weights_that_find_no_room_after_the_pictures_stay_off_the_card_and_the_training_goes_on(
+    undisturbed: Lesson, tmp_path: Path
+) -> None:
+    setup = make_setup(STEPS, batch=ROWS, views=ROWS * STEPS)
+    unet, card, said = setup.base.unet, SimulatedCard(), list[Message]()
+    card.bring(unet)
+
+    def opener(checkpointing: bool) -> AbstractContextManager[Denoiser]:
+        return denoiser(unet, "fp32", checkpointing, card=True)
+
+    with card, route(unet, card, opener) as denoise:
+        descent = Descent(setup.plan, denoise, card, lambda: HARDWARE, said.append)
+
+        def draw(step: int) -> None:
+            with denoise.aside():
+                if step:
+                    card.budget = card.held() + denoise.away - 1
+
+        setup = replace(setup, denoise=denoise, plan=descent.plan)
+        lesson = learn(setup, tmp_path, None, drawing=draw, make_room=descent.down, plan_now=lambda: descent.plan)
+        assert descent.plan.offloading
+        assert (said[0].code, said[0].params["step"]) == ("training-notice-down-offloading", 2)
+        assert losses(lesson) == pytest.approx(losses(undisturbed), rel=1e-4)
+        card.budget = card.held() + denoise.away - 1
+    assert away(unet), "the attempt has ended, and there is no room still"
+    card.budget = 1 << 40
+    with card, route(unet, card, opener) as denoise:
+        denoise.choose(Fitting(1))
+        assert not denoise.away, "the next one brings them back"
 
 
 def test_where_nothing_smaller_is_left_the_holder_is_named_and_what_was_learnt_is_saved(tmp_path: Path) -> None:
