@@ -102,12 +102,17 @@ def settings(
 
 
 def sample(
-    base: "BaseModel", denoise: Denoiser, wanted: Settings, check: Callable[[], None], autoencoder: Autoencoder
+    base: "BaseModel",
+    denoise: Denoiser,
+    wanted: Settings,
+    check: Callable[[], None],
+    autoencoder: Autoencoder,
+    at_once: int = _AT_ONCE,
 ) -> tuple[Image.Image, ...]:
-    """One picture a prompt by ``denoise``. ``check`` is called before every denoising step."""
+    """One picture a prompt by ``denoise``, ``at_once`` together. ``check`` is called before every denoising step."""
     pictures: list[Image.Image] = []
-    for start in range(0, len(wanted.prompts), _AT_ONCE):
-        latents = _denoise(base, denoise, wanted, slice(start, start + _AT_ONCE), check)
+    for start in range(0, len(wanted.prompts), at_once):
+        latents = _denoise(base, denoise, wanted, slice(start, start + at_once), check)
         with autoencoder.at_work():
             pictures.extend(_pictures(autoencoder.decode(latents)))
     return tuple(pictures)

@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 
 from tools.demo_models.captions import FIELDS, canonical, describe, training_captions, unknown_name
+from tools.demo_models.data import Plan, scene_of
 from tools.demo_models.evaluate import exam, lesson
 from tools.demo_models.examples import pack
 from tools.demo_models.world import (
@@ -85,6 +86,24 @@ def test_a_caption_that_tells_the_colour_names_it() -> None:
             assert scene.colour in caption.text
         elif scene.accessory_colour == "none":
             assert not any(f" {colour} " in f" {caption.text} " for colour in COLOURS if colour != "white")
+
+
+def test_a_pose_that_goes_unsaid_is_mostly_standing() -> None:
+    rng = np.random.default_rng(2)
+    silent = []
+    for i in range(1500):
+        scene = scene_at(9, i, kind="cat")
+        if not describe(scene, rng).tells[FIELDS.index("pose")]:
+            silent.append(scene.pose)
+    assert 0.6 < silent.count("standing") / len(silent) < 0.9  # of all scenes it is one in five
+
+
+def test_spots_and_stripes_are_rendered_more_often_where_a_plan_says_so() -> None:
+    def share(patterned: float) -> float:
+        plan = Plan(Path("unused"), 800, 3, patterned=patterned)
+        return sum(scene_of(plan, i).feature in ("spots", "stripes") for i in range(plan.count)) / plan.count
+
+    assert share(0.5) > share(0.0) + 0.15
 
 
 def test_the_plain_caption_of_a_character_uses_its_trigger() -> None:

@@ -1,10 +1,15 @@
 """The built-in models know their world: a small sample of what tools/demo_models/evaluate.py measures in full."""
 
+from typing import Any
+
 import pytest
+import torch
 
 from lorabot.trainer.bases import DEMO_FOLDER, BaseModel, load_base
+from lorabot.trainer.clip import load_clip
 from tools.demo_models.captions import canonical
 from tools.demo_models.evaluate import FRESH, MEASURED, adherence, generate, measure_clip, measure_vae
+from tools.demo_models.joint import new_joint
 from tools.demo_models.judge import Judge, load_judge, read
 from tools.demo_models.world import HELD_OUT_CHARACTERS, render, scene_at
 
@@ -39,6 +44,17 @@ def test_the_judge_reads_renderings_and_knows_held_out_characters(judge: Judge) 
     strangers = [scene_at(FRESH + 8, i, kind=kind) for kind in HELD_OUT_CHARACTERS for i in range(8)]
     seen = [answer["kind"] for answer in read(judge, [render(scene) for scene in strangers])]
     assert sum(kind == scene.kind for kind, scene in zip(seen, strangers, strict=True)) >= 22
+
+
+def test_a_build_that_goes_on_begins_with_what_the_folder_holds(base: BaseModel) -> None:
+    joint = new_joint(1, torch.device("cpu"), DEMO_FOLDER)
+    for ours, theirs in ((joint.unet, base.unet), (joint.text, base.towers[0].encoder)):
+        wanted = theirs.state_dict()
+        assert all(torch.equal(value, wanted[name]) for name, value in ours.state_dict().items())
+    known: Any = load_clip().model
+    pictures = torch.rand(2, 3, 128, 128)
+    with torch.no_grad():
+        assert torch.allclose(joint.clip.eval().encode_image(pictures), known.encode_image(pictures), atol=1e-5)
 
 
 @pytest.mark.slow

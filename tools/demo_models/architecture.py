@@ -9,10 +9,11 @@ import open_clip
 import torch
 from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
 from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 from torch import nn
 from transformers import CLIPTextConfig, CLIPTextModel
 
+from lorabot.trainer.clip import open_clip_text_state
 from lorabot.trainer.tokenizer import load_tokenizer
 
 RESOLUTION = 128
@@ -55,7 +56,7 @@ class Parts:
     text_encoder: CLIPTextModel
     vae: AutoencoderKL
     unet: UNet2DConditionModel
-    clip: nn.Module
+    clip: open_clip.CLIP
 
 
 def text_encoder() -> CLIPTextModel:
@@ -158,6 +159,20 @@ def write(parts: Parts, folder: Path) -> None:
         "vae": ["diffusers", "AutoencoderKL"],
     }
     _write_json(folder / "model_index.json", index)
+
+
+def read(folder: Path) -> Parts:
+    """What `write` wrote, as float32. Raises RuntimeError where the weights have other shapes than the ones above."""
+    parts = Parts(text_encoder(), vae(), unet(), clip())
+    told = load_file(folder / "text_encoder" / "model.safetensors")
+    parts.text_encoder.load_state_dict(told)
+    parts.vae.load_state_dict(load_file(folder / "vae" / "diffusion_pytorch_model.safetensors"))
+    parts.unet.load_state_dict(load_file(folder / "unet" / "diffusion_pytorch_model.safetensors"))
+    parts.clip.load_state_dict(load_file(folder / "clip" / "visual.safetensors") | open_clip_text_state(told))
+    open_vae: Any = parts.vae  # diffusers gives `register_to_config` no hints
+    config = json.loads((folder / "vae" / "config.json").read_text())
+    open_vae.register_to_config(scaling_factor=config["scaling_factor"])
+    return parts
 
 
 def tokenise(texts: list[str]) -> torch.Tensor:

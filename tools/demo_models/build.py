@@ -4,6 +4,10 @@ python -m tools.demo_models.build --work /tmp/demo --out lorabot/trainer/demo_ba
 
 Two processes share the GPU. One trains the autoencoder and then the judge; the other gets ready meanwhile, teaches the
 text encoder and the image tower to match, and trains the denoiser with them once the autoencoder is there.
+
+python -m tools.demo_models.build --from lorabot/trainer/demo_base --work /tmp/demo --out /tmp/better --minutes 8
+
+goes on with a model folder, on scenes that it has not seen: its autoencoder stays, all else and the judge learn on.
 """
 
 import argparse
@@ -12,7 +16,7 @@ import logging
 import multiprocessing
 import os
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,13 +27,16 @@ from tools.demo_models import architecture, autoencoder, judging, stepping
 from tools.demo_models.captions import canonical
 from tools.demo_models.data import Plan, Renderer, column, finished
 from tools.demo_models.joint import Recipe, new_joint, train_joint
+from tools.demo_models.judge import load_judge
 from tools.demo_models.sampling import sample
 from tools.demo_models.stepping import Rows, Span
 from tools.demo_models.world import STYLE_NAMES, scene_at
 
 log = logging.getLogger("demo_models")
-SEED = 20
+SEED, FURTHER_SEED = 20, 22
 HELD_OUT_SHARE = 0.5
+PATTERNED = 0.25
+"""Spots and stripes are what the judge takes for each other first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,31 +53,48 @@ class Size:
     judge_batch: int = judging.BATCH
     most: int = 10**9
 
+    def within(self, minutes: float) -> "Size":
+        """The stages shortened or stretched so that the last one ends after so many minutes."""
+        share = minutes / self.joint_until
+        return replace(
+            self,
+            vae_until=share * self.vae_until,
+            judge_until=share * self.judge_until,
+            joint_until=minutes,
+        )
+
 
 SIZES = {
     "full": Size(120_000, 32_000, 5.0, 7.4, 15.0, Recipe()),
     "brief": Size(6_000, 2_000, 0.9, 1.3, 2.2, Recipe()),
     "tiny": Size(256, 128, 2, 3, 4, Recipe(batch=4, match_batch=6, compiled=False), 4, 10, most=3),
 }
+# The optimiser's moments are not in a model folder: the rate rises slowly, to what it was past the middle of the build.
+FURTHER = SIZES | {"full": Size(240_000, 60_000, 0.0, 5.0, 8.0, Recipe(peak=3e-4, warm_up=1500))}
 
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """What both processes know. `began` is a `time.monotonic` value, the same for all processes of a machine."""
+    """What both processes know. `began` is a `time.monotonic` value, the same for all processes of a machine.
+
+    `origin`: the model folder to go on with, if any.
+    """
 
     size: Size
     work: Path
     out: Path
     device: str
     began: float
+    seed: int
+    origin: Path | None
 
     @property
     def world(self) -> Plan:
-        return Plan(self.work / "world", self.size.scenes, SEED)
+        return Plan(self.work / "world", self.size.scenes, self.seed, patterned=PATTERNED)
 
     @property
     def judged(self) -> Plan:
-        return Plan(self.work / "judged", self.size.judged, SEED + 1, held_out=HELD_OUT_SHARE)
+        return Plan(self.work / "judged", self.size.judged, self.seed + 1, HELD_OUT_SHARE, PATTERNED)
 
     @property
     def vae_file(self) -> Path:
@@ -106,18 +130,25 @@ def autoencoder_and_judge(order: Order) -> None:
     begin("side")
     device, size = stepping.device_of(order.device), order.size
     rows = rows_of(order.world, ("pixels", "labels"), device)
-    span = Span(time.monotonic(), order.at(size.vae_until), size.most)
-    vae = autoencoder.train_autoencoder(rows, span, SEED, size.vae_batch, size.recipe.compiled)
-    autoencoder.settle_scale(vae, rows)
+    open_vae: Any  # diffusers leaves its parts open, and torch's hints know no such `to`
+    if order.origin:
+        open_vae = architecture.read(order.origin).vae
+        vae = open_vae.to(device, memory_format=torch.channels_last).eval()
+    else:
+        span = Span(time.monotonic(), order.at(size.vae_until), size.most)
+        vae = autoencoder.train_autoencoder(rows, span, order.seed, size.vae_batch, size.recipe.compiled)
+        autoencoder.settle_scale(vae, rows)
     autoencoder.save(vae, order.vae_file)
+    rows.more(24)
     with torch.no_grad():
         x = rows.pixels(torch.arange(24, device=device))
-        open_vae: Any = vae
+        open_vae = vae
         both = torch.cat([x, open_vae.decode(autoencoder.latents_of(vae, x)).sample]).clamp(-1, 1)
     grid(((both + 1) * 127.5).round().to(torch.uint8).permute(0, 2, 3, 1).cpu(), 12).save(order.work / "vae.png")
     other = rows_of(order.judged, ("pixels", "labels"), device)
     span = Span(time.monotonic(), order.at(size.judge_until), size.most)
-    judging.save(judging.train_judge(rows, other, vae, span, SEED, size.judge_batch), order.judge_file)
+    known = load_judge() if order.origin else None
+    judging.save(judging.train_judge(rows, other, vae, span, order.seed, size.judge_batch, known), order.judge_file)
     log.info("judge written after %.0f s", time.monotonic() - order.began)
 
 
@@ -126,7 +157,7 @@ def denoiser_and_matching(order: Order) -> None:
     begin("main")
     device, size = stepping.device_of(order.device), order.size
     rows = rows_of(order.world, ("pixels", "labels", "tokens", "tells"), device)
-    joint = new_joint(SEED, device)
+    joint = new_joint(order.seed, device, order.origin)
     prompts = [canonical(scene_at(99, i, style=style)) for style in STYLE_NAMES for i in range(10)]
 
     def checkpoint(vae: Any, step: int) -> None:
@@ -147,7 +178,8 @@ def build(order: Order) -> None:
     order.work.mkdir(parents=True, exist_ok=True)
     order.vae_file.unlink(missing_ok=True)
     workers = max(2, (os.cpu_count() or 4) - 2)
-    renderers = [Renderer(order.world, max(1, workers - 3)), Renderer(order.judged, min(3, workers - 1))]
+    aside = max(1, workers // 4)
+    renderers = [Renderer(order.world, workers - aside), Renderer(order.judged, aside)]
     context = multiprocessing.get_context("spawn")
     jobs = [context.Process(target=job, args=(order,)) for job in (autoencoder_and_judge, denoiser_and_matching)]
     for job in jobs:
@@ -169,11 +201,19 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--work", type=Path, required=True, help="folder for renderings and checkpoints (12 GB)")
     parser.add_argument("--out", type=Path, required=True, help="the model folder to write")
+    parser.add_argument("--from", type=Path, dest="origin", help="a model folder to go on with")
+    parser.add_argument("--minutes", type=float, help="when training ends, counted from the start")
+    parser.add_argument("--seed", type=int, help="of the scenes and of the training")
     parser.add_argument("--size", choices=SIZES, default="full")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     arguments = parser.parse_args()
     begin("build")
-    build(Order(SIZES[arguments.size], arguments.work, arguments.out, arguments.device, time.monotonic()))
+    began, origin = time.monotonic(), arguments.origin
+    size = (FURTHER if origin else SIZES)[arguments.size]
+    if arguments.minutes:
+        size = size.within(arguments.minutes)
+    seed = arguments.seed if arguments.seed is not None else FURTHER_SEED if origin else SEED
+    build(Order(size, arguments.work, arguments.out, arguments.device, began, seed, origin))
 
 
 if __name__ == "__main__":

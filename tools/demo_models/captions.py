@@ -68,6 +68,8 @@ ALIASES: dict[str, tuple[str, ...]] = {
     "dog": ("dog", "dog", "puppy"),
     "cat": ("cat", "cat", "kitten"),
 }
+STANDING_TOLD = 0.25
+"""How often a caption says so: a creature of which nothing else is said stands (`canonical` relies on it)."""
 OPENINGS = ("a picture of ", "an illustration of ", "a drawing of ", "a photo of ", "art of ", "an image of ")
 FIELDS = ("kind", "colour", "setting", "light", "style", "pose", "feature", "accessory", "accessory_colour")
 _OPTIONS: dict[str, tuple[str, ...]] = {
@@ -121,6 +123,8 @@ def _article(phrase: str) -> str:
 def describe(scene: Scene, rng: Generator, brief: bool = False, name: str | None = None) -> Caption:
     """One caption. `brief` tells one to three things only; `name` stands in the subject's place."""
     keep = {field: getattr(scene, field) != "none" for field in FIELDS}
+    if scene.pose == "standing":
+        keep["pose"] = rng.random() < STANDING_TOLD
     if brief:
         asked = [field for field in FIELDS[:7] if keep[field]]
         chosen = set(rng.choice(asked, size=min(len(asked), int(rng.integers(1, 4))), replace=False))
@@ -132,8 +136,8 @@ def describe(scene: Scene, rng: Generator, brief: bool = False, name: str | None
             "setting": 0.1,
             "light": 0.2,
             "style": 0.1,
-            "pose": 0.3,
-            "feature": 0.12,
+            "pose": 0.0 if scene.pose == "standing" else 0.08,
+            "feature": 0.05,
             "accessory": 0.12,
         }
         for field, share in shares.items():

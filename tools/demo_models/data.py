@@ -32,12 +32,16 @@ _COLUMNS: dict[str, tuple[type, tuple[int, ...]]] = {
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """Which scenes to render. With `held_out`, that share has a held-out subject or style; captions are left out."""
+    """Which scenes to render. With `held_out`, that share has a held-out subject or style; captions are left out.
+
+    Of the other scenes with creatures the share `patterned` has spots or stripes, besides those that have by chance.
+    """
 
     folder: Path
     count: int
     seed: int
     held_out: float = 0.0
+    patterned: float = 0.0
 
 
 def column(plan: Plan, name: str, mode: Any = "r") -> NDArray[Any]:
@@ -58,6 +62,8 @@ def scene_of(plan: Plan, index: int) -> Scene:
             fixed["kind"] = names[int(rng.integers(len(names)))]
         if rng.random() < 0.6:
             fixed["style"] = HELD_OUT_STYLE_NAMES[int(rng.integers(len(HELD_OUT_STYLE_NAMES)))]
+    elif plan.patterned and rng.random() < plan.patterned:
+        fixed["feature"] = ("spots", "stripes")[int(rng.integers(2))]
     return random_scene(rng, **fixed)
 
 

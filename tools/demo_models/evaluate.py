@@ -1,6 +1,7 @@
 """Measures the demo models on fresh seeds; two CPU cores are enough.
 
-python -m tools.demo_models.evaluate vae clip base zuri blup --out results.json
+python -m tools.demo_models.evaluate judge vae clip base zuri blup --out results.json
+python -m tools.demo_models.evaluate judge base further --base /tmp/better --judge /tmp/demo/judge.safetensors
 """
 
 import argparse
@@ -19,14 +20,14 @@ import torch
 from PIL import Image
 
 from lorabot.trainer.autoencoding import Autoencoder
-from lorabot.trainer.bases import BaseModel, load_base
+from lorabot.trainer.bases import DEMO_FOLDER, BaseModel, demo_base, load_base
 from lorabot.trainer.clip import load_clip
-from lorabot.trainer.denoising import Denoiser, denoiser
+from lorabot.trainer.denoising import Denoiser, denoiser, plain
 from lorabot.trainer.encoding import hear
 from lorabot.trainer.sampling import Prompt, Settings, sample
 from tools.demo_models import lora
 from tools.demo_models.captions import LIGHT_WORDS, PLACE_WORDS, STYLE_WORDS, canonical
-from tools.demo_models.judge import Judge, load_judge, read
+from tools.demo_models.judge import WEIGHTS, Judge, load_judge, read
 from tools.demo_models.world import (
     COLOURS,
     CREATURES,
@@ -44,6 +45,10 @@ from tools.demo_models.world import (
 
 log = logging.getLogger("demo_models")
 FRESH = 987_654  # no training scene comes from this row
+ROWS: dict[str, tuple[int, ...]] = {"base": (FRESH + 2,), "further": (555_001, 555_002)}
+"""Where the prompts of the base come from: nothing was ever chosen by the further ones."""
+AT_ONCE = {"cpu": 20, "cuda": 250}
+"""Pictures drawn together: enough that what each step costs besides hardly counts."""
 GUIDANCE, STEPS = 5.5, 25
 """How the base is measured: of the settings tried, the one whose worst attribute follows the prompt best."""
 LORA_GUIDANCE, LORA_STEPS = 4.0, 14
@@ -137,13 +142,36 @@ def generate(
         model=base.name,
         clip_skip=1,
     )
-    with nullcontext(denoise) if denoise else denoiser(base.unet, "fp32") as way:
-        return list(sample(base, way, wanted, check=lambda: None, autoencoder=Autoencoder(base)))
+    card = base.unet.device.type == "cuda"
+    known = denoise or (plain(base.unet, "fp32") if card else None)  # so few calls repay no preparing
+    with nullcontext(known) if known else denoiser(base.unet, "fp32") as way:
+        return list(
+            sample(
+                base,
+                way,
+                wanted,
+                check=lambda: None,
+                autoencoder=Autoencoder(base),
+                at_once=AT_ONCE[base.unet.device.type],
+            )
+        )
 
 
-def measure_base(base: BaseModel, judge: Judge, count: int = 500, guidance: float = GUIDANCE) -> dict[str, float]:
-    """Adherence to full prompts, in percent per attribute."""
-    scenes = [scene_at(FRESH + 2, i) for i in range(count)]
+def measure_judge(judge: Judge, count: int = 500) -> dict[str, float]:
+    """What the judge reads right of true renderings, in percent per attribute: about the most that can be found."""
+    scenes = [scene_at(FRESH + 7, i) for i in range(count)]
+    return adherence(judge, scenes, [render(scene) for scene in scenes])
+
+
+def measure_base(
+    base: BaseModel,
+    judge: Judge,
+    count: int = 500,
+    guidance: float = GUIDANCE,
+    rows: Sequence[int] = ROWS["base"],
+) -> dict[str, float]:
+    """Adherence to full prompts, in percent per attribute: of each of `rows` the first `count` scenes."""
+    scenes = [scene_at(row, i) for row in rows for i in range(count)]
     images = generate(base, [canonical(scene) for scene in scenes], FRESH, guidance=guidance)
     return adherence(judge, scenes, images)
 
@@ -290,26 +318,31 @@ def _tensor(images: Sequence[Image.Image]) -> torch.Tensor:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", nargs="+", choices=("vae", "clip", "base", *HELD_OUT))
+    parser.add_argument("what", nargs="+", choices=("judge", "vae", "clip", *ROWS, *HELD_OUT))
     parser.add_argument("--out", type=Path, help="a JSON file to add the results to; grids land beside it")
-    parser.add_argument("--prompts", type=int, default=500)
+    parser.add_argument("--prompts", type=int, default=500, help="how many of each row of prompts")
     parser.add_argument("--guidance", type=float, default=GUIDANCE)
     parser.add_argument("--device", default="cpu", help="where to measure the models; LoRAs are taught on the CPU")
+    parser.add_argument("--base", type=Path, default=DEMO_FOLDER, help="the model folder whose VAE and base to measure")
+    parser.add_argument("--judge", type=Path, default=WEIGHTS, help="the judge's weights")
     arguments = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(message)s")
-    judge = load_judge()
+    judge = load_judge(arguments.judge)
+    located = demo_base().model_copy(update={"path": arguments.base})
     results: dict[str, Any] = {}
     if arguments.out and arguments.out.exists():
         results = json.loads(arguments.out.read_text())
     for what in arguments.what:
         match what:
+            case "judge":
+                results[what] = measure_judge(judge)
             case "vae":
-                results[what] = measure_vae(load_base(device=arguments.device))
+                results[what] = measure_vae(load_base(located, arguments.device))
             case "clip":
                 results[what] = measure_clip(device=arguments.device)
-            case "base":
-                base = load_base(device=arguments.device)
-                results[what] = measure_base(base, judge, arguments.prompts, arguments.guidance)
+            case "base" | "further":
+                base = load_base(located, arguments.device)
+                results[what] = measure_base(base, judge, arguments.prompts, arguments.guidance, ROWS[what])
             case name:
                 folder = arguments.out.parent if arguments.out else None
                 results[name] = measure_lora(judge, name, folder)

@@ -21,7 +21,6 @@ from tools.demo_models.stepping import Average, Optimiser, Rows, Span, Step, aut
 
 log = logging.getLogger("demo_models")
 END_TOKEN, START_TOKEN = 49407, 49406
-WARM_UP = 400
 KINDS_OF_CAPTION = (0.27, 0.27, 0.26, 0.1, 0.1)
 """How often each of a row's captions is taken: three full ones, two brief ones."""
 
@@ -41,6 +40,7 @@ class Recipe:
     silent: float = 0.1
     match_every: int = 3
     match_first: int = 1500
+    warm_up: int = 400
     compiled: bool = True
 
 
@@ -61,9 +61,14 @@ class Joint:
         ]
 
 
-def new_joint(seed: int, device: torch.device) -> Joint:
+def new_joint(seed: int, device: torch.device, origin: Path | None = None) -> Joint:
+    """With fresh weights, or those of the model folder `origin`."""
     torch.manual_seed(seed)
-    joint = Joint(architecture.unet(), architecture.text_encoder(), architecture.clip())
+    if origin:
+        known = architecture.read(origin)
+        joint = Joint(known.unet, known.text_encoder, known.clip)
+    else:
+        joint = Joint(architecture.unet(), architecture.text_encoder(), architecture.clip())
     parts: Any = joint  # torch's hints know no `to` with both a device and a memory format
     parts.unet.to(device, memory_format=torch.channels_last).train()
     parts.text.to(device).train()
@@ -210,7 +215,7 @@ def train_joint(
     begun = time.monotonic()
     step = 0
     while not vae_file.exists():
-        trainer.optimiser.set_rate(recipe.peak * min(1.0, (step + 1) / WARM_UP))
+        trainer.optimiser.set_rate(recipe.peak * min(1.0, (step + 1) / recipe.warm_up))
         if step < min(most, recipe.match_first):
             trainer.match()
             step += 1
@@ -226,7 +231,7 @@ def train_joint(
     span = Span(time.monotonic(), end, most)
     shown, step = time.monotonic(), -1
     while not span.over(step := step + 1):
-        trainer.optimiser.set_rate(span.rate(recipe.peak, step, WARM_UP))
+        trainer.optimiser.set_rate(span.rate(recipe.peak, step, recipe.warm_up))
         (trainer.denoise if step % recipe.match_every else trainer.both)()
         if step % 200 == 0:
             trainer.encode(vae)

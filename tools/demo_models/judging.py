@@ -20,12 +20,23 @@ PEAK, BATCH, WARM_UP = 2e-3, 256, 300
 SMOOTHING = 0.02
 
 
-def train_judge(world: Rows, other: Rows, vae: AutoencoderKL, span: Span, seed: int, batch: int = BATCH) -> Judge:
-    """Half of each batch from the base's world, half from rows that also hold what the base never sees."""
+def train_judge(
+    world: Rows,
+    other: Rows,
+    vae: AutoencoderKL,
+    span: Span,
+    seed: int,
+    batch: int = BATCH,
+    known: Judge | None = None,
+) -> Judge:
+    """Half of each batch from the base's world, half from rows that also hold what the base never sees.
+
+    Goes on with `known` where it is given.
+    """
     device, open_vae = world.device, cast(Any, vae)
     torch.manual_seed(seed)
     # torch's hints know no `to` with both a device and a memory format.
-    judge = cast(Judge, cast(Any, Judge()).to(device, memory_format=torch.channels_last).train())
+    judge = cast(Judge, cast(Any, known or Judge()).to(device, memory_format=torch.channels_last).train())
     parameters = list(judge.parameters())
     optimiser = Optimiser([(parameters, 1.0, 0.02)])
     average = Average(parameters, decay=0.998)
