@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from lorabot.presets import Vocabulary
 from lorabot.trainer.control import Control
-from lorabot.trainer.pictures import read_picture
+from lorabot.trainer.pictures import read_picture, side_by_side
 from lorabot.trainer.wire import TrainingImage
 
 if TYPE_CHECKING:
@@ -102,7 +102,8 @@ def _classify(
         groups = [(group, _text_features(clip, group.template, group.labels)) for group in vocabulary.groups]
         for start in range(0, len(images), _BATCH):
             control.check()
-            pictures = torch.stack([clip.preprocess(read_picture(image)) for image in images[start : start + _BATCH]])
+            some = images[start : start + _BATCH]
+            pictures = torch.stack(list(side_by_side(lambda image: clip.preprocess(read_picture(image)), some)))
             features = model.encode_image(pictures.to(clip.device), normalize=True)
             likely = []
             for group, texts in groups:

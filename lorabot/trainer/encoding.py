@@ -22,7 +22,7 @@ from lorabot.trainer.control import Control
 from lorabot.trainer.latents import Latents, Place, keep, name_of
 from lorabot.trainer.memory import ran_out_of_memory
 from lorabot.trainer.offloading import on_card
-from lorabot.trainer.pictures import read_picture
+from lorabot.trainer.pictures import read_picture, side_by_side
 from lorabot.trainer.sending import sent
 from lorabot.trainer.shapes import Shapes
 from lorabot.trainer.shuffling import variants
@@ -129,14 +129,19 @@ def encode(
     """
     shapes = Shapes.of(base)
     items, sizes = [], []
+
+    def opened(number: int) -> tuple[str, tuple[View, ...], torch.Tensor]:
+        image = images[number]
+        picture = read_picture(image)
+        seen = views(picture, buckets[number], recipe.crops, recipe.flip, seed, number)
+        content = hashlib.sha256(image.path.read_bytes()).hexdigest() if where == "disk" else ""
+        return content, seen, torch.stack([_pixels(view.cut(picture)) for view in seen])
+
     with autoencoder.at_work():
-        for index, (image, bucket) in enumerate(zip(images, buckets, strict=True)):
+        for content, seen, pixels in side_by_side(opened, range(len(images))):
             control.check()
-            picture = read_picture(image)
-            seen = views(picture, bucket, recipe.crops, recipe.flip, seed, index)
-            content = hashlib.sha256(image.path.read_bytes()).hexdigest() if where == "disk" else ""
             name = name_of(content, base.identity, base.vae.dtype, seen)
-            items.append(keep(where, cache, name, partial(_encoded, autoencoder, picture, seen)))
+            items.append(keep(where, cache, name, partial(autoencoder.encode, pixels)))
             sizes.append([view.sizes() for view in seen])
     latents = Latents(
         tuple(items), tuple(shapes.latent(bucket.width, bucket.height) for bucket in buckets), base.unet.device
@@ -178,11 +183,6 @@ def _with_encoders(towers: Sequence["TextTower"], device: torch.device, do: Call
             raise
         _log.warning("the text encoders find no room on the card: %s", error)
     return do()
-
-
-def _encoded(autoencoder: Autoencoder, picture: Image.Image, seen: Sequence[View]) -> torch.Tensor:
-    """All views of a picture: (V, C, H, W)."""
-    return autoencoder.encode(torch.stack([_pixels(view.cut(picture)) for view in seen]))
 
 
 def _pixels(picture: Image.Image) -> torch.Tensor:

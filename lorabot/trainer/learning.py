@@ -127,6 +127,8 @@ def learn(attempt: Attempt, recipe: Recipe, saved: ResumeState | None, given_up:
             where = place(large, base.unet.device)
             _check_disk(modules, job.folder, large if where == "disk" else 0)
             remembered = Remembered(job.measured, _depends(gauge.kind(), base, recipe, hardware, dearest, told))
+            if remembered.agreed:
+                warm.trust(base.unet)
             if not remembered.knows:
                 denoise.renew()  # it is measured first, as after a start
             gauge.empty()
@@ -158,6 +160,9 @@ def learn(attempt: Attempt, recipe: Recipe, saved: ResumeState | None, given_up:
             descent = Descent(made, denoise, gauge, attempt.models.hardware, tell_now, done)
             new = tuple(way for way in ways[-1:] if way not in made.reasons)
             descent.plan = replace(descent.plan, reasons=(*descent.plan.reasons, *new))
+            if warm.trusts(base.unet):
+                remembered.agree()
+                remembered.keep()
             gauge.empty()
             gauge.reset_peak()
 

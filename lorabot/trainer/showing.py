@@ -10,6 +10,7 @@ from lorabot.trainer import adapter
 from lorabot.trainer.autoencoding import Autoencoder
 from lorabot.trainer.control import Control
 from lorabot.trainer.infotext import KEY, Lora, infotext
+from lorabot.trainer.pictures import side_by_side
 from lorabot.trainer.sampling import Settings, sample
 from lorabot.trainer.telling import Emit
 from lorabot.trainer.training import Setup
@@ -32,10 +33,8 @@ def draw(
     """
     with adapter.switched_off(setup.modules) if step == 0 else nullcontext():
         drawn = sample(setup.base, setup.denoise, wanted, control.check, autoencoder)
-    files = tuple(
-        _png(picture, infotext(wanted.drawn(prompt), lora))
-        for picture, prompt in zip(drawn, wanted.prompts, strict=True)
-    )
+    texts = [infotext(wanted.drawn(prompt), lora) for prompt in wanted.prompts]
+    files = tuple(side_by_side(_png, list(zip(drawn, texts, strict=True))))
     show(job, step, files, wanted, emit)
     return files
 
@@ -50,7 +49,8 @@ def show(job: TrainingJob, step: int, files: tuple[bytes, ...], wanted: Settings
         emit(SampleMade(job=job.id, step=step, index=index, prompt=prompt.text, path=path))
 
 
-def _png(picture: Image.Image, text: str) -> bytes:
+def _png(drawn: tuple[Image.Image, str]) -> bytes:
+    picture, text = drawn
     content, about = BytesIO(), PngInfo()
     about.add_text(KEY, text)
     picture.save(content, format="PNG", pnginfo=about)

@@ -45,7 +45,8 @@ class Engine:
     """One engine process, started when needed and kept warm; replaced after it died, disobeyed or did its jobs.
 
     To be used as an async context manager, by one job at a time, from the thread that runs the event loop: the process
-    dies with that thread. ``kernels``: where compiled kernels are kept for later engines; none is where Triton would.
+    dies with that thread. ``kernels``: where compiled kernels are kept for later engines; none is where Triton and
+    the driver would.
     """
 
     def __init__(self, config: TrainerConfig, command: Sequence[str] = ENGINE, kernels: Path | None = None) -> None:
@@ -274,7 +275,8 @@ class _Process:
 
 def _environment(kernels: Path | None) -> dict[str, str]:
     """This process's, without the settings and their secrets: the engine gets all it needs over its pipe."""
-    cache = {"TRITON_CACHE_DIR": str(kernels)} if kernels else {}
+    # The driver compiles too: cuDNN's attention, a second for each kind of head.
+    cache = {"TRITON_CACHE_DIR": str(kernels / "triton"), "CUDA_CACHE_PATH": str(kernels / "cuda")} if kernels else {}
     return {
         **ENVIRONMENT,
         **cache,

@@ -131,6 +131,10 @@ def train(setup: Setup, course: Course, moments: Moments | None, watch: Watch) -
             setup = replace(setup, plan=watch.make_room(done()))
 
     try:
+        if course.step == 0 and plan.peak_bytes is not None:
+            began = time.perf_counter()
+            fitted(lambda setup: _rehearse(setup, optimiser, process))
+            watch.timed("opening", time.perf_counter() - began)
         while True:
             watch.check()
             saving = watch.saving_due()
@@ -233,6 +237,22 @@ def _step(setup: Setup, step: int, optimiser: Optimiser, process: Schedule, ahea
     ahead.look(setup, step + 1, process)
     optimiser.zero_grad()
     return taken
+
+
+def _rehearse(setup: Setup, optimiser: Optimiser, process: Schedule) -> None:
+    """Go through a step of each size of picture: what a card records for it serves the validation before it too."""
+    shapes = setup.encoded.latents.shapes
+    new = {shapes[image] for image in setup.plan.split.training}
+    for step in range(setup.plan.steps):
+        if not new:
+            break
+        shape = shapes[int(setup.batches.at(step)[0])]
+        if shape in new:
+            new.remove(shape)
+            with adapter.dropping_out(setup.modules, setup.seed, step):
+                for part, _ in _parts(setup, _draw(setup, step, process), step, process):
+                    losses(setup.denoise, part, process).sum().backward()  # type: ignore[no-untyped-call]
+    optimiser.zero_grad()
 
 
 def _parts(setup: Setup, drawn: Draw, step: int, process: Schedule) -> Iterator[tuple[Rows, int]]:

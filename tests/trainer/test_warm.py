@@ -1,6 +1,8 @@
 """Jobs that follow each other on one engine: what is kept for the next one is used, and changes nothing of it."""
 
 import gc
+import json
+import shutil
 import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -116,6 +118,19 @@ def refused() -> Primitives:
     raise Unsupported("triton")
 
 
+class Wrong(Reference):
+    """Predicts something else."""
+
+    def geglu(self, rows: torch.Tensor, bias: torch.Tensor) -> torch.Tensor:
+        return -super().geglu(rows, bias)
+
+
+def ways(done: wire.Done) -> set[str]:
+    """The reasons in the report that say which way the steps took."""
+    report = json.loads(next(file.path for file in done.files if file.path.name == "report.json").read_text())
+    return {each["code"] for each in report["plan"]["reasons"]} & {"plan-fast", "plan-plain-differs"}
+
+
 def learnt(done: wire.Done) -> Mapping[str, torch.Tensor]:
     return load_file(next(file.path for file in done.files if file.kind == "lora"))
 
@@ -153,6 +168,14 @@ def test_a_job_after_another_is_what_it_is_on_a_fresh_engine(jobs: InARow, tmp_p
 def test_the_next_job_of_a_kind_finds_its_passes_though_others_came_between(jobs: InARow) -> None:
     first, other = jobs.kept
     assert jobs.kept_at_last == (other, first)
+
+
+def test_a_way_that_was_tried_is_taken_by_later_engines_untried(jobs: InARow, tmp_path: Path) -> None:
+    assert ways(Engine(Wrong, tmp_path).job(1)) == {"plan-plain-differs"}
+    measured = next(file.path for file in jobs.first.files).parents[1] / "measured.json"
+    (tmp_path / "later").mkdir()
+    shutil.copy(measured, tmp_path / "later")
+    assert ways(Engine(Wrong, tmp_path / "later").job(1)) == {"plan-fast"}
 
 
 def test_jobs_leave_nothing_behind_that_grows(jobs: InARow) -> None:

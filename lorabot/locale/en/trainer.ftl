@@ -180,6 +180,7 @@ report-column-stage = Stage
 report-seconds-preparing = Loading the base model
 report-seconds-captioning = Captions
 report-seconds-planning = Planning
+report-seconds-opening = Getting the model ready for steps
 report-seconds-encoding = Encoding images and captions
 report-seconds-preserving = What the base model draws by itself
 report-seconds-training = Training steps

@@ -150,6 +150,7 @@ report-column-stage = 阶段
 report-seconds-preparing = 加载底模
 report-seconds-captioning = 生成标注
 report-seconds-planning = 制定计划
+report-seconds-opening = 为训练步骤准备模型
 report-seconds-encoding = 编码图片和标注
 report-seconds-preserving = 记录底模原有的画法
 report-seconds-training = 训练步骤

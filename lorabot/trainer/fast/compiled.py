@@ -29,19 +29,28 @@ class Compiled:
     """See ``Primitives``. Rows are contiguous."""
 
     def __init__(self) -> None:
-        self._only_compiles = False
+        self._asked: list[Any] | None = None
 
     def prepare(self, act: Callable[[], object]) -> None:
-        with ThreadPoolExecutor() as pool, triton.AsyncCompileMode(pool):
-            self._only_compiles = True
+        self._asked, device = [], torch.cuda.current_device()
+
+        def load(kernel: Any) -> object:
+            with torch.cuda.device(device):
+                return kernel.run  # loads the kernel, and has what starts it compiled, which takes a C compiler
+
+        with ThreadPoolExecutor() as pool:
             try:
-                act()
+                with triton.AsyncCompileMode(pool):
+                    act()
+                asked = {id(kernel): kernel for kernel in self._asked}
             finally:
-                self._only_compiles = False
+                self._asked = None
+            for loaded in [pool.submit(load, kernel) for kernel in asked.values()]:
+                loaded.result()
 
     def _go(self, kernel: Any, grid: tuple[int, ...], *given: object, **constants: object) -> None:
-        if self._only_compiles:
-            kernel.warmup(*given, grid=grid, **constants)
+        if self._asked is not None:
+            self._asked.append(kernel.warmup(*given, grid=grid, **constants))
         else:
             kernel[grid](*given, **constants)
 

@@ -65,6 +65,14 @@ class Warm:
         """Whether passes for the kind of adapter that is on ``unet`` are kept."""
         return _signature(unet) in self.kept
 
+    def trust(self, unet: "UNet2DConditionModel") -> None:
+        """Take it as tried, for the kind of adapter that is on ``unet``: an engine before this one has tried it."""
+        self.tried.setdefault(_signature(unet), None)
+
+    def trusts(self, unet: "UNet2DConditionModel") -> bool:
+        """Whether the fast way does what the plain one does, for the kind of adapter that is on ``unet``."""
+        return self.tried.get(_signature(unet), "failed") is None
+
     @property
     def recorded(self) -> int:
         """How many passes are kept as graphs."""

@@ -35,6 +35,7 @@ class _Known(BaseModel):
 
     passes: list[_Entry] = []
     stages: dict[str, int] = {}
+    agreed: bool = False
 
 
 class _Kept(BaseModel):
@@ -55,6 +56,7 @@ class Remembered:
         self._key = hashlib.sha256(json.dumps(depends, sort_keys=True, default=str).encode()).hexdigest()[:32]
         found = (_read(path).measured.get(self._key) if path else None) or _Known()
         self._stages = found.stages
+        self._agreed = found.agreed
         self._known = {
             Fitting(entry.batch, entry.checkpointing, entry.offloading): Measured(
                 entry.seconds, entry.taken, entry.resting
@@ -86,6 +88,16 @@ class Remembered:
             self._news = True
         return self._stages[name]
 
+    @property
+    def agreed(self) -> bool:
+        """Whether the fast way was seen to do what the plain one does."""
+        return self._agreed
+
+    def agree(self) -> None:
+        """Note that it was."""
+        self._news |= not self._agreed
+        self._agreed = True
+
     def keep(self) -> None:
         """Write what is new to the file, beside what others have written since."""
         if self._path is None or not self._news:
@@ -106,7 +118,7 @@ class Remembered:
                 )
                 for fitting, measured in self._known.items()
             ]
-            kept.measured[self._key] = _Known(passes=passes, stages=self._stages)
+            kept.measured[self._key] = _Known(passes=passes, stages=self._stages, agreed=self._agreed)
             for key in list(kept.measured)[:-_MOST]:
                 del kept.measured[key]
             part = self._path.with_suffix(".part")

@@ -1,5 +1,6 @@
 """Every Triton kernel, run by Triton's interpreter on the CPU, does what plain torch does."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -168,6 +169,9 @@ class Asked(Compiled):
     def __init__(self) -> None:
         super().__init__()
         self.kernels: set[tuple[object, ...]] = set()
+
+    def prepare(self, act: Callable[[], object]) -> None:
+        act()
 
     def _go(self, kernel: Any, grid: tuple[int, ...], *given: object, **constants: object) -> None:
         general = kernel.kwargs["do_not_specialize"] or ()
