@@ -32,7 +32,7 @@ from lorabot.trainer.memory import Gauge, Remembered, Room
 from lorabot.trainer.models import Models
 from lorabot.trainer.offloading import off_card
 from lorabot.trainer.optimisers import moments_bytes
-from lorabot.trainer.pictures import picture_size
+from lorabot.trainer.pictures import picture_size, side_by_side
 from lorabot.trainer.planning import Hardware, chosen_optimiser, megabytes, moved, plan
 from lorabot.trainer.preserving import preserve, prompts
 from lorabot.trainer.probing import Probe, fit, rehearsal
@@ -116,36 +116,46 @@ def learn(attempt: Attempt, recipe: Recipe, saved: ResumeState | None, given_up:
     ):
         control.check()
         teller.stage("planning")
-        size = file_bytes(adapter.read(modules), base.family, base.unet, recipe.save_precision)
+        fresh = adapter.read(modules)
+        size = file_bytes(fresh, base.family, base.unet, recipe.save_precision)
+        numbers = sum(value.numel() for value in fresh.values())
         with clock.running("encoding"):
             told = tell(towers, captions, recipe, job.seed, base.unet.device)
+            sizes = list(side_by_side(picture_size, job.images))
         with clock.running("planning"):
-            sizes = [picture_size(image) for image in job.images]
             sorted_in = sort_in(sizes, recipe.resolution, Shapes.of(base).grain)
             dearest = _dearest(sorted_in, recipe)
             large = latent_bytes(base, sorted_in.buckets, recipe)
             where = place(large, base.unet.device)
-            _check_disk(modules, job.folder, large if where == "disk" else 0)
+            _check_disk(numbers, job.folder, large if where == "disk" else 0)
             remembered = Remembered(job.measured, _depends(gauge.kind(), base, recipe, hardware, dearest, told))
             if remembered.agreed:
                 warm.trust(base.unet)
+        said: list[Message] = [*given_up]
+        denoise.tell = said.append
+        painting = 0
+        with clock.running("opening"):
             if not remembered.knows:
                 denoise.renew()  # it is measured first, as after a start
+            kept = warm.holds(base.unet)
             gauge.empty()
             denoise.bring_back()
-            hardware = attempt.models.hardware()
-            said: list[Message] = [*given_up]
-            denoise.tell = said.append
-            room = None
             if hardware.card is not None:
-                numbers = sum(parameter.numel() for _, parameter in adapter.parameters(modules))
-                moments = moments_bytes(chosen_optimiser(recipe.optimiser, hardware.device), numbers)
-                later = moments + (large if where == "card" else 0)
                 side = job.recipe.resolution
                 painting = remembered.stage("pictures", lambda: rehearsal(autoencoder, gauge, dearest, side))
-                kept = gauge.spare() if warm.holds(base.unet) else 0
+        with clock.running("planning"):
+            hardware = attempt.models.hardware()
+            room = None
+            if hardware.card is not None:
+                moments = moments_bytes(chosen_optimiser(recipe.optimiser, hardware.device), numbers)
                 # Weights that found no room to come back since they were off the card are counted as if they had.
-                room = Room(hardware.card.free - denoise.away, gauge.held() + denoise.away, later, painting, kept)
+                room = Room(
+                    hardware.card.free - denoise.away,
+                    gauge.held() + denoise.away,
+                    later=moments + (large if where == "card" else 0),
+                    aside=painting,
+                    kept=gauge.spare() if kept else 0,
+                )
             probe = Probe(base, modules, denoise, gauge, dearest, told.probed)
             fitted = fit(probe, remembered, room, recipe.checkpointing)
             if saved:
@@ -154,6 +164,7 @@ def learn(attempt: Attempt, recipe: Recipe, saved: ResumeState | None, given_up:
                 made = plan(recipe, sorted_in, job.seed, hardware, attempt.config, fitted, size)
             made = replace(made, resolution=recipe.resolution, buckets=filled(sorted_in.buckets))
             made = replace(made, reasons=(*made.reasons, *(each for each in said if each not in made.reasons)))
+        with clock.running("opening"):
             if probe.last not in (None, made.fitting):
                 denoise.renew()  # passes of another kind were tried last: what they hold is given back
             done = saved.course.step if saved else 0
@@ -163,7 +174,8 @@ def learn(attempt: Attempt, recipe: Recipe, saved: ResumeState | None, given_up:
             if warm.trusts(base.unet):
                 remembered.agree()
                 remembered.keep()
-            gauge.empty()
+            if probe.last is not None or not kept:
+                gauge.empty()
             gauge.reset_peak()
 
         teller.stage("training", "training-note-encoding", megabytes=megabytes(size))
@@ -269,9 +281,10 @@ def _depends(
     }
 
 
-def _check_disk(modules: adapter.Modules, folder: Path, latents: int) -> None:
-    """Raise ``DiskFull`` where saved states, results and ``latents``, in bytes, would not find room."""
-    weights = sum(parameter.numel() for _, parameter in adapter.parameters(modules)) * 4
+def _check_disk(numbers: int, folder: Path, latents: int) -> None:
+    """Raise ``DiskFull`` where saved states and results of so many ``numbers`` that are learnt, and ``latents``, in
+    bytes, would not find room."""
+    weights = 4 * numbers
     # A saved state holds the adapter, up to four moments (Prodigy's) and the candidates; two may lie there at once.
     needed = 2 * weights * (1 + 4 + KEPT) + latents + _SPARE
     folder.mkdir(parents=True, exist_ok=True)

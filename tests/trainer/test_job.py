@@ -87,8 +87,8 @@ def test_the_rate_leaves_out_saving_and_sampling(trained: Trained) -> None:
     seconds = report["seconds"]
     assert report["training"]["steps_per_second"] == pytest.approx(6 / seconds["training"], rel=1e-3)
     assert set(seconds) == {
-        "preparing", "captioning", "planning", "encoding", "training", "validation", "sampling", "saving", "exporting",
-        "other",
+        "preparing", "captioning", "planning", "opening", "encoding", "training", "validation", "sampling", "saving",
+        "exporting", "other",
     }  # fmt: skip
 
 
