@@ -45,7 +45,7 @@ from lorabot.trainer.job import run
 from lorabot.trainer.models import Models, pick_device
 from lorabot.trainer.report import versions
 
-BATCH, STEPS, GROWS_AT = 16, 40, 12
+BATCH, GROWS_AT = 16, 12
 LEAST = 0.2
 """GiB that the other process leaves free where the weights alone are more than is to be left."""
 _BALLAST = """
@@ -97,8 +97,8 @@ def measure(
     cuda = pick_device(words.device).type == "cuda"
     limit = leave * GIB if kind == "cap" else 1.0
     models = RandomModels(words.device, base, precision_of("plain", pick_device(words.device)), limit)
-    recipe = recipe_of(family, "plain", STEPS, words.small)
-    recipe = recipe.model_copy(update={"batch": BATCH, "views": STEPS * BATCH, "sample_steps": 4})
+    recipe = recipe_of(family, "plain", words.steps, words.small)
+    recipe = recipe.model_copy(update={"batch": BATCH, "views": words.steps * BATCH, "sample_steps": 4})
     config = TrainerConfig(device=words.device, sample_rounds=0, validations=2, checkpoint_s=3600, progress_s=0)
     images = draw_images(folder / "images", [(recipe.resolution, recipe.resolution)] * len(COLOURS))
     measured = words.out.with_suffix(".measured.json")
@@ -142,6 +142,7 @@ def measure(
         "true_peak_gib": round(float(peak) / GIB, 3) if peak else None,
         "images_per_second": round(rate * BATCH, 2),
         "planning_s": report["seconds"]["planning"],
+        "opening_s": report["seconds"]["opening"],
         "seconds": round(seconds, 1),
         "told": told,
     }
@@ -183,6 +184,7 @@ def main() -> int:
     parser.add_argument("--families", nargs="+", default=["sd15", "sdxl"], choices=["sd15", "sd21", "sdxl"])
     parser.add_argument("--kinds", nargs="+", default=["ballast", "growing", "cap"])
     parser.add_argument("--leave", nargs="+", type=float, default=[6.0, 8.0, 12.0, 16.0, 24.0, 40.0])
+    parser.add_argument("--steps", type=int, default=40, help=f"of {BATCH} pictures")
     parser.add_argument("--small", action="store_true", help="small models of the families instead of full-size ones")
     parser.add_argument("--device", default="auto")
     parser.add_argument("--minutes", type=float, default=8.5)
