@@ -2,7 +2,8 @@
 
 ``python -m benchmarks.memory [--families sd15 sdxl] [--leave 6 8 12 16 24 40] [--out FILE]`` in the repository's root,
 on a machine with an NVIDIA card. For each amount another process takes all of the card but so many GiB (``ballast``),
-or lorabot's own setting keeps to them (``cap``); a third kind of run lets the ballast grow midway (``growing``).
+or lorabot's own setting keeps to them (``cap``); a third kind of run lets the ballast grow midway (``growing``), a
+fourth plans the same job twice, where nothing was measured yet and where all was (``planning``).
 What is recorded: the plan, the predicted and the true peak, images/s, and what was told on the way. ``--small`` tries
 the same code with small models and no ballast, on a processor too. Results go into FILE after each run; runs that are
 in there already are skipped, and none begins that would not end within ``--minutes``: call again for the rest.
@@ -91,9 +92,10 @@ def ballast(wanted: bool) -> Iterator[Ballast | None]:
 
 
 def measure(
-    family: RealFamily, kind: str, leave: float, base: BaseModel, words: argparse.Namespace, folder: Path
+    family: RealFamily, kind: str, leave: float, base: BaseModel, words: argparse.Namespace, folder: Path, known: Path
 ) -> dict[str, Any]:
-    """One run, as numbers. ``leave``: GiB of the card, the weights that lie there already among them."""
+    """One run, as numbers. ``leave``: GiB of the card, the weights that lie there already among them. ``known``: the
+    file of what was measured."""
     cuda = pick_device(words.device).type == "cuda"
     limit = leave * GIB if kind == "cap" else 1.0
     models = RandomModels(words.device, base, precision_of("plain", pick_device(words.device)), limit)
@@ -101,8 +103,7 @@ def measure(
     recipe = recipe.model_copy(update={"batch": BATCH, "views": words.steps * BATCH, "sample_steps": 4})
     config = TrainerConfig(device=words.device, sample_rounds=0, validations=2, checkpoint_s=3600, progress_s=0)
     images = draw_images(folder / "images", [(recipe.resolution, recipe.resolution)] * len(COLOURS))
-    measured = words.out.with_suffix(".measured.json")
-    job = job_of(family, recipe, images, folder, id=f"{family}-{kind}-{leave:g}", measured=measured)
+    job = job_of(family, recipe, images, folder, id=f"{family}-{kind}-{leave:g}", measured=known)
     told: list[str] = []
     if cuda:  # where memory is scarce, the VAE and the texts come to the card when they are needed
         for part in (base.vae, *(tower.encoder for tower in base.towers)):
@@ -148,6 +149,18 @@ def measure(
     }
 
 
+def planned_twice(
+    family: RealFamily, leave: float, base: BaseModel, words: argparse.Namespace, folder: Path
+) -> dict[str, Any]:
+    """The same job where nothing was measured yet, and where all was: the seconds of planning, and of getting ready."""
+    runs = {
+        name: measure(family, "ballast", leave, base, words, folder / name, folder / "measured.json")
+        for name in ("first", "remembered")
+    }
+    seconds = {name: {key: each[key] for key in ("planning_s", "opening_s")} for name, each in runs.items()}
+    return {"finite": all(each["finite"] for each in runs.values()), **seconds}
+
+
 def benchmark(words: argparse.Namespace) -> dict[str, Any]:
     began, device, longest = time.monotonic(), pick_device(words.device), 0.0
     results = read_results(words.out)
@@ -157,7 +170,7 @@ def benchmark(words: argparse.Namespace) -> dict[str, Any]:
     for family in words.families:
         base: BaseModel | None = None
         for kind in words.kinds:
-            for leave in words.leave if kind != "growing" else words.leave[:1]:
+            for leave in {"growing": words.leave[:1], "planning": words.leave[-1:]}.get(kind, words.leave):
                 key = {"family": family, "kind": kind, "leave_gib": leave, "small": words.small}
                 if any(all(each[word] == value for word, value in key.items()) for each in results["runs"]):
                     continue
@@ -169,7 +182,11 @@ def benchmark(words: argparse.Namespace) -> dict[str, Any]:
                 try:
                     base = base or make(family, words.small, device, precision_of("plain", device))
                     with tempfile.TemporaryDirectory(prefix="lorabot-memory-") as folder:
-                        made = measure(family, kind, leave, base, words, Path(folder))
+                        if kind == "planning":
+                            made = planned_twice(family, leave, base, words, Path(folder))
+                        else:
+                            known = words.out.with_suffix(".measured.json")
+                            made = measure(family, kind, leave, base, words, Path(folder), known)
                 except Exception as error:  # the other runs are worth having all the same
                     made = {"error": f"{type(error).__name__}: {error}"[:500]}
                 longest = max(longest, time.monotonic() - start)
@@ -182,7 +199,7 @@ def benchmark(words: argparse.Namespace) -> dict[str, Any]:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--families", nargs="+", default=["sd15", "sdxl"], choices=["sd15", "sd21", "sdxl"])
-    parser.add_argument("--kinds", nargs="+", default=["ballast", "growing", "cap"])
+    parser.add_argument("--kinds", nargs="+", default=["ballast", "growing", "cap", "planning"])
     parser.add_argument("--leave", nargs="+", type=float, default=[6.0, 8.0, 12.0, 16.0, 24.0, 40.0])
     parser.add_argument("--steps", type=int, default=40, help=f"of {BATCH} pictures")
     parser.add_argument("--small", action="store_true", help="small models of the families instead of full-size ones")

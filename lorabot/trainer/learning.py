@@ -137,12 +137,12 @@ def learn(attempt: Attempt, recipe: Recipe, saved: ResumeState | None, given_up:
         with clock.running("opening"):
             if not remembered.knows:
                 denoise.renew()  # it is measured first, as after a start
-            kept = warm.holds(base.unet)
             gauge.empty()
             denoise.bring_back()
             if hardware.card is not None:
                 side = job.recipe.resolution
                 painting = remembered.stage("pictures", lambda: rehearsal(autoencoder, gauge, dearest, side))
+            kept = warm.holds(base.unet)
         with clock.running("planning"):
             hardware = attempt.models.hardware()
             room = None

@@ -66,6 +66,38 @@ def test_a_job_is_planned_for_the_card_foretells_its_peak_and_the_next_one_tries
     assert measured.read_bytes() == learnt, "there was nothing new to measure"
 
 
+def test_on_a_card_that_is_known_a_job_is_planned_without_any_pass_through_a_model(tmp_path: Path) -> None:
+    card = SimulatedCard(1 << 34)
+    models = OnACard(card)
+    base = models.base()
+    card.bring(base.unet)
+    passes: list[str] = []
+    hooks = [
+        base.unet.register_forward_pre_hook(lambda *_: passes.append("unet")),
+        base.vae.encoder.register_forward_pre_hook(lambda *_: passes.append("vae")),
+    ]
+
+    def planned(folder: Path) -> set[str]:
+        """What was gone through until the training began."""
+        passes.clear()
+        control = Control()
+
+        def listen(event: wire.Event) -> None:
+            if isinstance(event, wire.Progress) and event.stage == "training":
+                control.cancel()
+
+        with pytest.raises(Cancelled), card:
+            run(job(folder, tmp_path / "measured.json"), models, CONFIG, control, listen)
+        return set(passes)
+
+    try:
+        assert planned(tmp_path / "first") == {"unet", "vae"}
+        assert planned(tmp_path / "second") == set()
+    finally:
+        for hook in hooks:
+            hook.remove()
+
+
 def test_what_no_plan_fits_is_given_up_bit_by_bit_then_waited_for_and_only_then_fails(tmp_path: Path) -> None:
     card = SimulatedCard(1 << 34)
     models = OnACard(card)
