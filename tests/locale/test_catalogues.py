@@ -90,6 +90,12 @@ def test_chinese_is_chinese() -> None:
             assert sign.search(_source(message)) or not re.search(r"[A-Za-z]{3,} [a-z]{2,}", words), name
 
 
+def test_one_thing_has_one_name_in_chinese() -> None:
+    """What is 底模 in one message must not be 基础模型 in the next; so with 运维人员 and 挂起."""
+    for path in [*sorted((CATALOGUES / "zh-CN").glob("*.ftl")), *sorted((PACKAGE / "presets").glob("*.yaml"))]:
+        assert re.findall("基础模型|基模|运维者|操作者|暂缓", path.read_text(encoding="utf-8")) == [], path.name
+
+
 def _source(message: fluent.Message) -> str:
     from fluent.syntax import FluentSerializer
 

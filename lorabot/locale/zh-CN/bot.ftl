@@ -1,6 +1,6 @@
 # 机器人说的一切：命令的回答、文件检查结果、任务卡片、训练结果、网页前端。
 
-bot-unexpected = 我这边出了点问题，请再试一次；如果一直这样，请把这个编号告诉管理员：{ $id }。
+bot-unexpected = 我这边出了点问题，请再试一次；如果一直这样，请把这个编号告诉运维人员：{ $id }。
 
 ## 命令
 
@@ -27,7 +27,7 @@ command-hint-forgetme = 删除你的一切
 command-hint-help = 我能做什么
 command-option-preset = 训练什么：anime、portrait、product……
 command-option-trigger = 用来唤出它的自造词
-command-option-base = 用哪个基础模型训练
+command-option-base = 用哪个底模训练
 command-option-name = 文件名
 command-option-seed = 整数；相同的种子可以重复同一次训练
 command-option-job = 任务的编号或名称
@@ -39,7 +39,7 @@ command-base-hint-sdxl = Stable Diffusion XL
 command-job-hint =
     { $state ->
         [running] { $name }，训练中
-        [held] { $name }，已暂缓
+        [held] { $name }，已挂起
        *[queued] { $name }，等待中
     }
 command-trigger-hint = 一个自造词，换成别的也可以
@@ -87,7 +87,7 @@ command-drop = 取消
 command-dropped = 好的，先不训练。你的照片还在；`/clear` 可以清空。
 command-confirm =
     { $images ->
-       *[other] 准备好了：`{ $name }`，{ $preset }，{ $images } 张照片，基础模型 `{ $base }`，触发词 `{ $trigger }`。
+       *[other] 准备好了：`{ $name }`，{ $preset }，{ $images } 张照片，底模 `{ $base }`，触发词 `{ $trigger }`。
     }
 command-estimate-alike = 大约需要{ $duration }，与最近的同类任务一样。
 command-estimate-others = 粗略估计需要{ $duration }，按这里其他训练推算。
@@ -113,7 +113,7 @@ command-again-enough =
        *[weaker] `{ $name }` 学得已经很短了，再短就什么也学不到了。
     }
 command-not-a-moderator = 只有管理员可以这样做。
-command-queue-not-all = 只有设置里指定的运维者可以对全部这样做。去掉 `all`，就只对本社区有效。
+command-queue-not-all = 只有设置里指定的运维人员可以对全部这样做。去掉 `all`，就只对本社区有效。
 command-queue-unknown = 队列没有 `{ $action }` 这个操作。你是不是要 `/queue { $nearest }`？可用的有：{ $actions }。
 command-queue-which-job = 哪个任务？请写明，比如 `/queue { $action } ID`。`/queue show` 会列出来。
 command-queue-several = 有好几个任务叫 `{ $name }`：{ $jobs }。请写编号。
@@ -127,7 +127,7 @@ command-queue-resumed =
         [all] 全部继续，单独暂停的社区除外。
        *[other] 本社区的队列继续。
     }
-command-queue-still-paused = 本社区不再暂停，但运维者暂停了全部，所以暂时还不会开始。
+command-queue-still-paused = 本社区不再暂停，但运维人员暂停了全部，所以暂时还不会开始。
 command-queue-hold = `{ $name }`（{ $id }）已挂起。`/queue release { $id }` 让它重新排队。
 command-queue-release =
     { $position ->
@@ -198,7 +198,7 @@ command-preset =
     `{ $preset }` { $title }：{ $description }
     发什么：{ $kind }
     发多少：{ $least } 到 { $most } 张，最好 { $best } 张左右。
-    基础模型：{ $bases }。
+    底模：{ $bases }。
 command-help = 把要学的照片或 zip 压缩包发给我，再输入下面的命令：
 command-help-line = `{ $usage }` { $hint }
 
@@ -250,7 +250,7 @@ intake-upload-broken = { $name } 在传输途中断了，请重新发送。
 
 ## 任务卡片
 
-card-state-held = 已暂缓
+card-state-held = 已挂起
 card-state-queued = 等待中
 card-state-in-line =
     { $position ->
@@ -285,7 +285,7 @@ card-details = 详情
 
 ## 任务的更多详情
 
-details-words = 触发词 `{ $trigger }`，基础模型 `{ $base }`，种子 { $seed }，{ $images } 张照片。
+details-words = 触发词 `{ $trigger }`，底模 `{ $base }`，种子 { $seed }，{ $images } 张照片。
 details-recipe = 计划：共看 { $views } 张次，{ $resolution } 像素，每次 { $batch } 张，秩 { $rank }，学习率 { $rate }。
 details-loss = 损失：最初 { $first }，最近 { $last }。
 details-validation = 验证损失：最初 { $first }，目前最好 { $best }。
@@ -299,14 +299,14 @@ details-caption = `{ $name }`：`{ $caption }`
 result-done = `{ $name }` 训练好了（{ $preset }）。
 result-how = 用 { $images } 张图片训练了 { $steps } 步，用时 { $duration }。
 result-loss = 验证损失：开始 { $first }，第 { $step } 步之后 { $kept }，你得到的就是这一步的结果。
-result-use = 使用方法：把 `{ $file }` 放进 LoRA 文件夹（适用于基础模型 `{ $base }`），在提示词里写上 `{ $trigger }`。
+result-use = 使用方法：把 `{ $file }` 放进 LoRA 文件夹（适用于底模 `{ $base }`），在提示词里写上 `{ $trigger }`。
 result-stronger = 再训练一次，更强
 result-weaker = 再训练一次，更弱
 result-alt-plot = 训练过程中的损失曲线
 result-alt-grid = 训练前、训练中、训练后的样图
 result-cancelled = `{ $name }` 已取消。
 result-failed = `{ $name }` 失败了。{ $reason }
-result-no-reason = 原因不明，管理员的日志里也许有。
+result-no-reason = 原因不明，运维人员的日志里也许有。
 result-notice = `{ $name }`：{ $notice }
 
 ## 网页前端

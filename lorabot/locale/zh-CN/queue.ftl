@@ -15,8 +15,8 @@ queue-already-finished =
 queue-wrong-state =
     { $state ->
         [running] { $job } 正在运行，现在不能这样做。
-        [held] { $job } 已经被暂缓了。
-        [queued] { $job } 正在排队，没有被暂缓。
+        [held] { $job } 已经挂起了。
+        [queued] { $job } 正在排队，没有挂起。
        *[other] { $job } 已经结束，不能再这样做了。
     }
 queue-no-proposal = 那是很久以前的，或已经取消了。请再问一次；`/help` 告诉你怎么做。

@@ -25,7 +25,7 @@ telegram-file-too-large = LoRA 太大，无法发到这里。请在有效期内�
 telegram-file-refused = 这个聊天不允许我发送文件。请在有效期内下载：
 telegram-pictures-refused = （这个群不允许我发送照片，所以这里没有曲线图和样图。）
 telegram-link-file = 下载 { $name }
-telegram-link-here = （这个地址只能在运行 lorabot 的机器上打开，管理员可以更改。）
+telegram-link-here = （这个地址只能在运行 lorabot 的机器上打开，运维人员可以更改。）
 
 telegram-not-your-file = 那是别人的文件，请自己发送照片。
 telegram-one-of-album = 那个相册里，Telegram 只让我看到你回复的那一张照片。请把整个相册再发一次（在群里请回复这条消息），或者发一个 zip。

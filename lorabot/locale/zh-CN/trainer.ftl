@@ -4,13 +4,13 @@
 trainer-no-card = 设置里要求使用 { $device }，但这里没有这张显卡。请改用其他设备，或设为“auto”。
 trainer-no-images = 没有可以训练的图片，请先发几张过来。
 trainer-broken-image = 图片“{ $image }”无法读取。请重新发送，或者去掉它。
-trainer-out-of-memory = 内存不足，连一次训练一张图片都放不下。请稍后再试，或请管理员换一台更大的机器。
+trainer-out-of-memory = 内存不足，连一次训练一张图片都放不下。请稍后再试，或请运维人员换一台更大的机器。
 trainer-out-of-memory-held = 显存不足，连一次训练一张图片都放不下。以下程序占用着显存：{ $holders }。等它们结束后再试。
-trainer-disk-full = 磁盘已满：训练需要 { $needed } MB，只剩 { $free } MB。请管理员清理磁盘；你的图片没有丢失。
+trainer-disk-full = 磁盘已满：训练需要 { $needed } MB，只剩 { $free } MB。请运维人员清理磁盘；你的图片没有丢失。
 trainer-needs-velocity = 这个预设要求零终端信噪比，只有预测 v 的底模才能学；当前底模预测的是噪声。请换一个底模，或在预设中设置 zero_terminal_snr: false。
 trainer-diverged = 训练在第 { $step } 步失控：损失从 { $first } 变成了 { $now }。换更多样的图片或换一个预设，通常会有帮助。
 trainer-not-finite = 训练在第 { $step } 步得不到有效数值（已跳过 { $skipped } 步）。请重试，或换一个预设。
-trainer-crashed = 训练意外中断（{ $signature }）。管理员可以在日志中查看详情。
+trainer-crashed = 训练意外中断（{ $signature }）。运维人员可以在日志中查看详情。
 trainer-dataset-lost = 这个任务有一张图片已经不在存储中了。请重新发送图片。
 
 ## 进行中的提示
