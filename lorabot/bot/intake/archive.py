@@ -47,8 +47,10 @@ def contents(path: Path, *, most_entries: int, most_bytes: int, most_ratio: floa
         if len(files) > most_entries:
             raise Refused("intake-zip-too-many", count=len(files), limit=most_entries)
         declared = sum(info.file_size for _, info in files)
-        if declared > most_bytes or declared > most_ratio * max(path.stat().st_size, 1024):
+        if declared > most_bytes:
             raise Refused("intake-zip-too-large", limit=most_bytes // (1024 * 1024))
+        if declared > most_ratio * max(path.stat().st_size, 1024):
+            raise Refused("intake-zip-bomb")
         named = [(index, info, display_name(info)) for index, info in files]
         wanted = [(index, info, name) for index, info, name in named if not _is_junk(name)]
         texts = {_stem(name): info for _, info, name in wanted if _is_text(name)}

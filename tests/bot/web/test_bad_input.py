@@ -2,6 +2,7 @@
 
 import asyncio
 import zipfile
+from random import Random
 
 import aiohttp
 import pytest
@@ -79,7 +80,12 @@ async def test_a_zip_within_a_zip_is_left_out_by_name(chat: ChatClient) -> None:
 async def test_a_zip_that_unpacks_to_far_more_than_it_is_is_refused_unread(chat: ChatClient) -> None:
     bomb = zipped({"a.bmp": b"BM" + bytes(7_000_000)})
     assert len(bomb) < 20_000
-    assert "unpack to more than I can take" in await report_on(chat, bomb, "bomb.zip")
+    assert "far more than its own size, as pictures never do" in await report_on(chat, bomb, "bomb.zip")
+
+
+async def test_a_zip_that_unpacks_to_more_than_allowed_is_refused_with_the_limit(chat: ChatClient) -> None:
+    large = zipped({f"{number}.bmp": b"BM" + Random(number).randbytes(50_000) + bytes(4_000_000) for number in "ab"})
+    assert "unpack to more than I can take (7 MB at most)" in await report_on(chat, large, "large.zip")
 
 
 async def test_a_zip_of_more_files_than_allowed_is_refused_with_both_numbers(chat: ChatClient) -> None:
