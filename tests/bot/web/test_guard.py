@@ -140,6 +140,7 @@ async def test_a_site_whose_name_points_here_gets_nothing(house: House, host: st
     async with aiohttp.ClientSession(headers={"Host": host}) as http, http.get(house.url + "/") as page:
         assert page.status == 421
         assert COOKIE not in page.cookies
+        assert "the address it printed when it started" in await page.text()
 
 
 @pytest.mark.parametrize(
