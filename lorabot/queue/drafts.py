@@ -77,7 +77,8 @@ async def append(
     """As ``Drafts.add``, in the caller's transaction."""
     mine = and_(drafts.c.owner == owner, drafts.c.address == str(address))
     await database.lock(connection, f"draft:{owner}:{address}")
-    stored = await connection.scalar(select(drafts.c.images).where(mine))
+    # A job may be taking its images out of it just now, or its owner may be throwing it away.
+    stored = await connection.scalar(select(drafts.c.images).where(mine).with_for_update())
     all_images = {image.sha256: image for image in (() if stored is None else IMAGES.read(stored))}
     for image in images:
         all_images.setdefault(image.sha256, image)

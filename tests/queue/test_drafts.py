@@ -3,11 +3,13 @@
 import asyncio
 
 import pytest
+from sqlalchemy import delete, text
 
 from lorabot.queue import Queue
 from lorabot.queue.errors import NoDraft
 from lorabot.queue.model import Address
-from tests.queue.samples import ADDRESS, image, submit
+from lorabot.queue.tables import drafts
+from tests.queue.samples import ADDRESS, eventually, image, submit
 
 
 async def test_images_are_collected_in_order_and_once(queue: Queue) -> None:
@@ -24,6 +26,20 @@ async def test_parallel_uploads_lose_nothing(queue: Queue) -> None:
     draft = await queue.drafts.get("web:ann", ADDRESS)
     assert draft is not None
     assert {one.name for one in draft.images} == {one.name for one in images}
+
+
+async def test_photos_that_come_while_the_earlier_ones_are_taken_away_are_a_draft_by_themselves(queue: Queue) -> None:
+    async def waits() -> bool:
+        async with queue.database.read() as connection:
+            return bool(await connection.scalar(text("SELECT EXISTS (SELECT 1 FROM pg_locks WHERE NOT granted)")))
+
+    await queue.drafts.add("web:ann", ADDRESS, [image("web:ann", "a.png")])
+    async with queue.database.write() as connection:
+        await connection.execute(delete(drafts))
+        adding = asyncio.create_task(queue.drafts.add("web:ann", ADDRESS, [image("web:ann", "b.png")]))
+        if queue.database.postgresql:  # in SQLite it does not begin before
+            await eventually(waits)
+    assert [one.name for one in (await adding).images] == ["b.png"]
 
 
 async def test_drafts_of_owners_and_conversations_are_apart(queue: Queue) -> None:
