@@ -246,7 +246,7 @@ class Delivery:
             if entry.kind == "notice" and entry.message is not None:
                 reply = notice_of(job, entry.message, say)
             else:
-                reply = result_of(job, say)
+                reply = result_of(job, await self._queue.drafts.returned(job), say)
             if entry.id not in self._posted:
                 await self._front_end.post(entry.address, reply, f"outbox:{entry.id}")
                 self._posted.add(entry.id)

@@ -1,4 +1,4 @@
-"""The message that ends a job: what it made, or why it made nothing. A pure function of the job and a language."""
+"""The message that ends a job: what it made, or why it made nothing. A pure function of its arguments."""
 
 from collections.abc import Iterator
 
@@ -11,8 +11,8 @@ _PICTURES = ("plot", "grid")
 _FILES = ("lora", "report", "report_json", "tensorboard", "log")
 
 
-def result_of(job: Job, text: Translator) -> Reply:
-    """The outcome of a job that has ended."""
+def result_of(job: Job, photos: int, text: Translator) -> Reply:
+    """The outcome of a job that has ended; ``photos`` of it are there for another try."""
     if job.state is JobState.SUCCEEDED and job.outcome is not None:
         artefacts = job.outcome.artefacts
         return Reply(
@@ -24,13 +24,19 @@ def result_of(job: Job, text: Translator) -> Reply:
             result=True,
             owner=job.owner,
         )
+    files: tuple[File, ...] = ()
     if job.state is JobState.CANCELLED:
-        return Reply(text("result-cancelled", name=job.name), private=False, result=True, owner=job.owner)
-    reason = text.text(job.failure) if job.failure else text("result-no-reason")
-    files = tuple(_files(job.outcome.artefacts)) if job.outcome else ()
-    return Reply(
-        text("result-failed", name=job.name, reason=reason), files=files, private=False, result=True, owner=job.owner
-    )
+        said = text("result-cancelled", name=job.name)
+    else:
+        reason = text.text(job.failure) if job.failure else text("result-no-reason")
+        said = text("result-failed", name=job.name, reason=reason)
+        files = tuple(_files(job.outcome.artefacts)) if job.outcome else ()
+    return Reply(with_photos(said, photos, text), files=files, private=False, result=True, owner=job.owner)
+
+
+def with_photos(said: str, photos: int, text: Translator) -> str:
+    """``said``, and what can be done with the ``photos`` of a job that made nothing."""
+    return f"{said}\n{text('result-photos-kept', count=photos)}" if photos else said
 
 
 def notice_of(job: Job, message: Message, text: Translator) -> Reply:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from sqlalchemy import and_, delete, insert, select, update
+from sqlalchemy import and_, delete, exists, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from lorabot.queue import rows
@@ -10,9 +10,9 @@ from lorabot.queue.clock import now
 from lorabot.queue.database import Database
 from lorabot.queue.errors import NoDraft
 from lorabot.queue.keys import new_id
-from lorabot.queue.model import Address, Dataset, Draft, Image
+from lorabot.queue.model import Address, Dataset, Draft, Image, Job
 from lorabot.queue.payload import IMAGES
-from lorabot.queue.tables import datasets, drafts
+from lorabot.queue.tables import datasets, drafts, jobs
 
 
 class Drafts:
@@ -70,6 +70,21 @@ class Drafts:
             raise KeyError(dataset_id)
         return rows.dataset(row)
 
+    async def returned(self, job: Job) -> int:
+        """How many of the photos of an ended ``job`` its owner's draft holds again, see ``give_back``."""
+        query = (
+            select(datasets.c.images.label("used"), drafts.c.images.label("kept"))
+            .join(jobs, jobs.c.dataset_id == datasets.c.id)
+            .join(drafts, and_(drafts.c.owner == jobs.c.owner, drafts.c.address == jobs.c.address))
+            .where(jobs.c.id == job.id)
+        )
+        async with self._database.read() as connection:
+            row = (await connection.execute(query)).one_or_none()
+        if row is None:
+            return 0
+        used = {image.sha256 for image in IMAGES.read(row.used)}
+        return sum(image.sha256 in used for image in IMAGES.read(row.kept))
+
 
 async def append(
     database: Database, connection: AsyncConnection, owner: str, address: Address, images: Iterable[Image]
@@ -89,3 +104,25 @@ async def append(
         else update(drafts).where(mine).values(values).returning(*drafts.c)
     )
     return rows.draft(result.mappings().one())
+
+
+async def give_back(database: Database, connection: AsyncConnection, job: Job) -> None:
+    """What ``job`` was to be trained on is its owner's draft again, unless another job has it too, or they have begun
+    to collect something else: that must not be mixed with it.
+
+    In the caller's transaction, who holds the job's row: drafts come behind jobs in every transaction with both.
+    """
+    # Not the address that the job had when a worker took it: its community may have moved since.
+    address = await connection.scalar(select(jobs.c.address).where(jobs.c.id == job.id))
+    await database.lock(connection, f"draft:{job.owner}:{address}")
+    another = jobs.alias()
+    photos = (
+        select(jobs.c.owner, jobs.c.address, datasets.c.images, now())
+        .join(datasets, datasets.c.id == jobs.c.dataset_id)
+        .where(
+            jobs.c.id == job.id,
+            ~exists(select(another.c.id).where(another.c.dataset_id == jobs.c.dataset_id, another.c.id != job.id)),
+            ~exists(select(drafts.c.owner).where(drafts.c.owner == jobs.c.owner, drafts.c.address == jobs.c.address)),
+        )
+    )
+    await connection.execute(insert(drafts).from_select(["owner", "address", "images", "updated_at"], photos))

@@ -160,10 +160,10 @@ class JobStore:
             orphaned = select(jobs.c.id).where(jobs.c.id == job_id, lapsed())
             if job.state is not JobState.RUNNING:
                 # Who takes back a job that waits reads so in the answer, and on its card: that is news enough.
-                await journal.finish(connection, job, JobState.CANCELLED, {}, by, told=job.owner == by)
+                await journal.finish(self._database, connection, job, JobState.CANCELLED, {}, by, told=job.owner == by)
             elif await connection.scalar(orphaned) is not None:
                 await journal.close_attempt(connection, job, "crashed", LOST)
-                await journal.finish(connection, job, JobState.CANCELLED, {}, by)
+                await journal.finish(self._database, connection, job, JobState.CANCELLED, {}, by)
             elif not job.cancel_requested:
                 await connection.execute(
                     update(jobs).where(jobs.c.id == job_id).values(cancel_requested=True, version=jobs.c.version + 1)
@@ -269,15 +269,15 @@ class JobStore:
                 return ended
         async with self._database.write() as connection:
             found = await connection.execute(doomed.with_for_update(skip_locked=True))
-            for row in found.mappings().all():
-                job = rows.job(row)
+            # In this order, for others who end jobs now: each end locks its owner's draft until all are written.
+            for job in sorted(map(rows.job, found.mappings()), key=lambda job: (job.owner, str(job.address))):
                 await journal.close_attempt(connection, job, "crashed", LOST)
                 if job.cancel_requested:
-                    await journal.finish(connection, job, JobState.CANCELLED, {}, "queue")
+                    await journal.finish(self._database, connection, job, JobState.CANCELLED, {}, "queue")
                 else:
                     reason = Message("queue-worker-lost", {"times": job.crashes + 1})
                     values = {"failure": MESSAGE.write(reason), "crashes": jobs.c.crashes + 1}
-                    await journal.finish(connection, job, JobState.FAILED, values, "queue", reason)
+                    await journal.finish(self._database, connection, job, JobState.FAILED, values, "queue", reason)
                 ended.append(await self._reread(connection, job.id))
         for job in ended:
             self._bell.changed(f"job:{job.id}")

@@ -1,4 +1,4 @@
-"""What every transition leaves behind in its own transaction: an audit event, and news for the conversation."""
+"""What every transition leaves behind in its own transaction: an audit event, news for the conversation, photos."""
 
 from collections.abc import Mapping
 from typing import Literal
@@ -8,6 +8,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from lorabot.locale import Message
 from lorabot.queue.clock import now
+from lorabot.queue.database import Database
+from lorabot.queue.drafts import give_back
 from lorabot.queue.model import Job, JobState
 from lorabot.queue.payload import MESSAGE, OBJECT
 from lorabot.queue.tables import attempts, events, jobs, outbox
@@ -64,6 +66,7 @@ async def close_attempt(
 
 
 async def finish(
+    database: Database,
     connection: AsyncConnection,
     job: Job,
     state: JobState,
@@ -72,9 +75,11 @@ async def finish(
     message: Message | None = None,
     *,
     told: bool = False,
+    photos_gone: bool = False,
 ) -> None:
     """The job's end and the news of it, together. The caller holds the row and knows that it has not ended.
 
+    Of a job that made nothing the photos are there for another try, unless they are what is gone.
     ``told``: its owner has the news already.
     """
     await connection.execute(
@@ -91,5 +96,7 @@ async def finish(
         )
     )
     await record(connection, job, state.value, actor)
+    if state is not JobState.SUCCEEDED and not photos_gone:
+        await give_back(database, connection, job)
     if not told:
         await post(connection, job, "outcome", message)

@@ -147,12 +147,16 @@ class Lease:
 
         await self._end("succeeded", write)
 
-    async def fail(self, message: Message) -> None:
-        """The job can't be done, and trying again would not help. ``message`` is for its owner."""
+    async def fail(self, message: Message, *, photos_gone: bool = False) -> None:
+        """The job can't be done, and trying again would not help. ``message`` is for its owner.
+
+        ``photos_gone``: its dataset can't be read any more, so nobody gets it back for another try.
+        """
 
         async def write(connection: AsyncConnection) -> None:
             await self._fence(connection, {})
-            await self._finish(connection, JobState.FAILED, {"failure": MESSAGE.write(message)}, message=message)
+            failure = {"failure": MESSAGE.write(message)}
+            await self._finish(connection, JobState.FAILED, failure, message=message, photos_gone=photos_gone)
 
         await self._end("failed", write)
 
@@ -291,10 +295,14 @@ class Lease:
         ending: str | None = None,
         signature: str | None = None,
         message: Message | None = None,
+        photos_gone: bool = False,
     ) -> None:
         await journal.close_attempt(connection, self.job, ending or state.value, signature, message)
         last = {} if self._unseen is None else {"progress": PROGRESS.write(presentable(self._unseen))}
-        await journal.finish(connection, self.job, state, {**last, **values}, self.actor, message)
+        values = {**last, **values}
+        await journal.finish(
+            self._database, connection, self.job, state, values, self.actor, message, photos_gone=photos_gone
+        )
 
     async def _put_back(
         self, connection: AsyncConnection, ending: str, signature: str | None, message: Message | None

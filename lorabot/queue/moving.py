@@ -22,12 +22,12 @@ async def move(database: Database, old: str, new: str, left_behind: Sequence[str
     """
     async with database.write() as connection:
         await database.lock(connection, f"move:{old}")
-        await _move_drafts(database, connection, old, new)
         await connection.execute(
             update(jobs)
             .where(_of(jobs.c.address, old))
             .values(address=_moved(jobs.c.address, old, new), scope=new, card_ref=None)
         )
+        await _move_drafts(database, connection, old, new)
         for table in (outbox, proposals, upload_links):
             address = table.c.address
             await connection.execute(update(table).where(_of(address, old)).values(address=_moved(address, old, new)))

@@ -116,7 +116,8 @@ class _Trainer:
         try:
             job = await self._prepare(lease, folder)
         except BlobMissing:
-            return _Ending(lambda lease: lease.fail(Message("trainer-dataset-lost")), final=True)
+            lost = Message("trainer-dataset-lost")
+            return _Ending(lambda lease: lease.fail(lost, photos_gone=True), final=True)
         except TrainerError as error:
             refusal = error.message
             _log.warning("job %s failed: %s", lease.job.id, error)

@@ -91,7 +91,7 @@ def test_a_job_being_cancelled_says_so_and_offers_it_no_second_time() -> None:
 def test_every_state_and_stage_has_its_words(language: str, stage: Stage, state: JobState) -> None:
     job = replace(JOB, state=state, progress=replace(TRAINING, stage=stage), failure=Message("queue-unavailable"))
     card = card_of(job, 2, translator(language))
-    for text in (card.state_text, card.note, card.title, result_of(job, translator(language)).text):
+    for text in (card.state_text, card.note, card.title, result_of(job, 0, translator(language)).text):
         assert text
         assert not text.startswith(("card-", "result-", "queue-"))
 

@@ -8,9 +8,10 @@ from types import SimpleNamespace
 
 import pytest
 
+from lorabot.locale import Message
 from lorabot.queue import Queue, QueueConfig, database, open_queue
 from lorabot.queue.errors import AlreadyFinished, AlreadyQueued, NoSuchJob, NotYours, StoreUnavailable, WrongState
-from lorabot.queue.model import JobState
+from lorabot.queue.model import JobState, Outcome
 from tests.queue.conftest import QUICK
 from tests.queue.samples import ADDRESS, image, lapse, new_job, submit
 
@@ -55,6 +56,57 @@ async def test_two_requests_of_one_owner_at_once_make_one_job(database_url: str,
         results = await asyncio.gather(*(host.jobs.submit(new) for host in hosts * 3), return_exceptions=True)
         assert sum(isinstance(result, AlreadyQueued) for result in results) == 5
         assert len(await hosts[0].jobs.of("web:ann")) == 1
+
+
+async def test_the_photos_of_a_job_that_made_nothing_are_there_for_another_try(queue: Queue) -> None:
+    async def photos() -> list[str]:
+        draft = await queue.drafts.get("web:ann", ADDRESS)
+        return [kept.name for kept in draft.images] if draft else []
+
+    taken_back = await submit(queue)
+    assert await photos() == []
+    taken_back = await queue.jobs.cancel(taken_back.id, "web:ann")
+    assert await photos() == ["photo.png"]
+    await queue.drafts.add("web:ann", ADDRESS, [image("web:ann", "one more.png")])
+    assert await queue.drafts.returned(taken_back) == 1
+    await queue.drafts.clear("web:ann", ADDRESS)
+    assert await queue.drafts.returned(taken_back) == 0
+
+    await submit(queue)
+    failing = await queue.jobs.claim("worker")
+    assert failing is not None
+    await failing.fail(Message("queue-crashed", {"id": failing.job.id}))
+    assert await photos() == ["photo.png"]
+
+
+async def test_photos_that_come_back_are_not_mixed_with_new_ones_and_those_that_are_gone_stay_away(
+    queue: Queue,
+) -> None:
+    first = await submit(queue)
+    await queue.drafts.add("web:ann", ADDRESS, [image("web:ann", "other.png")])
+    first = await queue.jobs.cancel(first.id, "web:ann")
+    assert await queue.drafts.returned(first) == 0
+    draft = await queue.drafts.get("web:ann", ADDRESS)
+    assert draft is not None
+    assert [kept.name for kept in draft.images] == ["other.png"]
+    await queue.drafts.clear("web:ann", ADDRESS)
+
+    await submit(queue)
+    lease = await queue.jobs.claim("worker")
+    assert lease is not None
+    await lease.fail(Message("queue-crashed", {"id": lease.job.id}), photos_gone=True)
+    assert await queue.drafts.get("web:ann", ADDRESS) is None
+
+
+async def test_the_photos_of_a_job_that_was_trained_once_more_stay_with_the_first(queue: Queue) -> None:
+    new = await new_job(queue)
+    await queue.jobs.submit(new)
+    lease = await queue.jobs.claim("worker")
+    assert lease is not None
+    await lease.succeed(Outcome((), {}))
+    again = await queue.jobs.submit(new)
+    await queue.jobs.cancel(again.id, "web:ann")
+    assert await queue.drafts.get("web:ann", ADDRESS) is None
 
 
 async def test_images_that_came_after_sealing_stay_in_the_draft(queue: Queue) -> None:

@@ -67,6 +67,17 @@ async def test_all_of_a_community_moves_and_nothing_of_its_neighbour(queue: Queu
     assert {entry.address for entry in await queue.outbox.pending() if entry.job_id == lease.job.id} == {NEW}
 
 
+async def test_photos_go_back_to_where_their_community_is_now(queue: Queue) -> None:
+    await queue.jobs.submit(await new_job(queue, ANN, address=OLD))
+    lease = await queue.jobs.claim("w")
+    assert lease is not None
+    await queue.move(OLD.scope, NEW.scope)
+    await lease.fail(Message("queue-crashed", {"id": lease.job.id}))
+    assert await queue.drafts.get(ANN, OLD) is None
+    assert await queue.drafts.get(ANN, NEW) is not None
+    assert await queue.drafts.returned(lease.job) == 1
+
+
 async def test_what_is_there_already_stays(queue: Queue) -> None:
     for place in (OLD, NEW):
         await queue.drafts.add(ANN, place, [image(ANN, "both.png"), image(ANN, f"{place}.png")])

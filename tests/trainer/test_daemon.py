@@ -190,6 +190,7 @@ async def test_a_stopped_trainer_saves_and_gives_back_and_the_next_one_goes_on_a
     assert lost.state is JobState.FAILED
     assert lost.failure is not None
     assert lost.failure.code == "trainer-dataset-lost"
+    assert await queue.drafts.get(OWNER, ADDRESS) is None, "photos that are gone are not offered for another try"
 
 
 @pytest.mark.slow

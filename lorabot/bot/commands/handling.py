@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from lorabot.bot.card import card_of
+from lorabot.bot.commands.cancelling import cancelled
 from lorabot.bot.commands.completion import Choice, base_choices, job_choices, preset_choices
 from lorabot.bot.commands.errors import CommandError
 from lorabot.bot.commands.moderation import Moderation, may_touch
@@ -37,7 +38,7 @@ from lorabot.locale import Translator, translator
 from lorabot.presets import Catalogue
 from lorabot.queue import Queue
 from lorabot.queue.errors import NotYours
-from lorabot.queue.model import Address, Job, JobState
+from lorabot.queue.model import Address, Job
 
 _SHOWN_JOBS = 10
 _KNOWN_JOBS = 100
@@ -178,8 +179,7 @@ class Commands:
             found = own[0]
         scope = None if actor.operator else address.scope
         job = await self._queue.jobs.cancel(found.id, actor.owner, actor.moderator or actor.operator, scope)
-        stopped = job.state is JobState.CANCELLED
-        return Reply(say("command-cancelled" if stopped else "command-cancelling", name=job.name))
+        return Reply(await cancelled(self._queue, job, actor, address, say))
 
     async def _find(self, actor: Actor, address: Address, reference: str) -> Job:
         """The job that ``reference`` names: an id, or the name of one's own. Raises ``NoSuchJob``, ``NotYours``."""

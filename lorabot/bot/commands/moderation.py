@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Awaitable, Callable
 
 from lorabot.bot.card import card_of
+from lorabot.bot.commands.cancelling import cancelled
 from lorabot.bot.commands.errors import CommandError
 from lorabot.bot.commands.requests import Actor
 from lorabot.bot.reply import Button, Reply
@@ -87,13 +88,15 @@ class Moderation:
                     code = "command-queue-still-paused"
                 return Reply(say(code, where=_where(scope)))
             case "hold" | "release" | "front" | "cancel":
-                return await self._move(actor, scope, wanted, word, say)
+                return await self._move(actor, address, scope, wanted, word, say)
         near = difflib.get_close_matches(wanted, ACTIONS, n=1, cutoff=0.5)
         raise CommandError(
             "command-queue-unknown", action=wanted[:40], nearest=near[0] if near else "show", actions=", ".join(ACTIONS)
         )
 
-    async def _move(self, actor: Actor, scope: str | None, action: str, word: str | None, say: Translator) -> Reply:
+    async def _move(
+        self, actor: Actor, address: Address, scope: str | None, action: str, word: str | None, say: Translator
+    ) -> Reply:
         if word is None:
             raise CommandError("command-queue-which-job", action=action)
         if actor.operator:
@@ -102,8 +105,7 @@ class Moderation:
         store = self._queue.jobs
         if action == "cancel":
             job = await store.cancel(job.id, actor.owner, moderator=True, scope=scope)
-            code = "command-cancelled" if job.state.final else "command-cancelling"
-            return Reply(say(code, name=job.name))
+            return Reply(await cancelled(self._queue, job, actor, address, say))
         acts: dict[str, Callable[[str, str, str | None], Awaitable[Job]]] = {
             "hold": store.hold,
             "release": store.unhold,

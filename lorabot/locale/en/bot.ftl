@@ -197,7 +197,7 @@ command-queue-hint-log = What moderators did
 command-privacy =
     What I keep, and for how long:
     Photos you send: until you train on them or `/clear` them (then they are gone within a day), at most { $drafts } days. Where they were taken and other hidden data is removed as they come in.
-    A job's photos, samples, results and log: { $days } days after it has ended; then all of it is deleted, here and from my storage.
+    A job's photos, samples, results and log: { $days } days after it has ended, even where you got the photos back for another try; then all of it is deleted, here and from my storage.
     What is said in the web chat: as long. Other chats keep their messages themselves.
     Your account's id and language, and that you agreed: until you say `/forgetme`.
     I use all this to train your LoRA and to send it to you, and for nothing else. Nobody else gets your photos or your files from me.
@@ -357,6 +357,11 @@ result-alt-plot = Loss over the steps of the training
 result-alt-grid = Samples from before, during and after the training
 result-cancelled = `{ $name }` was cancelled.
 result-failed = `{ $name }` failed. { $reason }
+result-photos-kept =
+    { $count ->
+        [one] Your photo is still here: `/train` takes it, `/clear` throws it away.
+       *[other] Your { $count } photos are still here: `/train` takes them, `/clear` throws them away.
+    }
 result-no-reason = I don't know why; the operator's log may.
 result-notice = `{ $name }`: { $notice }
 

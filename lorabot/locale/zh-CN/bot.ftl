@@ -180,7 +180,7 @@ command-queue-hint-log = 管理员做过的事
 command-privacy =
     我保存什么、保存多久：
     你发来的照片：直到你用它们训练，或用 `/clear` 清空（一天之内彻底删除），最多 { $drafts } 天。拍摄地点等隐藏信息在收到时就会去掉。
-    任务的照片、样图、结果和日志：任务结束后 { $days } 天，然后连同存储里的文件全部删除。
+    任务的照片、样图、结果和日志：任务结束后 { $days } 天（任务失败或取消、照片已还给你时也一样），然后连同存储里的文件全部删除。
     网页聊天里的对话：同样久。其他聊天平台自己保存消息。
     你的账号编号、语言，以及你已同意这件事：直到你发 `/forgetme`。
     这一切只用来训练你的 LoRA 并发给你，不作他用。我不会把你的照片和文件给别人。
@@ -307,6 +307,7 @@ result-alt-plot = 训练过程中的损失曲线
 result-alt-grid = 训练前、训练中、训练后的样图
 result-cancelled = `{ $name }` 已取消。
 result-failed = `{ $name }` 失败了。{ $reason }
+result-photos-kept = 你的 { $count } 张照片还在：`/train` 可以再用它们训练，`/clear` 可以清空。
 result-no-reason = 原因不明，运维人员的日志里也许有。
 result-notice = `{ $name }`：{ $notice }
 

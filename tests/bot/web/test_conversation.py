@@ -133,17 +133,18 @@ async def test_clear_throws_the_photos_away(chat: ChatClient) -> None:
 async def test_a_cancel_stops_a_waiting_job_at_once_and_asks_a_running_one(chat: ChatClient, house: House) -> None:
     await chat.upload(zip_of_photos(12), "photos.zip")
     await chat.ask("/train anime zuri")
-    assert (await chat.ask("/cancel")).text == "`zuri` is cancelled."
+    cancelled = (await chat.ask("/cancel")).text
+    assert cancelled.startswith("`zuri` is cancelled.\nYour 12 photos are still here: `/train` takes them")
     await chat.until(lambda line: line.card is not None and line.card.state == "cancelled")
     assert not any(is_result(line) for line in chat.lines.values())
 
-    await chat.upload(zip_of_photos(12), "photos.zip")
     await chat.ask("/train anime kavo")
     lease = await claimed(house.queue)
     assert (await chat.ask("/cancel kavo")).text == "I'm stopping `kavo`."
     await chat.until(lambda line: line.card is not None and line.card.state_text == "Being cancelled")
     await lease.cancelled()
-    await chat.until(lambda line: is_result(line) and "`kavo`" in line.text)
+    result = await chat.until(lambda line: is_result(line) and "`kavo`" in line.text)
+    assert "Your 12 photos are still here" in result.text
 
 
 async def test_status_and_jobs_tell_how_it_goes(chat: ChatClient, house: House) -> None:
