@@ -35,8 +35,9 @@ class Compiled:
         self._asked, device = [], torch.cuda.current_device()
 
         def load(kernel: Any) -> object:
+            ready = kernel.result() if hasattr(kernel, "result") else kernel
             with torch.cuda.device(device):
-                return kernel.run  # loads the kernel, and has what starts it compiled, which takes a C compiler
+                return ready.run  # loads the kernel, and has what starts it compiled, which takes a C compiler
 
         with ThreadPoolExecutor() as pool:
             try:
