@@ -9,7 +9,6 @@ import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import IO
 
 from lorabot.bot.intake.names import readable
 from lorabot.bot.intake.picture import Refused
@@ -75,14 +74,9 @@ def extract(path: Path, index: int, target: Path, most_bytes: int) -> None:
         info = archive.infolist()[index]
         if info.file_size > most_bytes:
             raise Refused("intake-image-too-large", limit=most_bytes // (1024 * 1024))
-        try:
-            with archive.open(info) as source, target.open("wb") as out:
-                for block in _blocks(source, most_bytes):
-                    out.write(block)
-        except NotImplementedError as error:
-            raise Refused("intake-zip-method") from error
-        except (zipfile.BadZipFile, zlib.error, EOFError, OSError, RuntimeError) as error:
-            raise Refused("intake-broken") from error
+        with target.open("wb") as out:
+            for block in _blocks(archive, info, most_bytes):
+                out.write(block)
 
 
 def display_name(info: zipfile.ZipInfo) -> str:
@@ -152,10 +146,16 @@ def _caption(archive: zipfile.ZipFile, info: zipfile.ZipInfo | None) -> str | No
     return None
 
 
-def _blocks(source: IO[bytes], most_bytes: int) -> Iterator[bytes]:
+def _blocks(archive: zipfile.ZipFile, info: zipfile.ZipInfo, most_bytes: int) -> Iterator[bytes]:
     got = 0
-    while block := source.read(1024 * 1024):
-        got += len(block)
-        if got > most_bytes:
-            raise Refused("intake-image-too-large", limit=most_bytes // (1024 * 1024))
-        yield block
+    try:
+        with archive.open(info) as source:
+            while block := source.read(1024 * 1024):
+                got += len(block)
+                if got > most_bytes:
+                    raise Refused("intake-image-too-large", limit=most_bytes // (1024 * 1024))
+                yield block
+    except NotImplementedError as error:
+        raise Refused("intake-zip-method") from error
+    except (zipfile.BadZipFile, zlib.error, EOFError, OSError, RuntimeError) as error:
+        raise Refused("intake-broken") from error

@@ -3,6 +3,7 @@
 It meets files that strangers made, so it has few rights and can be killed at any time; intake then starts another.
 """
 
+import errno
 import json
 import sys
 from dataclasses import asdict
@@ -52,6 +53,9 @@ def _answer(line: str) -> dict[str, object]:
         return _refused(refused.code, refused.params)
     except MemoryError:
         return _refused("intake-too-heavy", {})
+    except OSError as error:
+        # What Pillow makes of a damaged file has no number of the system's.
+        return _refused("intake-disk-full" if error.errno == errno.ENOSPC else "intake-broken", {})
     except Exception:  # a made-up file can raise anything in a decoder, and it always means the same
         return _refused("intake-broken", {})
 

@@ -275,6 +275,7 @@ intake-too-slow = It takes too long to read. Please send it again as JPEG or PNG
 intake-crashed = It can't be read; the file is damaged or not what it says. Please send it again as JPEG or PNG.
 intake-file-too-large = { $name } is too large. { $limit } MB is the most.
 intake-no-room = There is no room for { $name } on my disk right now. Please try again later.
+intake-disk-full = My disk is full, so I could not look at it. Please tell the operator, and send it again later.
 intake-too-many-waiting = You have sent very many files at once. Please wait until I have looked through them, then send { $name } again.
 intake-upload-unwanted = You had everything of yours deleted while { $name } was on its way, so it was deleted too. Send it again if you want it trained on.
 intake-upload-broken = { $name } was cut off on its way. Please send it again.

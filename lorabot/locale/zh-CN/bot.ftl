@@ -245,6 +245,7 @@ intake-too-slow = 读取它太久了，请存成 JPEG 或 PNG 再发。
 intake-crashed = 读不出来，文件已损坏或名不副实。请存成 JPEG 或 PNG 再发。
 intake-file-too-large = { $name } 太大了，最大 { $limit } MB。
 intake-no-room = 磁盘空间不够，暂时放不下 { $name }，请稍后再试。
+intake-disk-full = 我的磁盘满了，没法查看它。请告诉运维人员，稍后再发一次。
 intake-too-many-waiting = 一次发来的文件太多了。请等我看完，再发一次 { $name }。
 intake-upload-unwanted = { $name } 还在传输时，你删除了自己的一切，所以它也一并删除了。如果还想用它训练，请重新发送。
 intake-upload-broken = { $name } 在传输途中断了，请重新发送。

@@ -12,7 +12,10 @@ import pytest
 from PIL import Image, ImageCms, ImageDraw
 
 from lorabot.bot.config import IntakeConfig
+from lorabot.bot.intake.answers import Refusal
+from lorabot.bot.intake.child import Decoder
 from lorabot.bot.intake.looking import CleanImage, LeftOut, Looker, Overview
+from lorabot.bot.intake.questions import Decode
 from tests.bot.pictures import encoded, icc_profile, photo, picture, png_bomb, zip_of_photos, zipped
 
 CONFIG = IntakeConfig(max_pixels=4_000_000, max_side=256, min_side=32, decoders=2)
@@ -276,3 +279,26 @@ async def test_one_colour_is_blank_and_a_fine_texture_is_not(tmp_path: Path) -> 
     seen = await look_all(tmp_path, files)
     assert list(seen.images) == ["sand.jpg"]
     assert set(seen.left_out.values()) == {"intake-blank"}
+
+
+@pytest.mark.parametrize("zipped_up", [False, True], ids=["a picture", "a picture in a zip"])
+async def test_a_full_disk_is_not_called_a_damaged_picture(tmp_path: Path, zipped_up: bool) -> None:
+    path = tmp_path / "upload.bytes"
+    path.write_bytes(zipped({"a.jpg": photo(1)}) if zipped_up else photo(1))
+    full = "/dev/full"  # takes nothing: the system says that there is no room
+    asked = Decode(
+        path=str(path),
+        index=0 if zipped_up else None,
+        scratch=full,
+        target=full,
+        thumb=str(tmp_path / "thumb.webp"),
+        most_bytes=CONFIG.max_image_bytes,
+        most_pixels=CONFIG.max_pixels,
+        least_side=CONFIG.min_side,
+        most_side=CONFIG.max_side,
+        seconds=30,
+    )
+    async with Decoder(CONFIG.decode_bytes, CONFIG.max_image_bytes) as decoder:
+        answer = await decoder.ask(asked, 30.0)
+    assert isinstance(answer, Refusal)
+    assert answer.code == "intake-disk-full"
