@@ -7,8 +7,9 @@ from tests.bot.platform import asked
 from tests.telegram.server import Group, Message, Person
 
 
-async def images_of(queue: Queue, person: Person) -> int:
-    draft = await queue.drafts.get(f"telegram:{person.member.id}", Address("telegram", str(person.chat.id)))
+async def images_of(queue: Queue, person: Person, group: Group | None = None) -> int:
+    chat = group.chat if group else person.chat
+    draft = await queue.drafts.get(f"telegram:{person.member.id}", Address("telegram", str(chat.id)))
     return len(draft.images) if draft else 0
 
 

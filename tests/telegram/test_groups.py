@@ -8,7 +8,15 @@ import pytest_asyncio
 from lorabot.queue.model import Address, JobState
 from tests.bot.house import claimed, finish, given_up, show
 from tests.bot.pictures import photo, zip_of_photos
-from tests.telegram.flow import a_job, asks_to_go_on, comes_to_confirm, has_action, sends_photos, waits_in_line
+from tests.telegram.flow import (
+    a_job,
+    asks_to_go_on,
+    comes_to_confirm,
+    has_action,
+    images_of,
+    sends_photos,
+    waits_in_line,
+)
 from tests.telegram.house import House
 from tests.telegram.server import Group, Item, Person
 from tests.telegram.server.people import AS_CHANNEL
@@ -284,6 +292,23 @@ async def test_a_group_that_takes_no_messages_is_told_of_in_private(house: House
     group.chat.denied.add("text messages")
     anna.says("/help", group=group)
     await anna.sees("I may not write in that group")
+
+
+async def test_who_waited_for_photos_in_a_group_that_takes_no_messages_is_not_left_waiting(
+    house: House, anna: Person, group: Group
+) -> None:
+    house.telegram.downloads_open.clear()
+    group.chat.denied.add("text messages")
+    tries = len(group.calls())
+    anna.sends_file("zuri.zip", zip_of_photos(12), group=group, reply_to=anna.received(group)[-1])
+    anna.says("/train@test_lorabot anime zuri", group=group)
+    await house.telegram.state.until(lambda: len(group.calls()) > tries)  # the count could not be shown
+    house.telegram.downloads_open.set()
+    await anna.sees("I may not write in that group")
+    assert await images_of(house.queue, anna, group) == 12
+    group.chat.denied.clear()
+    anna.says("/train@test_lorabot anime zuri", group=group)
+    await anna.sees(asks_to_go_on, group=group)
 
 
 async def test_a_group_that_takes_no_photos_gets_the_lora(house: House, anna: Person, group: Group) -> None:

@@ -259,16 +259,22 @@ class Counting:
                 await asyncio.sleep(error.seconds)
             except Unreachable as error:
                 _log.info("photos of %s are not counted: %s", count.owner, error)
+                await self._give_up(count)
                 await self._queue.refs.drop(HOME, _open(*count.key))
-                self._counts.pop(count.key, None)
                 return
             except Exception as error:
                 tries += 1
                 _log.warning("photos of %s are not counted: %s", count.owner, error, exc_info=tries >= _MOST_TRIES)
                 if tries >= _MOST_TRIES:
-                    self._counts.pop(count.key, None)
+                    await self._give_up(count)
                     return
                 await asyncio.sleep(_RETRY_S)
+
+    async def _give_up(self, count: _Count) -> None:
+        """Show it no more. It stays until its files are there: who waits for them would wait for ever without it."""
+        await count.idle.wait()
+        if self._counts.get(count.key) is count:
+            del self._counts[count.key]
 
     async def _settled(self, count: _Count) -> bool:
         """Is all there and looked through? Waits for news, or until it's time to show how far it is."""
