@@ -220,6 +220,24 @@ def test_a_training_that_cannot_be_done_is_refused_in_words(
 
 
 @pytest.mark.slow
+def test_a_folder_that_holds_far_more_than_photos_is_not_copied(tmp_path: Path) -> None:
+    (tmp_path / "home" / "below").mkdir(parents=True)
+    for number in range(3):
+        (tmp_path / "home" / "below" / f"{number}.txt").write_text("not a photo")
+    arguments = ("train", "home", "--preset", "anime", "--trigger", "zuri")
+    done = lorabot(*arguments, cwd=tmp_path, LORABOT_INTAKE__MAX_ZIP_ENTRIES="2")
+    assert done.returncode == 1
+    assert "home holds more than 2 files or 2,048 MB." in done.stderr
+
+
+def test_a_file_of_the_folder_that_nobody_can_read_is_named(tmp_path: Path) -> None:
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "photos" / "odd.jpg").symlink_to("/proc/self/mem")
+    done = lorabot("train", "photos", "--preset", "anime", "--trigger", "zuri", cwd=tmp_path)
+    assert done.returncode == 1
+    assert "odd.jpg can't be read: Input/output error." in done.stderr
+
+
 def test_a_folder_of_photos_becomes_a_lora(tmp_path: Path) -> None:
     with zipfile.ZipFile(photos(tmp_path / "photos.zip", 6)) as archive:
         archive.extractall(tmp_path / "photos")

@@ -28,7 +28,7 @@ _MOST_SEED = 2**31 - 1
 
 
 class NoPhotos(UserError):
-    """There is nothing to train on at the path that was given."""
+    """What is at the path that was given can't be looked through: nothing, far too much, or what nobody may read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +93,7 @@ def run_train(terminal: Terminal, wish: Wish) -> int:
 
 async def _look(path: Path, config: IntakeConfig, folder: Path, meter: Meter, text: Translator) -> _Photos:
     """The clean images of a zip, a folder or a single picture, as files in ``folder``; the same picture counts once."""
-    source = await asyncio.to_thread(_one_file, path, folder / "photos.zip")
+    source = await asyncio.to_thread(_one_file, path, folder / "photos.zip", config)
     images: dict[str, LocalImage] = {}
     left_out: list[LeftOut] = []
     total = 0
@@ -115,16 +115,34 @@ async def _look(path: Path, config: IntakeConfig, folder: Path, meter: Meter, te
     return _Photos(tuple(sorted(images.values(), key=lambda image: (image.name, image.path.name))), tuple(left_out))
 
 
-def _one_file(path: Path, target: Path) -> Path:
+def _one_file(path: Path, target: Path, config: IntakeConfig) -> Path:
     """``path``, or its files as one zip: a folder is looked through exactly as what people send."""
     path = path.absolute()  # the decoder works elsewhere
     if not path.is_dir():
         return path
+    files = _files_in(path, config)
     with zipfile.ZipFile(target, "w", zipfile.ZIP_STORED, strict_timestamps=False) as archive:
-        for file in sorted(path.rglob("*")):
-            if file.is_file():
+        for file in files:
+            try:
                 archive.write(file, file.relative_to(path))
+            except OSError as error:
+                reason = error.strerror or str(error)
+                raise NoPhotos("cli-train-unreadable", path=str(file), reason=reason) from error
     return target
+
+
+def _files_in(folder: Path, config: IntakeConfig) -> list[Path]:
+    """Raises ``NoPhotos`` before anybody's whole disk is copied: more than this would be refused anyway."""
+    files: list[Path] = []
+    size = 0
+    for file in folder.rglob("*"):
+        if file.is_file():
+            files.append(file)
+            size += file.stat().st_size
+        if len(files) > config.max_zip_entries or size > config.max_unpacked_bytes:
+            most = config.max_unpacked_bytes // (1024 * 1024)
+            raise NoPhotos("cli-train-too-much", path=str(folder), files=config.max_zip_entries, megabytes=most)
+    return sorted(files)
 
 
 def _show(event: wire.Event, meter: Meter, text: Translator) -> None:
