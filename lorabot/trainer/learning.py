@@ -128,7 +128,9 @@ def learn(attempt: Attempt, recipe: Recipe, saved: ResumeState | None, given_up:
             large = latent_bytes(base, sorted_in.buckets, recipe)
             where = place(large, base.unet.device)
             _check_disk(numbers, job.folder, large if where == "disk" else 0)
-            remembered = Remembered(job.measured, _depends(gauge.kind(), base, recipe, hardware, dearest, told))
+            several = _several(sorted_in, recipe, dearest)
+            depends = _depends(gauge.kind(), base, recipe, hardware, dearest, several, told)
+            remembered = Remembered(job.measured, depends)
             if remembered.agreed:
                 warm.trust(base.unet)
         said: list[Message] = [*given_up]
@@ -156,7 +158,7 @@ def learn(attempt: Attempt, recipe: Recipe, saved: ResumeState | None, given_up:
                     aside=painting,
                     kept=gauge.spare() if kept else 0,
                 )
-            probe = Probe(base, modules, denoise, gauge, dearest, told.probed)
+            probe = Probe(base, modules, denoise, gauge, dearest, told.probed, several)
             fitted = fit(probe, remembered, room, recipe.checkpointing)
             if saved:
                 made = moved(saved.plan, hardware, fitted)
@@ -265,8 +267,19 @@ def _dearest(sorted_in: Sorted, recipe: Recipe) -> tuple[int, int]:
     return largest.width, largest.height
 
 
+def _several(sorted_in: Sorted, recipe: Recipe, dearest: tuple[int, int]) -> bool:
+    """Whether others than the ``dearest`` pictures go through the model: samples are squares of the resolution."""
+    return {(recipe.resolution,) * 2, *((each.width, each.height) for each in sorted_in.buckets)} != {dearest}
+
+
 def _depends(
-    kind: str, base: BaseModel, recipe: Recipe, hardware: Hardware, size: tuple[int, int], told: Told
+    kind: str,
+    base: BaseModel,
+    recipe: Recipe,
+    hardware: Hardware,
+    size: tuple[int, int],
+    several: bool,
+    told: Told,
 ) -> Mapping[str, object]:
     """All that the time and the memory of a pass through the model depend on."""
     return {
@@ -275,6 +288,7 @@ def _depends(
         "base": base.identity,
         "precision": hardware.precision,
         "size": size,
+        "several": several,
         "tokens": told.probed(1).states.shape[1],
         "adapter": (recipe.rank, recipe.layers, recipe.dora, recipe.dropout > 0),
         "text encoder": recipe.text_encoder_lr > 0,

@@ -36,8 +36,9 @@ class Probe:
     """Measures passes through ``base`` as they are trained, for pictures of ``size`` (width, height in pixels).
 
     ``modules`` carry the adapter, whose dropout is at work. ``conditions`` makes those of as many items, by way of the
-    text encoders where these learn. The first pass warms up, the second is timed. ``last``: what was tried last, whose
-    passes are those that are kept now.
+    text encoders where these learn. The first pass warms up, the second is timed. ``several``: pictures of other sizes
+    will go through too; each size is gone through once while what is kept of the ones before lies there. ``last``: what
+    was tried last, whose passes are those that are kept now.
     """
 
     base: "BaseModel"
@@ -46,6 +47,7 @@ class Probe:
     gauge: Gauge
     size: tuple[int, int]
     conditions: Callable[[int], Conditions]
+    several: bool = False
     last: Fitting | None = None
 
     def __call__(self, fitting: Fitting) -> Measured:
@@ -58,7 +60,9 @@ class Probe:
             resting = gauge.held() - held
             gauge.reset_peak()
             with adapter.dropping_out(self.modules, 0, 0):
-                _, seconds = (self._pass(fitting.batch) for _ in range(2))
+                _, seconds = (self._pass(fitting.batch, self.size) for _ in range(2))
+                if self.several:
+                    self._pass(fitting.batch, self._another())
             return Measured(seconds, gauge.peak() - held, resting)
         except Exception as error:
             if not ran_out_of_memory(error):
@@ -68,10 +72,16 @@ class Probe:
             for module in self.modules.values():
                 module.zero_grad(set_to_none=True)
 
-    def _pass(self, batch: int) -> float:
+    def _another(self) -> tuple[int, int]:
+        """A size that costs about as much: one cell wider and lower."""
+        grain = Shapes.of(self.base).grain
+        width, height = self.size
+        return width + grain, max(height - grain, grain)
+
+    def _pass(self, batch: int, size: tuple[int, int]) -> float:
         unet = self.base.unet
         chance = torch.Generator().manual_seed(0)
-        latents = torch.randn(batch, *Shapes.of(self.base).latent(*self.size), generator=chance).to(unet.device)
+        latents = torch.randn(batch, *Shapes.of(self.base).latent(*size), generator=chance).to(unet.device)
         timesteps = torch.full((batch,), 500, device=unet.device)
         began = time.perf_counter()
         self.route(latents, timesteps, self.conditions(batch)).square().mean().backward()  # type: ignore[no-untyped-call]

@@ -29,13 +29,14 @@ class Route:
     """A ``Denoiser`` that stays the same while what lies behind it changes.
 
     Where no gradient is wanted it helps itself: what does not fit at once goes through in halves, down to one row at a
-    time, which parts the two halves of guidance too; ``tell`` hears of it. A training step is up to its caller: it
-    has to be done again.
+    time, which parts the two halves of guidance too; ``tell`` hears of it. More than ``at_once`` rows are not even
+    tried. A training step is up to its caller: it has to be done again.
     """
 
     def __init__(self, unet: "UNet2DConditionModel", gauge: Gauge, opener: Opener, warm: Warm | None = None) -> None:
         self._unet, self._gauge, self._opener, self._warm = unet, gauge, opener, warm or Warm()
         self.tell: Tell = lambda _: None
+        self.at_once: int | None = None
         self._opened = ExitStack()
         self._wanted: tuple[bool, bool] | None = None
         self._denoise: Denoiser | None = None
@@ -109,7 +110,7 @@ class Route:
             with self._remembering():
                 return through(noisy, timesteps, conditions)
         while True:
-            most = min(self._most or len(noisy), len(noisy))
+            most = min(self._most or len(noisy), self.at_once or len(noisy), len(noisy))
             try:
                 if most == len(noisy):
                     return through(noisy, timesteps, conditions)

@@ -203,6 +203,30 @@ def test_what_asks_without_learning_goes_through_in_portions_that_fit(peaks: dic
     assert refused
 
 
+@pytest.mark.parametrize(("checkpointing", "portions"), [(False, [2, 2, 1]), (True, [5])])
+def test_what_asks_without_learning_takes_no_more_rows_at_once_than_the_plan(
+    checkpointing: bool, portions: list[int]
+) -> None:
+    """Where activations are not kept, many rows without a way back are less than one with it."""
+    setup, seen = make_setup(), list[int]()
+
+    @contextmanager
+    def opener(_: bool) -> Iterator[Denoiser]:
+        def denoise(noisy: torch.Tensor, timesteps: torch.Tensor, conditions: Conditions) -> torch.Tensor:
+            seen.append(len(noisy))
+            return noisy
+
+        yield denoise
+
+    plan = replace(setup.plan, batch=2, checkpointing=checkpointing)
+    noisy = torch.randn(5, 4, 8, 8)
+    with route(setup.base.unet, SimulatedCard(), opener) as denoise, torch.no_grad():
+        Descent(plan, denoise, SimulatedCard(), lambda: HARDWARE, lambda _: None)
+        found = denoise(noisy, torch.arange(5), Conditions(torch.randn(5, 77, TEXT_WIDTH)))
+    assert torch.equal(found, noisy)
+    assert seen == portions
+
+
 def test_an_error_of_another_kind_is_not_taken_for_a_lack_of_memory(tmp_path: Path) -> None:
     def check(step: int) -> None:
         raise ValueError("something else")
