@@ -44,6 +44,19 @@ async def test_what_came_of_a_drop_is_told_each_time_though_a_file_of_it_never_c
     assert "13 photos" in last(discord, channel).text, "tried again until it was told"
 
 
+async def test_what_was_deleted_is_not_told_of_with_what_comes_afterwards(
+    discord: DiscordServer, bot: House, anna: Person
+) -> None:
+    await send(await upload_link(anna), "a.zip", photos().data, of=2)
+    sure = await anna.answered(await anna.slash("forgetme"))
+    await anna.press(sure, sure.labels[0])
+    await discord.until(lambda: "deleted everything" in sure.text)
+    link = await upload_link(anna)
+    asked = next(reversed(discord.interactions.all.values()))
+    await send(link, "b.jpg", photo(77))
+    await anna.reads(asked, "One good picture")
+
+
 async def test_an_address_that_discord_makes_no_link_of_is_written_out(
     shared: Shared, discord: DiscordServer, anna: Person, channel: Channel
 ) -> None:

@@ -66,6 +66,13 @@ class Announcing:
         elif news.waiting is None:
             news.waiting = asyncio.create_task(self._wait(key, news), name="uploads on their way")
 
+    def forget(self, owner: str) -> None:
+        """Tell nothing of what ``owner`` had deleted, neither alone nor together with what they send next."""
+        for key in [key for key in self._untold if key[0] == owner]:
+            waiting = self._untold.pop(key).waiting
+            if waiting is not None:
+                waiting.cancel()
+
     async def close(self) -> None:
         """Stop waiting for files that were announced."""
         waits = [news.waiting for news in self._untold.values() if news.waiting is not None]

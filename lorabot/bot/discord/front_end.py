@@ -70,7 +70,7 @@ class DiscordFrontEnd:
         await client.login(self._token.get_secret_value())
         self._sender = sender = Sender(client, self._parts.queue.blobs)
         announcing = Announcing(self._parts, sender, answering)
-        self._parts.intake.on(PLATFORM, announcing.announce)
+        self._parts.intake.on(PLATFORM, announcing.announce, announcing.forget)
         connecting = asyncio.create_task(client.connect())
         stopping = asyncio.create_task(stop.wait())
         try:

@@ -66,6 +66,7 @@ class Intake:
         self._begun: set[str] = set()
         self._doors: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self._announce: dict[str, Announce] = {}
+        self._forget: dict[str, Callable[[str], None]] = {}
         self._spool.sweep()
         shutil.rmtree(self._scratch, ignore_errors=True)
 
@@ -93,12 +94,15 @@ class Intake:
             of=of,
         )
 
-    def on(self, platform: str, announce: Announce) -> None:
+    def on(self, platform: str, announce: Announce, forget: Callable[[str], None] | None = None) -> None:
         """Have ``announce`` told of all uploads to addresses of ``platform``: to be called when it can speak there.
 
+        ``forget`` is told of an owner who had all deleted: of uploads in between no end will be announced.
         Goes on with what had been received when the process last ended, or came while nobody could tell of it.
         """
         self._announce[platform] = announce
+        if forget is not None:
+            self._forget[platform] = forget
         for upload in self._spool.waiting():
             if Address.parse(upload.address).platform == platform:
                 self.begin(upload)
@@ -140,6 +144,8 @@ class Intake:
         if tasks:
             await asyncio.wait(tasks)
         self._spool.forget(owner)
+        for forget in self._forget.values():
+            forget(owner)
 
     async def close(self) -> None:
         """Stop looking; what is not done goes on after the next start."""
