@@ -330,8 +330,10 @@ def main() -> None:
     judge = load_judge(arguments.judge)
     located = demo_base().model_copy(update={"path": arguments.base})
     results: dict[str, Any] = {}
-    if arguments.out and arguments.out.exists():
-        results = json.loads(arguments.out.read_text())
+    if arguments.out:
+        arguments.out.parent.mkdir(parents=True, exist_ok=True)  # not found missing after minutes of measuring
+        if arguments.out.exists():
+            results = json.loads(arguments.out.read_text())
     for what in arguments.what:
         match what:
             case "judge":
