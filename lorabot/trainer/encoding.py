@@ -19,7 +19,7 @@ from lorabot.trainer.buckets import Bucket
 from lorabot.trainer.captioning import Caption
 from lorabot.trainer.conditions import Conditions
 from lorabot.trainer.control import Control
-from lorabot.trainer.latents import Latents, Place, keep, name_of
+from lorabot.trainer.latents import Item, Latents, Place, keep, name_of
 from lorabot.trainer.memory import ran_out_of_memory
 from lorabot.trainer.offloading import on_card
 from lorabot.trainer.pictures import read_picture, side_by_side
@@ -125,10 +125,12 @@ def encode(
 ) -> Encoded:
     """Encode ``images``, each at the size of its bucket and in all views that ``recipe`` asks for.
 
-    ``cache`` is the folder for latents ``where`` they go to disk. Raises ``BrokenImage`` and what ``control`` raises.
+    ``cache`` is the folder for latents ``where`` they go to disk; those that are kept nowhere are encoded by
+    ``autoencoder`` later. Raises ``BrokenImage`` and what ``control`` raises.
     """
     shapes = Shapes.of(base)
-    items, sizes = [], []
+    items: list[Item] = []
+    sizes = []
 
     def opened(number: int) -> tuple[str, tuple[View, ...], torch.Tensor]:
         image = images[number]
@@ -137,11 +139,19 @@ def encode(
         content = hashlib.sha256(image.path.read_bytes()).hexdigest() if where == "disk" else ""
         return content, seen, torch.stack([_pixels(view.cut(picture)) for view in seen])
 
+    def anew(number: int, view: int) -> torch.Tensor:
+        _, _, pixels = opened(number)
+        with autoencoder.at_work():
+            return autoencoder.encode(pixels[view : view + 1])[0]
+
     with autoencoder.at_work():
         for content, seen, pixels in side_by_side(opened, range(len(images))):
             control.check()
-            name = name_of(content, base.identity, base.vae.dtype, seen)
-            items.append(keep(where, cache, name, partial(autoencoder.encode, pixels)))
+            if where == "nowhere":
+                items.append(partial(anew, len(items)))
+            else:
+                name = name_of(content, base.identity, base.vae.dtype, seen)
+                items.append(keep(where, cache, name, partial(autoencoder.encode, pixels)))
             sizes.append([view.sizes() for view in seen])
     latents = Latents(
         tuple(items), tuple(shapes.latent(bucket.width, bucket.height) for bucket in buckets), base.unet.device

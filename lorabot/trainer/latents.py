@@ -1,4 +1,5 @@
-"""Keeps the latents of all views of all images: on the card, in memory or, where they are many, on disk.
+"""Keeps the latents of all views of all images: on the card, in memory or, where they are many, on disk. What finds no
+room there either is made whenever it is looked at.
 
 On disk each image has a file of its own, named by all that its latents depend on: the image's content, the base model's
 weights, the VAE's number format and the views. So a later attempt at the same job, or a search's next trial, finds what
@@ -19,7 +20,7 @@ from safetensors.torch import save_file
 
 from lorabot.trainer.sending import sent
 
-Place = Literal["card", "memory", "disk"]
+Place = Literal["card", "memory", "disk", "nowhere"]
 
 CARD_SHARE = 0.1
 """Latents stay on the card while they take up less than this share of its free memory."""
@@ -28,13 +29,15 @@ MEMORY_SHARE = 0.25
 _KEY = "latents"
 
 Shape = tuple[int, int, int]
+Item = torch.Tensor | Path | Callable[[int], torch.Tensor]
+"""Float32 (V, C, H, W), the V views of an image; the file they are in; or what makes one of them, (C, H, W)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Latents:
-    """Each item: float32 (V, C, H, W), the V views of an image, or the file they are in. ``shapes``: (C, H, W)."""
+    """The views of each image. ``shapes``: (C, H, W)."""
 
-    items: tuple[torch.Tensor | Path, ...]
+    items: tuple[Item, ...]
     shapes: tuple[Shape, ...]
     device: torch.device
 
@@ -45,14 +48,18 @@ class Latents:
         return sent(stacked, self.device) if stacked.device.type == "cpu" else stacked
 
 
-def place(size: int, device: torch.device) -> Place:
-    """Where ``size`` bytes of latents are best kept."""
+def place(size: int, device: torch.device, disk: int) -> Place:
+    """Where ``size`` bytes of latents are best kept, with so many bytes to spare on ``disk``."""
     if device.type == "cuda" and size <= CARD_SHARE * torch.cuda.mem_get_info(device)[0]:
         return "card"
-    return "memory" if size <= MEMORY_SHARE * psutil.virtual_memory().available else "disk"
+    if size <= MEMORY_SHARE * psutil.virtual_memory().available:
+        return "memory"
+    return "disk" if size <= disk else "nowhere"
 
 
-def keep(where: Place, folder: Path, name: str, make: Callable[[], torch.Tensor]) -> torch.Tensor | Path:
+def keep(
+    where: Literal["card", "memory", "disk"], folder: Path, name: str, make: Callable[[], torch.Tensor]
+) -> torch.Tensor | Path:
     """What ``make`` makes, kept; on disk under ``name``, and not made again where it is there already."""
     if where == "card":
         return make()
@@ -78,9 +85,11 @@ def _whole(path: Path) -> bool:
     return False
 
 
-def _view(item: torch.Tensor | Path, view: int) -> torch.Tensor:
+def _view(item: Item, view: int) -> torch.Tensor:
     if isinstance(item, torch.Tensor):
         return item[view]
+    if not isinstance(item, Path):
+        return item(view)
     with safe_open(item, framework="pt") as file:
         found: torch.Tensor = file.get_slice(_KEY)[view]
     return found

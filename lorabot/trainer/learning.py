@@ -126,14 +126,15 @@ def learn(attempt: Attempt, recipe: Recipe, saved: ResumeState | None, given_up:
             sorted_in = sort_in(sizes, recipe.resolution, Shapes.of(base).grain)
             dearest = _dearest(sorted_in, recipe)
             large = latent_bytes(base, sorted_in.buckets, recipe)
-            where = place(large, base.unet.device)
-            _check_disk(numbers, job.folder, large if where == "disk" else 0)
+            where = place(large, base.unet.device, _left_on_disk(numbers, job.folder))
             several = _several(sorted_in, recipe, dearest)
             depends = _depends(gauge.kind(), base, recipe, hardware, dearest, several, told)
             remembered = Remembered(job.measured, depends)
             if remembered.agreed:
                 warm.trust(base.unet)
         said: list[Message] = [*given_up]
+        if where == "nowhere":
+            said.append(Message("plan-latents-nowhere"))
         denoise.tell = said.append
         painting = 0
         with clock.running("opening"):
@@ -295,13 +296,16 @@ def _depends(
     }
 
 
-def _check_disk(numbers: int, folder: Path, latents: int) -> None:
-    """Raise ``DiskFull`` where saved states and results of so many ``numbers`` that are learnt, and ``latents``, in
-    bytes, would not find room."""
+def _left_on_disk(numbers: int, folder: Path) -> int:
+    """The bytes that saved states and results of so many ``numbers`` that are learnt leave on the disk.
+
+    Raises ``DiskFull`` where not even these find room.
+    """
     weights = 4 * numbers
     # A saved state holds the adapter, up to four moments (Prodigy's) and the candidates; two may lie there at once.
-    needed = 2 * weights * (1 + 4 + KEPT) + latents + _SPARE
+    needed = 2 * weights * (1 + 4 + KEPT) + _SPARE
     folder.mkdir(parents=True, exist_ok=True)
     free = shutil.disk_usage(folder).free
     if free < needed:
         raise DiskFull(needed // MIB, free // MIB)
+    return free - needed

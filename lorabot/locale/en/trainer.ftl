@@ -109,6 +109,7 @@ plan-checkpointing = Intermediate results are computed twice instead of being ke
 plan-batch-enough = { $batch } at a time, { $accumulation } times a step: more at once was measured to be no faster. Together they count as { $effective } as the preset wants.
 plan-checkpointing-fits = Intermediate results are computed twice instead of being kept: only so does it fit, or is it the fastest on this card.
 plan-offloading = The base model's weights lie in the host's memory and come over layer by layer: slower, but nothing else fits on this card.
+plan-latents-nowhere = The encoded images fit neither into the memory nor on the disk, so each is encoded whenever it is looked at: much slower, with the same result.
 plan-peak = At its peak the training should hold about { $megabytes } MB of the card.
 plan-fast = The steps take a fast way through the base model; it was tried against the plain one at the start.
 plan-plain-layers = The steps take the plain way: the fast one knows only LoRAs on linear layers.

@@ -82,6 +82,7 @@ plan-checkpointing = 中间结果不保留而是重新计算：速度慢一些�
 plan-batch-enough = 每次处理 { $batch } 张，每步累积 { $accumulation } 次：实测一次处理更多并不会更快。合起来正好是预设要求的 { $effective } 张。
 plan-checkpointing-fits = 中间结果不保留而是重新计算：在这张显卡上，只有这样才放得下，或者这样最快。
 plan-offloading = 底模的权重放在主机内存中，逐层传到显卡：慢一些，但在这张显卡上别无他法。
+plan-latents-nowhere = 编码后的图片内存和磁盘都放不下，因此每次用到时重新编码：会慢很多，但结果相同。
 plan-peak = 训练最多时预计占用约 { $megabytes } MB 显存。
 plan-fast = 训练步骤走底模的快速通道；开始时已与普通通道对比验证。
 plan-plain-layers = 训练步骤走普通通道：快速通道只支持线性层上的 LoRA。
