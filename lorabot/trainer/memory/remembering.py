@@ -16,7 +16,7 @@ from lorabot.trainer.memory.choosing import Measure, Measured
 from lorabot.trainer.memory.fitting import Fitting
 
 _MOST = 200
-"""Keys that are kept; the ones used longest ago go first."""
+"""Keys that are kept; those that nothing new was measured for the longest go first."""
 
 
 class _Entry(BaseModel):
