@@ -35,6 +35,11 @@ class Surroundings:
     tell: Callable[[Message], None]
 
 
+def together(area: int) -> int:
+    """How many pictures of so many pixels go through at once where there is room."""
+    return max(_PIXELS_AT_ONCE // area, 1)
+
+
 class Autoencoder:
     """Turns pictures into latents and back. Without ``around`` there is no card, and nothing is measured."""
 
@@ -123,7 +128,7 @@ class Autoencoder:
         return torch.cat(done)
 
     def _at_once(self, what: str, area: int) -> int:
-        most = self._most.get(what, max(_PIXELS_AT_ONCE // area, 1))
+        most = self._most.get(what, together(area))
         if self._around is None:
             return most
         if what not in self._per_pixel:

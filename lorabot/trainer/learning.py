@@ -12,7 +12,7 @@ from lorabot import __version__
 from lorabot.locale import Message
 from lorabot.presets import Recipe
 from lorabot.trainer import adapter
-from lorabot.trainer.autoencoding import Autoencoder, Surroundings
+from lorabot.trainer.autoencoding import Autoencoder, Surroundings, together
 from lorabot.trainer.bases import BaseModel, TextTower
 from lorabot.trainer.buckets import Sorted, filled, sort_in
 from lorabot.trainer.captioning import Caption
@@ -157,6 +157,7 @@ def learn(attempt: Attempt, recipe: Recipe, saved: ResumeState | None, given_up:
                     gauge.held() + denoise.away,
                     later=moments + (large if where == "card" else 0),
                     aside=painting,
+                    pictures=_at_once(recipe, dearest),
                     kept=gauge.spare() if kept else 0,
                 )
             probe = Probe(base, modules, denoise, gauge, dearest, told.probed, several)
@@ -271,6 +272,12 @@ def _dearest(sorted_in: Sorted, recipe: Recipe) -> tuple[int, int]:
 def _several(sorted_in: Sorted, recipe: Recipe, dearest: tuple[int, int]) -> bool:
     """Whether others than the ``dearest`` pictures go through the model: samples are squares of the resolution."""
     return {(recipe.resolution,) * 2, *((each.width, each.height) for each in sorted_in.buckets)} != {dearest}
+
+
+def _at_once(recipe: Recipe, size: tuple[int, int]) -> int:
+    """How many pictures of ``size`` may go through the VAE together: the views of one image, or all samples."""
+    views = recipe.crops * (2 if recipe.flip else 1)
+    return min(max(views, len(recipe.sample_prompts)), together(size[0] * size[1]))
 
 
 def _depends(

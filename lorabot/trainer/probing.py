@@ -63,7 +63,9 @@ class Probe:
                 _, seconds = (self._pass(fitting.batch, self.size) for _ in range(2))
                 if self.several:
                     self._pass(fitting.batch, self._another())
-            return Measured(seconds, gauge.peak() - held, resting)
+            peak = gauge.peak()
+            gauge.empty()
+            return Measured(seconds, peak - held, resting, gauge.held() - held)
         except Exception as error:
             if not ran_out_of_memory(error):
                 raise

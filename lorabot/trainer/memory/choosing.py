@@ -28,31 +28,42 @@ class DoesNotFit(Exception):
 class Measured:
     """One forward and backward pass: its seconds, and the bytes it took at its peak beside what lay there before.
 
-    ``resting``: those that going this way takes between passes; negative where weights are off-loaded.
+    ``resting``: those that going this way takes before the first pass; negative where weights are off-loaded.
+    ``stays``: those that it takes from then on between passes too, since recorded passes keep their memory.
     """
 
     seconds: float
     taken: int = 0
     resting: int = 0
+    stays: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Room:
     """A card's memory in bytes: what this process may still take, what it ``held`` when it began to measure, and what
-    will come ``later`` that the measured passes don't take: the optimiser's moments and such. ``aside``: the most that
-    something else than training steps takes beside what was held. ``kept``: what of that is there for such passes.
+    will come ``later`` that the measured passes don't take: the optimiser's moments and such. ``aside``: what a picture
+    takes on its way through the VAE; where there is room, as many as ``pictures`` go at once, and where there is too
+    little, parts of one. ``kept``: what of ``held`` is there for such passes.
     """
 
     free: int
     held: int
     later: int = 0
     aside: int = 0
+    pictures: int = 1
     kept: int = 0
 
     @property
     def usable(self) -> int:
         """What a pass may take. Some is left: memory is given out in blocks, and other programs breathe."""
         return self.free - max(_SPARE, self.free // _SPARE_SHARE) - self.later
+
+    def peak(self, taken: int, stays: int) -> int:
+        """The most that will be held where a pass takes ``taken`` and ``stays`` is there between passes."""
+        stays = max(stays - self.kept, 0)
+        left = max(self.usable - stays, 0)
+        pictures = max(1, min(self.pictures, left // max(self.aside, 1)))
+        return self.held + self.later + max(taken - self.kept, stays + min(pictures * self.aside, left))
 
 
 Measure = Callable[[Fitting], Measured]
@@ -63,7 +74,7 @@ Limit = Literal["whole", "gain", "memory"]
 
 @dataclass(frozen=True, slots=True)
 class Fitted:
-    """What was chosen: the seconds of a whole step, the bytes it takes beside what lies there.
+    """What was chosen: the seconds of a whole step, the bytes it takes beside what lies there, those that stay.
 
     ``limit``: why the batch is not larger: it is the whole step, more would gain nothing, or would not fit. ``peak``:
     the most that the process will hold of the card, in bytes; None on a processor.
@@ -72,6 +83,7 @@ class Fitted:
     fitting: Fitting
     step_s: float
     taken: int = 0
+    stays: int = 0
     limit: Limit = "whole"
     peak: int | None = None
 
@@ -109,7 +121,7 @@ def on_card(rows: int, measure: Measure, room: Room, checkpointing: bool) -> Fit
             break
     if best is None:
         raise DoesNotFit
-    return replace(best, peak=room.held + max(room.later + max(best.taken - room.kept, 0), room.aside))
+    return replace(best, peak=room.peak(best.taken, best.stays))
 
 
 def _ways(checkpointing: bool) -> Iterator[Fitting]:
@@ -168,4 +180,4 @@ def _batches(rows: int) -> Sequence[int]:
 
 
 def _fitted(fitting: Fitting, rows: int, measured: Measured, limit: Limit) -> Fitted:
-    return Fitted(fitting, measured.seconds * rows / fitting.batch, measured.taken, limit)
+    return Fitted(fitting, measured.seconds * rows / fitting.batch, measured.taken, measured.stays, limit)

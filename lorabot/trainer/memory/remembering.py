@@ -28,6 +28,7 @@ class _Entry(BaseModel):
     seconds: float
     taken: int
     resting: int
+    stays: int
 
 
 class _Known(BaseModel):
@@ -41,7 +42,7 @@ class _Known(BaseModel):
 class _Kept(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
-    version: int = 1
+    version: int = 2
     measured: dict[str, _Known] = {}
 
 
@@ -59,7 +60,7 @@ class Remembered:
         self._agreed = found.agreed
         self._known = {
             Fitting(entry.batch, entry.checkpointing, entry.offloading): Measured(
-                entry.seconds, entry.taken, entry.resting
+                entry.seconds, entry.taken, entry.resting, entry.stays
             )
             for entry in found.passes
         }
@@ -115,6 +116,7 @@ class Remembered:
                     seconds=measured.seconds,
                     taken=measured.taken,
                     resting=measured.resting,
+                    stays=measured.stays,
                 )
                 for fitting, measured in self._known.items()
             ]

@@ -167,3 +167,25 @@ def test_a_file_that_can_t_be_read_is_begun_anew(tmp_path: Path, spoil: Callable
 
 def refuse(fitting: Fitting) -> Measured:
     raise AssertionError(f"tried {fitting}")
+
+
+@pytest.mark.parametrize(
+    ("free", "taken", "at_once", "seen"),
+    [
+        (6.0, 2.855, 2, 5.62),  # not even one picture has room beside the passes, so it goes in tiles
+        (12.0, 5.432, 2, 11.96),  # both views of an image together
+        (16.0, 9.967, 2, 14.01),  # one at a time
+    ],
+)
+def test_pictures_take_their_memory_beside_recorded_passes(
+    free: float, taken: float, at_once: int, seen: float
+) -> None:
+    """Numbers of SD1.5 at batches of 4, 8 and 16 on an H100 of which so many GiB were left."""
+    held = 2.4
+    left = Room(round((free - held) * GIB), round(held * GIB), 0, round(1.818 * GIB), at_once)
+    assert left.peak(round(taken * GIB), round(taken * GIB)) == pytest.approx(seen * GIB, rel=0.1)
+
+
+def test_pictures_use_what_passes_that_are_not_recorded_give_back() -> None:
+    assert Room(40 * GIB, 2 * GIB, 0, 3 * GIB, 2).peak(5 * GIB, 0) == 8 * GIB
+    assert Room(40 * GIB, 2 * GIB, 0, 1 * GIB, 2).peak(5 * GIB, 0) == 7 * GIB
