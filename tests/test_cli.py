@@ -2,6 +2,7 @@
 
 import json
 import logging
+import re
 import subprocess
 import sys
 import zipfile
@@ -217,6 +218,13 @@ def test_a_training_that_cannot_be_done_is_refused_in_words(
     assert sentence in done.stderr
     assert "Traceback" not in done.stderr
     assert not (tmp_path / "lora-out").exists()
+
+
+def test_a_trigger_is_made_up_unless_told(tmp_path: Path) -> None:
+    photos(tmp_path / "two.zip", 2)
+    done = lorabot("train", "two.zip", "--preset", "anime", cwd=tmp_path)
+    assert re.search(r"what is learnt: [a-z]{5} \(`--trigger`", done.stdout)
+    assert "Please send 3 more." in done.stderr
 
 
 @pytest.mark.slow

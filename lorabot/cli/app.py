@@ -108,7 +108,9 @@ def _add_making(app: typer.Typer, terminal: Terminal) -> None:
     def train(
         photos: Annotated[Path, typer.Argument(metavar="PHOTOS", help=text("cli-help-train-photos"))],
         preset: Annotated[str, typer.Option("--preset", "-p", metavar="ID", help=text("cli-help-train-preset"))],
-        trigger: Annotated[str, typer.Option("--trigger", "-t", metavar="WORD", help=text("cli-help-train-trigger"))],
+        trigger: Annotated[
+            str | None, typer.Option("--trigger", "-t", metavar="WORD", help=text("cli-help-train-trigger"))
+        ] = None,
         base: Annotated[
             str | None, typer.Option("--base", "-b", metavar="NAME", help=text("cli-help-train-base"))
         ] = None,

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from lorabot.bot.card import duration_left
 from lorabot.bot.commands.training import refuse_count
-from lorabot.bot.commands.trigger import check_trigger
+from lorabot.bot.commands.trigger import check_trigger, made_up
 from lorabot.bot.config import IntakeConfig
 from lorabot.bot.intake.looking import CleanImage, LeftOut, Looker, Overview
 from lorabot.bot.intake.report import left_out_lines
@@ -37,7 +37,7 @@ class Wish:
 
     photos: Path
     preset: str
-    trigger: str
+    trigger: str | None
     base: str | None
     name: str | None
     seed: int | None
@@ -58,9 +58,13 @@ def run_train(terminal: Terminal, wish: Wish) -> int:
     preset = catalogue.get(wish.preset)
     base = catalogue.bases.usual if wish.base is None else catalogue.bases.wished(wish.base)
     caption = preset.recipe(base.family).caption
-    trigger = check_trigger(wish.trigger, catalogue)
     if not wish.photos.exists():
         raise NoPhotos("cli-train-no-photos", path=str(wish.photos))
+    if wish.trigger is None:
+        trigger = made_up(wish.photos.resolve().name, catalogue)
+        terminal.print("cli-train-made-up", trigger=trigger)
+    else:
+        trigger = check_trigger(wish.trigger, catalogue)
 
     async def work(meter: Meter, folder: Path) -> LocalOutcome:
         photos = await _look(wish.photos, settings.intake, folder, meter, terminal.translate)

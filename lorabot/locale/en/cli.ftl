@@ -72,7 +72,7 @@ cli-help-train =
     Example: `lorabot train photos/ --preset pet --trigger mokka --out mokka-lora`
 cli-help-train-photos = A folder, a zip or a single picture.
 cli-help-train-preset = The recipe to train by; `lorabot presets` lists them.
-cli-help-train-trigger = A made-up word that will call up what was learnt, such as `zuri`.
+cli-help-train-trigger = A made-up word that will call up what was learnt, such as `zuri`. One is made up unless told.
 cli-help-train-base = The base model; `lorabot bases` lists them. Left out: the first that the settings name, else demo.
 cli-help-train-name = Name of the LoRA's file; the trigger word if not given.
 cli-help-train-seed = Number that makes a training repeatable; random if not given.
@@ -100,6 +100,7 @@ cli-loss = loss { $loss }
 cli-train-no-photos = There is nothing at { $path }. Name a folder, a zip or a picture.
 cli-train-too-much = { $path } holds more than { $files } files or { $megabytes } MB. Name the folder that holds only the photos.
 cli-train-unreadable = { $path } can't be read: { $reason }. Take it out of the folder, or make it readable.
+cli-train-made-up = The word that will call up what is learnt: { $trigger } (`--trigger` chooses another)
 cli-train-looking = Looking through the photos
 cli-train-loading = Loading the models
 cli-train-done = Done. The files are in { $folder }:

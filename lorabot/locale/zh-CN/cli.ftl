@@ -69,7 +69,7 @@ cli-help-train =
     例如：`lorabot train photos/ --preset pet --trigger mokka --out mokka-lora`
 cli-help-train-photos = 文件夹、zip 压缩包或单张图片。
 cli-help-train-preset = 训练配方，`lorabot presets` 可查看全部。
-cli-help-train-trigger = 用来唤出所学内容的自造词，例如 `zuri`。
+cli-help-train-trigger = 用来唤出所学内容的自造词，例如 `zuri`。不写就自动造一个。
 cli-help-train-base = 底模；用 `lorabot bases` 查看。不填则用设置里的第一个，没有就用 demo。
 cli-help-train-name = LoRA 文件的名字，默认与触发词相同。
 cli-help-train-seed = 让训练可以重现的数字，默认随机。
@@ -97,6 +97,7 @@ cli-loss = 损失 { $loss }
 cli-train-no-photos = { $path } 不存在。请给出文件夹、zip 压缩包或图片。
 cli-train-too-much = { $path } 中的文件超过 { $files } 个或 { $megabytes } MB。请指定只有照片的文件夹。
 cli-train-unreadable = 无法读取 { $path }：{ $reason }。请把它移出文件夹，或更改它的读取权限。
+cli-train-made-up = 用来唤出所学内容的触发词：{ $trigger }（可用 `--trigger` 另选）
 cli-train-looking = 正在查看照片
 cli-train-loading = 正在加载模型
 cli-train-done = 完成。文件在 { $folder }：
