@@ -74,6 +74,10 @@ class Stack:
             self.settle(self._changes)
             self._changes = None
 
+    def begin(self) -> None:
+        """Forget what a way back that was broken off, for lack of memory say, has left."""
+        self._changes = None
+
     def settle(self, changes: torch.Tensor) -> None:
         """From the gradient of all ``folded`` weights that of the adapter, still without its scale."""
         down, up = self.narrow
@@ -146,6 +150,7 @@ class Weights:
         if self.stacks:
             self.narrow.copy_(self.values)
         for stack in self.stacks:
+            stack.begin()
             ops.fold(stack.base, stack.down, stack.up, self.scale, stack.folded)
 
     def split(self, gradients: torch.Tensor) -> list[torch.Tensor]:

@@ -187,6 +187,28 @@ def test_the_trial_finds_a_network_that_learns_something_else() -> None:
         assert not agrees(unet, passes, plain(unet, "fp32"))
 
 
+class _Breaking(Reference):
+    """Runs out of memory midway on the first way back."""
+
+    def __init__(self) -> None:
+        self.left = 5
+
+    def layer_norm_back(self, *given: Any) -> torch.Tensor:
+        self.left -= 1
+        if self.left == 0:
+            raise torch.OutOfMemoryError
+        return super().layer_norm_back(*given)
+
+
+def test_a_way_back_that_was_broken_off_leaves_nothing_to_the_next() -> None:
+    unet = small_bases.make("sd15").unet
+    with with_adapter(unet):
+        passes = lay_out(unet, _Breaking())
+        with pytest.raises(torch.OutOfMemoryError):
+            agrees(unet, passes, plain(unet, "fp32"))
+        assert agrees(unet, passes, plain(unet, "fp32"))
+
+
 class _Counting(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Counts the operations that reach a device; views reach none, nor does memory that is only taken."""
 
