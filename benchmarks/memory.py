@@ -101,7 +101,9 @@ def measure(
     models = RandomModels(words.device, base, precision_of("plain", pick_device(words.device)), limit)
     recipe = recipe_of(family, "plain", words.steps, words.small)
     recipe = recipe.model_copy(update={"batch": BATCH, "views": words.steps * BATCH, "sample_steps": 4})
-    config = TrainerConfig(device=words.device, sample_rounds=0, validations=2, checkpoint_s=3600, progress_s=0)
+    config = TrainerConfig(
+        device=words.device, sample_rounds=0, validations=2, checkpoint_s=3600, progress_s=0, memory_wait_s=15
+    )
     images = draw_images(folder / "images", [(recipe.resolution, recipe.resolution)] * len(COLOURS))
     job = job_of(family, recipe, images, folder, id=f"{family}-{kind}-{leave:g}", measured=known)
     told: list[str] = []
