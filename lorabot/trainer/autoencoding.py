@@ -53,6 +53,7 @@ class Autoencoder:
         self._room = 0
         self._whole: dict[str, torch.Tensor] = {}
         self._beside = False
+        self._unsaid: Message | None = None
         self._stack = ExitStack()
 
     @contextmanager
@@ -101,11 +102,15 @@ class Autoencoder:
         area = latents.shape[-1] * latents.shape[-2] * shapes.factor**2
         return self._through("decode", latents, area, run)
 
-    def rehearse(self, width: int, height: int, side: int) -> None:
-        """Encode a picture of ``width`` x ``height`` pixels, decode one of ``side`` x ``side``, for what it takes."""
+    def rehearse(self, width: int, height: int, side: int, count: int) -> bool:
+        """Encode ``count`` pictures of ``width`` x ``height`` pixels, decode as many of ``side`` x ``side``; whether
+        there was room to do so at once and with whole pictures."""
+        latent = Shapes.of(self._base).latent(side, side)
         with self.at_work():
-            self.encode(torch.zeros(1, 3, height, width))
-            self.decode(torch.zeros(1, *Shapes.of(self._base).latent(side, side), device=self._base.unet.device))
+            self.encode(torch.zeros(count, 3, height, width))
+            self.decode(torch.zeros(count, *latent, device=self._base.unet.device))
+            fewest = min(self._at_once("encode", width * height), self._at_once("decode", side**2))
+            return fewest >= count and not (self._vae.use_tiling or self._beside)
 
     def _through(
         self, what: str, given: torch.Tensor, area: int, run: Callable[[torch.Tensor], torch.Tensor]
@@ -118,8 +123,11 @@ class Autoencoder:
             try:
                 done.append(run(part))
                 start += len(part)
-                if self._gauge.peak() > peak:
-                    self._per_pixel[what] = (self._gauge.peak() - held) / (len(part) * area)
+                self._tell()
+                taken = (self._gauge.peak() - held) / (len(part) * area)
+                if self._gauge.peak() <= peak:  # all that is known then is that it was no more
+                    taken = min(taken, self._per_pixel.get(what, taken))
+                self._per_pixel[what] = taken
                 continue
             except Exception as error:
                 if not ran_out_of_memory(error):
@@ -133,7 +141,7 @@ class Autoencoder:
             return most
         if what not in self._per_pixel:
             return 1
-        return max(1, min(most, int(self._room / (self._per_pixel[what] * area))))
+        return max(1, min(most, int(self._room / max(self._per_pixel[what] * area, 1))))
 
     def _lighten(self, what: str, tried: int) -> None:
         """Do with less than ``tried`` pictures at once took; raises ``torch.OutOfMemoryError`` when all was tried."""
@@ -157,8 +165,7 @@ class Autoencoder:
         else:
             raise torch.OutOfMemoryError("the VAE finds no room for one tile of one picture")
         self._per_pixel.clear()
-        if self._around is not None:
-            self._around.tell(Message(code))
+        self._unsaid = Message(code)
 
     def _arrive(self) -> None:
         """Come to the card; where there is no room even for that, the UNet goes first."""
@@ -180,5 +187,11 @@ class Autoencoder:
         self._beside = True
         self._stack.enter_context(self._around.aside())
         self._per_pixel.clear()
-        self._around.tell(Message("training-notice-vae-alone"))
+        self._unsaid = Message("training-notice-vae-alone")
         return True
+
+    def _tell(self) -> None:
+        """Say how it goes from now on: the last of what had to be done for it, which went furthest."""
+        if self._unsaid is not None and self._around is not None:
+            self._around.tell(self._unsaid)
+        self._unsaid = None

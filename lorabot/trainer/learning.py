@@ -4,6 +4,7 @@ import shutil
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, closing
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -136,15 +137,17 @@ def learn(attempt: Attempt, recipe: Recipe, saved: ResumeState | None, given_up:
         if where == "nowhere":
             said.append(Message("plan-latents-nowhere"))
         denoise.tell = said.append
-        painting = 0
+        at_once = _at_once(recipe, dearest)
+        by_vae: dict[int, int] = {}
         with clock.running("opening"):
             if not remembered.knows:
                 denoise.renew()  # it is measured first, as after a start
             gauge.empty()
             denoise.bring_back()
             if hardware.card is not None:
-                side = job.recipe.resolution
-                painting = remembered.stage("pictures", lambda: rehearsal(autoencoder, gauge, dearest, side))
+                for count in (1, at_once):
+                    rehearse = partial(rehearsal, autoencoder, gauge, dearest, job.recipe.resolution, count)
+                    by_vae[count] = remembered.stage(f"{count} through the VAE", rehearse)
             kept = warm.holds(base.unet)
         with clock.running("planning"):
             hardware = attempt.models.hardware()
@@ -152,12 +155,15 @@ def learn(attempt: Attempt, recipe: Recipe, saved: ResumeState | None, given_up:
             if hardware.card is not None:
                 moments = moments_bytes(chosen_optimiser(recipe.optimiser, hardware.device), numbers)
                 # Weights that found no room to come back since they were off the card are counted as if they had.
+                # What is held and spare is free for passes only where it is theirs: elsewhere it is holes, too small.
+                holes = 0 if kept else gauge.spare()
                 room = Room(
-                    hardware.card.free - denoise.away,
+                    hardware.card.free - denoise.away - holes,
                     gauge.held() + denoise.away,
                     later=moments + (large if where == "card" else 0),
-                    aside=painting,
-                    pictures=_at_once(recipe, dearest),
+                    one=by_vae[1],
+                    several=by_vae[at_once],
+                    pictures=at_once,
                     kept=gauge.spare() if kept else 0,
                 )
             probe = Probe(base, modules, denoise, gauge, dearest, told.probed, several)

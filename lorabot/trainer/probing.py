@@ -57,6 +57,7 @@ class Probe:
         held = gauge.held() + route.away  # as if all weights were there, from wherever they come
         try:
             route.choose(fitting)
+            gauge.empty()  # a way that is tried for the first time leaves what it was tried with
             resting = gauge.held() - held
             gauge.reset_peak()
             with adapter.dropping_out(self.modules, 0, 0):
@@ -92,14 +93,16 @@ class Probe:
         return time.perf_counter() - began
 
 
-def rehearsal(autoencoder: Autoencoder, gauge: Gauge, size: tuple[int, int], side: int) -> int:
-    """The bytes that the VAE takes at its work beside what lies there: to encode a picture of ``size`` (width, height)
-    and decode one of ``side`` x ``side``."""
+def rehearsal(autoencoder: Autoencoder, gauge: Gauge, size: tuple[int, int], side: int, count: int) -> tuple[int, bool]:
+    """The bytes that the VAE takes at its work beside what lies there, and whether it had room to work at its best.
+
+    It encodes ``count`` pictures of ``size`` (width, height) at once and decodes as many of ``side`` x ``side``.
+    """
     gauge.empty()
     held = gauge.held()
     gauge.reset_peak()
-    autoencoder.rehearse(*size, side)
-    return gauge.peak() - held
+    at_its_best = autoencoder.rehearse(*size, side, count)
+    return gauge.peak() - held, at_its_best
 
 
 def fit(measured: Measure, remembered: Remembered, room: Room | None, checkpointing: bool) -> Fit:

@@ -2,9 +2,9 @@
 
 Memory is modelled as a line for each way of going: what lies there already, and so much for each row of the batch. Two
 measurements fix it; before there are two, all that the first one took is counted as the row's. On a card the batch
-grows for as long as that gains images/s, at once to the whole step where the line says that it fits, and stops where it
-says that the next one does not: it is not tried, since a driver that pages to the host's memory would rather crawl than
-refuse.
+grows for as long as that gains images/s, at once to the whole step where the line says that it fits. Where it says that
+a batch does not fit, that one is not tried, since a driver that pages to the host's memory would rather crawl than
+refuse; where it was wrong, the largest is taken that lies below.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -41,15 +41,16 @@ class Measured:
 @dataclass(frozen=True, slots=True)
 class Room:
     """A card's memory in bytes: what this process may still take, what it ``held`` when it began to measure, and what
-    will come ``later`` that the measured passes don't take: the optimiser's moments and such. ``aside``: what a picture
-    takes on its way through the VAE; where there is room, as many as ``pictures`` go at once, and where there is too
-    little, parts of one. ``kept``: what of ``held`` is there for such passes.
+    will come ``later`` that the measured passes don't take: the optimiser's moments and such. ``one``: what a picture
+    takes on its way through the VAE, ``several``: what as many as ``pictures`` at once do, where there is room; where
+    there is too little for one, parts of it go through. ``kept``: what of ``held`` is there for such passes.
     """
 
     free: int
     held: int
     later: int = 0
-    aside: int = 0
+    one: int = 0
+    several: int = 0
     pictures: int = 1
     kept: int = 0
 
@@ -62,8 +63,9 @@ class Room:
         """The most that will be held where a pass takes ``taken`` and ``stays`` is there between passes."""
         stays = max(stays - self.kept, 0)
         left = max(self.usable - stays, 0)
-        pictures = max(1, min(self.pictures, left // max(self.aside, 1)))
-        return self.held + self.later + max(taken - self.kept, stays + min(pictures * self.aside, left))
+        more = min(self.pictures, max(left // max(self.one, 1), 1)) - 1
+        aside = self.one + max(self.several - self.one, 0) * more // max(self.pictures - 1, 1)
+        return self.held + self.later + max(taken - self.kept, stays + min(aside, left))
 
 
 Measure = Callable[[Fitting], Measured]
@@ -135,14 +137,15 @@ def _climbed(way: Fitting, rows: int, measure: Measure, room: int) -> Fitted | N
     """The fastest batch going ``way``; None where not even one row fits."""
     known: dict[int, Measured] = {}
     best: Fitted | None = None
-    sizes = _batches(rows)
-    wanted = 1
+    wanted, too_large = 1, rows + 1
     while True:
         batch = even(wanted, rows)
         limit: Limit = "whole" if batch == rows else "gain"
-        if known and taken(known, batch) > room:
+        if batch >= too_large or (known and taken(known, batch) > room):
             # Between the last that fits and this one may lie another.
-            fits = [size for size in sizes if max(known) < size < batch and taken(known, size) <= room]
+            most = min(batch, too_large)
+            between = [size for size in _batches(rows) if best and best.fitting.batch < size < most]
+            fits = [size for size in between if taken(known, size) <= room]
             if not fits:
                 return best and replace(best, limit="memory")
             batch, limit = fits[-1], "memory"
@@ -150,14 +153,16 @@ def _climbed(way: Fitting, rows: int, measure: Measure, room: int) -> Fitted | N
         try:
             known[batch] = measure(fitting)
         except DoesNotFit:
-            return best and replace(best, limit="memory")
+            too_large = batch
+            continue
         found = _fitted(fitting, rows, known[batch], limit)
         if found.taken > room:
-            return best and replace(best, limit="memory")
+            too_large = batch
+            continue
         if best is not None and found.step_s * GAIN > best.step_s:
             return replace(best, limit="gain")
         best = found
-        if limit == "memory" or batch == rows:
+        if batch == rows:
             return best
         # Each try costs seconds, so where all rows should fit, nothing in between is tried.
         wanted = rows if taken(known, rows) <= room else 2 * batch

@@ -9,6 +9,7 @@ import hashlib
 import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -42,7 +43,7 @@ class _Known(BaseModel):
 class _Kept(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
-    version: int = 2
+    version: Literal[3] = 3
     measured: dict[str, _Known] = {}
 
 
@@ -82,12 +83,16 @@ class Remembered:
 
         return known
 
-    def stage(self, name: str, measure: Callable[[], int]) -> int:
-        """The bytes that the stage ``name`` takes: those that are known, or what ``measure`` finds."""
-        if name not in self._stages:
-            self._stages[name] = measure()
+    def stage(self, name: str, measure: Callable[[], tuple[int, bool]]) -> int:
+        """The bytes that the stage ``name`` takes: those that are known, or what ``measure`` finds, which says too
+        whether that holds for the next time."""
+        if name in self._stages:
+            return self._stages[name]
+        found, holds = measure()
+        if holds:
+            self._stages[name] = found
             self._news = True
-        return self._stages[name]
+        return found
 
     @property
     def agreed(self) -> bool:

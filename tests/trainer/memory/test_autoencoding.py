@@ -2,7 +2,7 @@
 
 import copy
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from typing import Any
 
@@ -104,12 +104,15 @@ def test_what_is_too_large_as_a_whole_is_done_in_tiles_and_the_vae_is_left_as_it
 def test_last_of_all_the_unet_makes_room(base: BaseModel, whole: Work) -> None:
     work = Work(base, budget=round(0.8 * whole.card.peak()), held=whole.card.peak() // 2)
     work.encode(pictures(1, SIDE))
-    assert work.said == ["tiles", "alone"]
+    assert work.said == ["alone"], "one line for all that had to be done"
     work.autoencoder.close()
     tiny = Work(base, budget=1_500_000)
     with pytest.raises(torch.OutOfMemoryError):
         tiny.encode(pictures(1, SIDE))
-    assert tiny.said == ["tiles", "alone"]
+    assert tiny.said == []
+    tiny.budget = 1 << 40
+    tiny.encode(pictures(1, SIDE))
+    assert tiny.said == ["alone"]
     tiny.autoencoder.close()
 
 
@@ -123,7 +126,10 @@ def test_numbers_of_16_bits_are_tried_where_the_base_has_them_and_taken_back() -
     work.budget = work.card.held() + 80_000  # the picture takes 49,152, a weight of 16 bits 18,432
     with pytest.raises(torch.OutOfMemoryError):
         work.encode(pictures(1, 64))
-    assert work.said == ["tiles", "16-bits", "alone"]
+    assert (base.vae.dtype, work.card.refused) == (torch.bfloat16, 4), "whole, in tiles, in 16 bits, alone"
+    work.budget = 1 << 40
+    work.encode(pictures(1, 64))
+    assert work.said == ["alone"]
     work.autoencoder.close()
     assert all(torch.equal(value, before[name]) for name, value in base.vae.state_dict().items())
 
@@ -150,3 +156,17 @@ def test_a_vae_that_finds_no_room_to_come_to_the_card_has_the_unet_make_some(bas
             assert work.encode(pictures(1, 64)).shape == (1, 4, 8, 8)
         assert full
     assert [message.code for message in said] == ["training-notice-vae-alone"]
+
+
+@pytest.mark.parametrize(("budget", "at_its_best"), [(10.0, True), (1.5, False)])
+def test_a_rehearsal_says_whether_there_was_room_for_all_at_once(
+    base: BaseModel, budget: float, at_its_best: bool
+) -> None:
+    one = Work(base)
+    one.encode(pictures(1, 64))
+    card = SimulatedCard()
+    work = Autoencoder(base, card, Surroundings(lambda: 1 << 40, nullcontext, lambda _: None))
+    with card:
+        card.budget = round(budget * one.card.peak())
+        assert work.rehearse(64, 64, 64, 3) is at_its_best
+    work.close()
