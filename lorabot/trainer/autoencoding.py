@@ -102,15 +102,16 @@ class Autoencoder:
         area = latents.shape[-1] * latents.shape[-2] * shapes.factor**2
         return self._through("decode", latents, area, run)
 
-    def rehearse(self, width: int, height: int, side: int, count: int) -> bool:
-        """Encode ``count`` pictures of ``width`` x ``height`` pixels, decode as many of ``side`` x ``side``; whether
-        there was room to do so at once and with whole pictures."""
+    def rehearse(self, size: tuple[int, int], encoded: int, side: int, decoded: int) -> bool:
+        """Encode so many pictures of ``size`` (width, height) together and decode as many of ``side`` x ``side`` as
+        said; whether there was room to do so at once and with whole pictures."""
+        width, height = size
         latent = Shapes.of(self._base).latent(side, side)
         with self.at_work():
-            self.encode(torch.zeros(count, 3, height, width))
-            self.decode(torch.zeros(count, *latent, device=self._base.unet.device))
-            fewest = min(self._at_once("encode", width * height), self._at_once("decode", side**2))
-            return fewest >= count and not (self._vae.use_tiling or self._beside)
+            self.encode(torch.zeros(encoded, 3, height, width))
+            self.decode(torch.zeros(decoded, *latent, device=self._base.unet.device))
+            at_once = self._at_once("encode", width * height) >= encoded and self._at_once("decode", side**2) >= decoded
+            return at_once and not (self._vae.use_tiling or self._beside)
 
     def _through(
         self, what: str, given: torch.Tensor, area: int, run: Callable[[torch.Tensor], torch.Tensor]

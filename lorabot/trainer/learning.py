@@ -137,17 +137,20 @@ def learn(attempt: Attempt, recipe: Recipe, saved: ResumeState | None, given_up:
         if where == "nowhere":
             said.append(Message("plan-latents-nowhere"))
         denoise.tell = said.append
-        at_once = _at_once(recipe, dearest)
-        by_vae: dict[int, int] = {}
+        views, samples = _at_once(recipe, dearest)
+        one = several_at_once = 0
         with clock.running("opening"):
             if not remembered.knows:
                 denoise.renew()  # it is measured first, as after a start
             gauge.empty()
             denoise.bring_back()
             if hardware.card is not None:
-                for count in (1, at_once):
-                    rehearse = partial(rehearsal, autoencoder, gauge, dearest, job.recipe.resolution, count)
-                    by_vae[count] = remembered.stage(f"{count} through the VAE", rehearse)
+
+                def by_vae(encoded: int, decoded: int) -> int:
+                    tried = partial(rehearsal, autoencoder, gauge, dearest, encoded, job.recipe.resolution, decoded)
+                    return remembered.stage(f"{encoded} to and {decoded} from latents", tried)
+
+                one, several_at_once = by_vae(1, 1), by_vae(views, samples)
             kept = warm.holds(base.unet)
         with clock.running("planning"):
             hardware = attempt.models.hardware()
@@ -161,9 +164,9 @@ def learn(attempt: Attempt, recipe: Recipe, saved: ResumeState | None, given_up:
                     hardware.card.free - denoise.away - holes,
                     gauge.held() + denoise.away,
                     later=moments + (large if where == "card" else 0),
-                    one=by_vae[1],
-                    several=by_vae[at_once],
-                    pictures=at_once,
+                    one=one,
+                    several=several_at_once,
+                    pictures=max(views, samples),
                     kept=gauge.spare() if kept else 0,
                 )
             probe = Probe(base, modules, denoise, gauge, dearest, told.probed, several)
@@ -280,10 +283,10 @@ def _several(sorted_in: Sorted, recipe: Recipe, dearest: tuple[int, int]) -> boo
     return {(recipe.resolution,) * 2, *((each.width, each.height) for each in sorted_in.buckets)} != {dearest}
 
 
-def _at_once(recipe: Recipe, size: tuple[int, int]) -> int:
-    """How many pictures of ``size`` may go through the VAE together: the views of one image, or all samples."""
-    views = recipe.crops * (2 if recipe.flip else 1)
-    return min(max(views, len(recipe.sample_prompts)), together(size[0] * size[1]))
+def _at_once(recipe: Recipe, size: tuple[int, int]) -> tuple[int, int]:
+    """How many pictures may go through the VAE together: the views of one image, of ``size``, and the samples."""
+    views, side = recipe.crops * (2 if recipe.flip else 1), recipe.resolution
+    return min(views, together(size[0] * size[1])), min(len(recipe.sample_prompts), together(side**2))
 
 
 def _depends(

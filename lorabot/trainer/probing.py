@@ -93,15 +93,17 @@ class Probe:
         return time.perf_counter() - began
 
 
-def rehearsal(autoencoder: Autoencoder, gauge: Gauge, size: tuple[int, int], side: int, count: int) -> tuple[int, bool]:
+def rehearsal(
+    autoencoder: Autoencoder, gauge: Gauge, size: tuple[int, int], encoded: int, side: int, decoded: int
+) -> tuple[int, bool]:
     """The bytes that the VAE takes at its work beside what lies there, and whether it had room to work at its best.
 
-    It encodes ``count`` pictures of ``size`` (width, height) at once and decodes as many of ``side`` x ``side``.
+    It encodes as many pictures of ``size`` (width, height) together as said, and decodes some of ``side`` x ``side``.
     """
     gauge.empty()
     held = gauge.held()
     gauge.reset_peak()
-    at_its_best = autoencoder.rehearse(*size, side, count)
+    at_its_best = autoencoder.rehearse(size, encoded, side, decoded)
     return gauge.peak() - held, at_its_best
 
 

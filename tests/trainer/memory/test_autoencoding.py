@@ -168,5 +168,5 @@ def test_a_rehearsal_says_whether_there_was_room_for_all_at_once(
     work = Autoencoder(base, card, Surroundings(lambda: 1 << 40, nullcontext, lambda _: None))
     with card:
         card.budget = round(budget * one.card.peak())
-        assert work.rehearse(64, 64, 64, 3) is at_its_best
+        assert work.rehearse((64, 64), 3, 64, 2) is at_its_best
     work.close()
