@@ -1,11 +1,11 @@
 """One job from its images to its files: the stages in their order, from top to bottom."""
 
 import logging
-import time
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import Literal
+from functools import partial
+from typing import Literal, TypeVar
 
 from lorabot.locale import Message, Param
 from lorabot.trainer import resume
@@ -29,6 +29,7 @@ from lorabot.trainer.telling import Emit, Stopwatch, Teller
 from lorabot.trainer.texts import CHUNK, MOST_CHUNKS, too_long
 from lorabot.trainer.wire import Done, Notice, TrainingJob
 
+T = TypeVar("T")
 _log = logging.getLogger(__name__)
 
 
@@ -46,26 +47,28 @@ def run(job: TrainingJob, models: Models, config: TrainerConfig, control: Contro
     if not job.images:
         raise NoImages
     recipe = job.recipe
-    began = time.perf_counter()
-    base = models.base(job.base)
+    clock = Stopwatch()
+    patience = Patience(job, models, config, control, emit, clock)
+    base = patience.through("preparing", lambda: models.base(job.base))
     if saved and saved.base != base.identity:
         _begin_anew(job, emit, "the saved state was trained on another base model")
         saved = None
         teller.known(Course(), 0)
-    clock = Stopwatch(dict(saved.seconds) if saved else None, began)
-    clock.add("preparing", time.perf_counter() - began)
+    if saved:
+        clock.go_on(saved.seconds)
 
     control.check()
     teller.stage("captioning")
-    with clock.running("captioning"):
-        captions = saved.captions if saved else _captions(job, models, control, recipe.caption.method)
+    method = recipe.caption.method
+    look = partial(_captions, job, models, control, method)
+    captions = saved.captions if saved else patience.through("captioning", look)
 
     base = replace(base, scheduler=forward_process(base.scheduler, recipe))
     towers = listening(base, recipe)
     _say_what_is_cut(job, towers, captions, emit)
     saver = Saver(job, base, captions, config.checkpoint_s, clock, emit)
     attempt = Attempt(job, models, config, control, emit, teller, clock, base, towers, captions, saver)
-    learnt = _learnt(attempt, saved)
+    learnt = _learnt(attempt, saved, patience)
 
     control.check_cancel()
     teller.stage("exporting")
@@ -86,7 +89,41 @@ def run(job: TrainingJob, models: Models, config: TrainerConfig, control: Contro
     return write_files(finished)
 
 
-def _learnt(attempt: Attempt, saved: ResumeState | None) -> Learnt:
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """Waits for a card whose memory others hold, and tells the person."""
+
+    job: TrainingJob
+    models: Models
+    config: TrainerConfig
+    control: Control
+    emit: Emit
+    clock: Stopwatch
+
+    def wait(self) -> None:
+        """Until there is more room than now. Raises ``OutOfMemory`` when it took too long."""
+        with self.clock.running("waiting"):
+            wait_for_room(
+                self.models.hardware,
+                self.config.memory_wait_s,
+                self.control.check,
+                lambda message: self.emit(Notice(job=self.job.id, message=message)),
+            )
+
+    def through(self, name: str, do: Callable[[], T]) -> T:
+        """What ``do`` returns, which is timed by ``name`` and done again as often as there was no room for it."""
+        while True:
+            try:
+                with self.clock.running(name):
+                    return do()
+            except Exception as error:
+                if not ran_out_of_memory(error):
+                    raise
+                _log.warning("job %s: no room for %s: %s", self.job.id, name, error)
+            self.wait()
+
+
+def _learnt(attempt: Attempt, saved: ResumeState | None, patience: Patience) -> Learnt:
     """What comes of the training, in as many tries as it takes to fit; each goes on where the one before ended."""
     full = attempt.job.recipe
     recipe = as_planned(full, saved.plan) if saved else full
@@ -108,13 +145,7 @@ def _learnt(attempt: Attempt, saved: ResumeState | None) -> Learnt:
             if saved and saved.course.step < saved.plan.steps:
                 saved.course.candidates.clear()  # their losses are those of pictures of another size
             continue
-        with attempt.clock.running("waiting"):
-            wait_for_room(
-                attempt.models.hardware,
-                attempt.config.memory_wait_s,
-                attempt.control.check,
-                lambda message: attempt.emit(Notice(job=attempt.job.id, message=message)),
-            )
+        patience.wait()
         if not begun:
             recipe, given_up = full, []
 

@@ -1,7 +1,7 @@
 """How a running job tells what it does: progress at a bearable pace, and the seconds that went into each thing."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
@@ -27,16 +27,18 @@ class Span:
 
 
 class Stopwatch:
-    """Seconds by what they were spent on: those ``spent`` by earlier attempts, and this one's, which ``began`` then.
+    """Seconds by what they were spent on, by this attempt and those before. ``spans``: when it was, in this attempt."""
 
-    ``spans``: when it was, in this attempt.
-    """
-
-    def __init__(self, spent: dict[str, float] | None = None, began: float | None = None) -> None:
-        self.seconds = dict(spent or {})
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {}
         self.spans: list[Span] = []
-        self._origin = time.perf_counter() if began is None else began
-        self._began = self._origin - sum(self.seconds.values())
+        self._began = self._origin = time.perf_counter()
+
+    def go_on(self, spent: Mapping[str, float]) -> None:
+        """Count the seconds too that earlier attempts have spent."""
+        for name, seconds in spent.items():
+            self._count(name, seconds)
+        self._began -= sum(spent.values())
 
     def add(self, name: str, seconds: float) -> None:
         """Something of that name took so many seconds until now."""

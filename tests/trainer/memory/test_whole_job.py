@@ -4,6 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import torch
 
 from lorabot.locale import translator
 from lorabot.trainer import wire
@@ -115,3 +116,34 @@ def test_what_no_plan_fits_is_given_up_bit_by_bit_then_waited_for_and_only_then_
     assert caught.value.message.params == {"holders": "chrome (3.1 GB)"}
     given_up = [code for code in notices if code.startswith(("down", "waiting"))]
     assert given_up == ["down-rank", "down-resolution", "down-resolution", "waiting"]
+
+
+@pytest.mark.parametrize(("stage", "let_go"), [("base", True), ("clip", True), ("base", False)])
+def test_what_finds_no_room_on_a_full_card_waits_for_it(tmp_path: Path, stage: str, let_go: bool) -> None:
+    card, control = SimulatedCard(1 << 34), Control()
+    models = OnACard(card)
+    does, tries = getattr(models, stage), list[int]()
+    told: list[str] = []
+
+    def loaded(*arguments: object) -> object:
+        tries.append(1)
+        if len(tries) == 1 or not let_go:
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
+        return does(*arguments)
+
+    def listen(event: wire.Event) -> None:
+        if isinstance(event, wire.Notice):
+            told.append(translator("en").text(event.message))
+            if let_go:
+                card.budget *= 2
+        elif isinstance(event, wire.Progress) and event.stage == "planning":
+            control.cancel()
+
+    setattr(models, stage, loaded)
+    wanted = make_job(tmp_path, 2, preset=tiny_preset(views=8, batch=4))
+    config = CONFIG.model_copy(update={"memory_wait_s": 30 if let_go else 0.01})
+    with pytest.raises(Cancelled if let_go else OutOfMemory):
+        run(wanted, models, config, control, listen)
+    assert len(tries) == 1 + let_go
+    assert len(told) == 1
+    assert "chrome (3.1 GB)" in told[0]
