@@ -61,12 +61,29 @@ def denoiser(
         return
     threads = torch.get_num_threads()
     lanes = _Lanes(unet, threads, (warm or Warm()).traced)
-    torch.set_num_threads(1)  # what is done beside the lanes is too small to share
+    torch.set_num_threads(1)  # what a step does beside the lanes is too small to share
+    _taken.append(threads)
     try:
         yield lanes
     finally:
+        _taken.pop()
         torch.set_num_threads(threads)
         lanes.close()
+
+
+_taken: list[int] = []
+"""torch's threads, for each block in which lanes have them."""
+
+
+@contextmanager
+def all_threads() -> Iterator[None]:
+    """For the block, torch has its threads back from the lanes that have them now, none of which is at work."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(max(before, *_taken) if _taken else before)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 @contextmanager

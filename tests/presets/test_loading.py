@@ -37,7 +37,7 @@ def test_an_operators_preset_joins_the_others(tmp_path: Path) -> None:
         ("resolution: 512", "resolution: 500", "recipes.sd15.resolution", "multiple of 64"),
         ("resolution: 512", "resolution: 512.5", "recipes.sd15.resolution", "512.5"),
         ("resolution: 512", "resolution: true", "recipes.sd15.resolution", "True"),
-        ("views: 1800", "views: 0", "recipes.sd15.views", "greater than or equal to 1"),
+        ("views: 1300", "views: 0", "recipes.sdxl.views", "greater than or equal to 1"),
         ("vocabulary: pet", "vocabulary: pets", "recipes.sd15.caption.vocabulary", "no vocabulary pets"),
         (
             "method: zero-shot, vocabulary: pet",
@@ -103,9 +103,9 @@ def test_what_is_no_preset_at_all_is_named_too(tmp_path: Path, text: str, line: 
 
 
 def test_every_fault_of_a_file_is_named_at_once(tmp_path: Path) -> None:
-    text = GOOD.replace("rank: 8", "rank: 0", 1).replace("views: 1800", "views: many", 1)
+    text = GOOD.replace("rank: 8", "rank: 0", 1).replace("views: 1300", "views: many", 1)
     (tmp_path / "robot.yaml").write_text(text, encoding="utf-8")
-    assert [fault.field for fault in load_presets(tmp_path).broken] == ["recipes.demo.rank", "recipes.sd15.views"]
+    assert [fault.field for fault in load_presets(tmp_path).broken] == ["recipes.demo.rank", "recipes.sdxl.views"]
 
 
 def test_a_file_that_is_not_text_is_named(tmp_path: Path) -> None:

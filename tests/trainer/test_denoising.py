@@ -3,11 +3,13 @@
 import gc
 import weakref
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 import torch
 
 from lorabot.trainer import adapter
+from lorabot.trainer.autoencoding import Autoencoder
 from lorabot.trainer.bases import BaseModel
 from lorabot.trainer.conditions import Conditions
 from lorabot.trainer.denoising import denoiser, plain
@@ -93,6 +95,24 @@ def test_nothing_is_left_on_the_network_and_torch_has_its_threads_back(base: Bas
         denoise(*inputs(2, 8))
     assert torch.get_num_threads() == threads
     assert not [module for module in base.unet.modules() if "forward" in vars(module)]
+
+
+def test_the_vae_has_all_threads_while_lanes_have_them(base: BaseModel, monkeypatch: pytest.MonkeyPatch) -> None:
+    threads, seen = torch.get_num_threads(), list[int]()
+    assert threads > 1
+    vae: Any = base.vae
+    decode = vae.decode
+
+    def looked(*given: Any, **more: Any) -> Any:
+        seen.append(torch.get_num_threads())
+        return decode(*given, **more)
+
+    monkeypatch.setattr(vae, "decode", looked)
+    with denoiser(base.unet, "fp32"):
+        assert torch.get_num_threads() == 1
+        Autoencoder(base).decode(torch.zeros(5, 4, 16, 16))
+        assert torch.get_num_threads() == 1
+    assert seen == [threads] * 2, "four pictures, and the fifth"
 
 
 def test_the_next_adapter_on_the_same_layers_records_nothing_and_counts_for_itself(models: Models) -> None:
