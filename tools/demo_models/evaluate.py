@@ -51,7 +51,7 @@ AT_ONCE = {"cpu": 20, "cuda": 250}
 """Pictures drawn together: enough that what each step costs besides hardly counts."""
 GUIDANCE, STEPS = 5.5, 25
 """How the base is measured: of the settings tried, the one whose worst attribute follows the prompt best."""
-LORA_GUIDANCE, LORA_STEPS = 4.0, 12
+LORA_GUIDANCE, LORA_STEPS = 4.0, 10
 """How each of the 200 pictures is drawn that one LoRA is judged by: the recipes' guidance, few steps to be quick."""
 HELD_OUT = (*HELD_OUT_CHARACTERS, *HELD_OUT_STYLE_NAMES, *HELD_OUT_OBJECTS)
 MEASURED = ("kind", "colour", "setting", "style")
