@@ -87,6 +87,8 @@ def guards(config: WebConfig, language: str) -> list[Middleware]:
             return _refusal(request, error.status, error.message, language)
         except UserError as error:
             return _refusal(request, 503, error.message, language)
+        except web.HTTPNotFound:
+            return _refusal(request, 404, Message("web-nothing-here"), language)
         except (web.HTTPException, ConnectionError):
             raise
         except Exception:

@@ -378,6 +378,7 @@ web-upload-unnamed = The upload has no name.
 web-not-understood = I didn't understand that message of the page. Please load the page again.
 web-too-fast = That was a lot at once. Please wait for the answers.
 web-link-expired = This link has expired. Load the conversation again for a fresh one.
+web-nothing-here = There is nothing at this address. The chat is at the address without anything after the host's name.
 web-link-unknown = This link is not one of mine.
 web-send-expired = This link is too old: it's good for a day. Please ask for a new one in the chat.
 web-send-closed = This link has been used. Please ask for a new one in the chat if you have more to send.

@@ -324,6 +324,7 @@ web-upload-unnamed = 上传的文件没有名字。
 web-not-understood = 没看懂页面发来的消息，请重新打开页面。
 web-too-fast = 一次说得太多了，请等我回答完。
 web-link-expired = 这个链接已过期，请重新打开对话获取新链接。
+web-nothing-here = 这个地址上什么也没有。聊天页的地址只到主机名（和端口）为止。
 web-link-unknown = 这不是我的链接。
 web-send-expired = 这个链接已过期，它只有一天有效。请在聊天里再要一个。
 web-send-closed = 这个链接已用过。还想发的话，请在聊天里再要一个。

@@ -201,6 +201,15 @@ async def test_a_link_to_a_file_works_without_a_cookie_until_it_expires(house: H
             assert answer.status == 404
 
 
+@pytest.mark.parametrize("path", ["/nowhere", "/api/nothing", "/favicon.ico"])
+@pytest.mark.parametrize(("language", "says"), [("en", "nothing at this address"), ("zh-CN", "什么也没有")])
+async def test_an_address_with_nothing_behind_it_says_so(house: House, path: str, language: str, says: str) -> None:
+    headers = {"Accept": "text/html", "Accept-Language": language}
+    async with aiohttp.ClientSession() as http, http.get(house.url + path, headers=headers) as answer:
+        assert (answer.status, answer.content_type) == (404, "text/html")
+        assert says in await answer.text()
+
+
 async def test_only_pictures_are_shown_in_place(house: House, queue: Queue) -> None:
     signer = Signer(SECRET.get_secret_value().encode())
     links = Links(queue, signer, WebConfig())
