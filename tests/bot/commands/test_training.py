@@ -242,10 +242,10 @@ async def test_the_estimate_is_what_the_last_ones_took(ann: Person, queue: Queue
 
 
 async def test_the_first_estimate_is_by_the_step_that_a_trainer_has_timed(ann: Person, queue: Queue) -> None:
-    await queue.trainers.announce("w", TrainerState("a card", None, {"demo": Speed(8 * 128**2, 0.3, 0.05)}))
+    await queue.trainers.announce("w", TrainerState("a card", None, {"demo": Speed(7 * 128**2, 0.4, 0.05)}))
     await consented(ann)
     await ann.send(12)
-    # 400 steps of 0.3 s are 2 minutes; pictures and measurements come on top.
+    # 300 steps of 0.4 s are 2 minutes; pictures and measurements come on top.
     assert (
         "It takes roughly 1 to 3 minutes: it's the first of its kind here" in (await ann.say("/train anime zuri")).text
     )
