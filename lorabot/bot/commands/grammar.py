@@ -2,24 +2,32 @@
 
 import difflib
 from dataclasses import dataclass
+from typing import get_args
 
 from lorabot.bot.commands.errors import CommandError
 from lorabot.bot.commands.requests import Request, Train
+from lorabot.bot.commands.trigger import one_word
 from lorabot.bot.commands.vocabulary import BUTTONS, COMMAND_ALIASES, COMMANDS, OPTION_ALIASES, Command
-from lorabot.presets import Catalogue
+from lorabot.presets import Catalogue, Family
 
 _QUOTES = {'"': '"', "'": "'", "“": "”", "‘": "’", "「": "」", "『": "』", "”": "”", "＂": "＂"}
 _COLONS = ":：=＝"
 _SLASHES = ("/", "／")
 _MOST_SHOWN = 40
+_TEXTS = ("trigger", "name")
+"""What people give several words although it takes one."""
 
 
 @dataclass(frozen=True, slots=True)
 class Token:
-    """A word of the line, or an option with its value; ``value`` is None for a bare word."""
+    """A word of the line, or an option with its value; ``value`` is None for a bare word.
+
+    ``quoted``: somebody said where the text ends, so that nothing behind it can be meant to go on with it.
+    """
 
     word: str
     value: str | None = None
+    quoted: bool = False
 
 
 def parse(text: str, presets: Catalogue) -> Request:
@@ -31,7 +39,7 @@ def parse(text: str, presets: Catalogue) -> Request:
         if head.startswith(_SLASHES):
             raise _unknown_command(name)
         raise CommandError("command-just-talk")
-    request = command.request(**_arguments(command, tokens(rest)))
+    request = command.request(**_arguments(command, tokens(rest), presets))
     if isinstance(request, Train) and request.preset is not None:
         presets.get(request.preset)
     return request
@@ -66,18 +74,23 @@ def tokens(text: str) -> list[Token]:
         at = _skip_blanks(text, at)
         if at >= len(text):
             return found
+        quoted = text[at] in _QUOTES
         word, at = _read(text, at, _COLONS)
         if at < len(text) and text[at] in _COLONS and word:
-            value, at = _read(text, _skip_blanks(text, at + 1), "")
-            found.append(Token(word, value))
+            at = _skip_blanks(text, at + 1)
+            quoted = at < len(text) and text[at] in _QUOTES
+            value, at = _read(text, at, "")
+            found.append(Token(word, value, quoted))
         elif word:
-            found.append(Token(word))
+            found.append(Token(word, quoted=quoted))
         else:
             at += 1  # a colon that belongs to nothing
 
 
-def _arguments(command: Command, given: list[Token]) -> dict[str, str]:
+def _arguments(command: Command, given: list[Token], presets: Catalogue) -> dict[str, str]:
     arguments: dict[str, str] = {}
+    before = ""
+    """The option that the last word filled, where that was not in quotes."""
     for token in given:
         if token.value is None:
             free = [option for option in command.options if option not in arguments]
@@ -85,7 +98,11 @@ def _arguments(command: Command, given: list[Token]) -> dict[str, str]:
             open_places = [option for option in free if option not in named_later]
             if not open_places:
                 raise _too_many(command, token.word)
-            arguments[open_places[0]] = token.word
+            option = open_places[0]
+            if before in _TEXTS and not _may_be(option, token.word, presets):
+                raise _goes_on(command, before, f"{arguments[before]} {token.word}", option, presets)
+            arguments[option] = token.word
+            before = "" if token.quoted else option
             continue
         option = _option_name(token.word)
         if option not in command.options:
@@ -95,7 +112,35 @@ def _arguments(command: Command, given: list[Token]) -> dict[str, str]:
         if not token.value:
             raise CommandError("command-option-empty", option=option)
         arguments[option] = token.value
+        before = "" if token.quoted else option
     return arguments
+
+
+def _may_be(option: str, word: str, presets: Catalogue) -> bool:
+    """Is ``word`` what ``option`` takes, or a slip of the pen from it?"""
+    match option:
+        case "preset":
+            return bool(presets.nearest(word))
+        case "base":
+            return word.casefold() in get_args(Family) or bool(presets.bases.nearest(word))
+        case "seed":
+            return word.isdigit()
+    return True
+
+
+def _goes_on(command: Command, option: str, text: str, place: str, presets: Catalogue) -> CommandError:
+    """``text`` was begun as ``option``, and its last word is not what comes next, at ``place``."""
+    word = text.rpartition(" ")[2]
+    if option != "trigger" or place == "seed":
+        return _too_many(command, word)
+    known = presets.presets if place == "preset" else presets.bases
+    return CommandError(
+        "command-trigger-goes-on",
+        word=word[:_MOST_SHOWN],
+        suggestion=one_word(text, presets),
+        place=place,
+        known=", ".join(known),
+    )
 
 
 def _option_name(word: str) -> str:

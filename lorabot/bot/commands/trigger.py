@@ -24,9 +24,7 @@ def check_trigger(typed: str, presets: Catalogue) -> str:
     word = unicodedata.normalize("NFKC", typed).strip().lower()
     shown = typed.strip()[:_MOST]
     if len(word.split()) > 1:
-        parts = [_ascii(part) for part in word.split()]
-        joined = "" if any(is_common(part, presets) for part in parts) else "".join(parts)
-        raise CommandError("command-trigger-words", trigger=shown, suggestion=_usable(joined, presets, typed))
+        raise CommandError("command-trigger-words", trigger=shown, suggestion=one_word(typed, presets))
     if not _PLAIN.fullmatch(word):
         raise CommandError("command-trigger-odd", trigger=shown, suggestion=_usable(_ascii(word), presets, typed))
     if len(word) < _LEAST:
@@ -36,6 +34,13 @@ def check_trigger(typed: str, presets: Catalogue) -> str:
     if is_common(word, presets):
         raise CommandError("command-trigger-common", trigger=shown, suggestion=made_up(typed, presets))
     return word
+
+
+def one_word(typed: str, presets: Catalogue) -> str:
+    """A trigger in place of several words: these in one where none of them means anything yet, else a made-up one."""
+    parts = [_ascii(part) for part in unicodedata.normalize("NFKC", typed).lower().split()]
+    joined = "" if any(is_common(part, presets) for part in parts) else "".join(parts)
+    return _usable(joined, presets, typed)
 
 
 def made_up(seed: str, presets: Catalogue) -> str:

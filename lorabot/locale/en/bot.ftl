@@ -47,6 +47,11 @@ command-trigger-hint = A made-up word; any other does as well
 command-which-preset = What shall it learn? Pick a preset, or type it like `/train preset:anime`. `/presets` explains them.
 command-which-trigger = Which word shall call it up? It should be short and made up, so that it means nothing yet. Pick one, or type your own: `/train preset:{ $preset } trigger:{ $example }`.
 command-trigger-words = `{ $trigger }` is more than one word. The trigger must be a single made-up word, like `{ $suggestion }`.
+command-trigger-goes-on =
+    I don't know what `{ $word }` is for: the trigger must be a single made-up word, like `{ $suggestion }`, and { $place ->
+        [preset] there is no preset of that name. There are: { $known }.
+       *[base] there is no base model of that name. There are: { $known }.
+    }
 command-trigger-odd = `{ $trigger }` can't be a trigger: only plain letters a to z and digits work, starting with a letter. How about `{ $suggestion }`?
 command-trigger-short = `{ $trigger }` is too short for a trigger. Three letters is the least. How about `{ $suggestion }`?
 command-trigger-long = `{ $trigger }…` is too long for a trigger. { $limit } letters is the most. How about `{ $suggestion }`?

@@ -47,6 +47,11 @@ command-trigger-hint = 一个自造词，换成别的也可以
 command-which-preset = 要学什么？请选一个预设，或者输入例如 `/train preset:anime`。`/presets` 有说明。
 command-which-trigger = 用哪个词来唤出它？最好是短的自造词，本身没有含义。请选一个，或者自己写：`/train preset:{ $preset } trigger:{ $example }`。
 command-trigger-words = `{ $trigger }` 不止一个词。触发词必须是一个自造的单词，例如 `{ $suggestion }`。
+command-trigger-goes-on =
+    不知道 `{ $word }` 是做什么用的：触发词必须是一个自造的单词，例如 `{ $suggestion }`；{ $place ->
+        [preset] 也没有叫这个名字的预设。现有：{ $known }。
+       *[base] 也没有叫这个名字的底模。现有：{ $known }。
+    }
 command-trigger-odd = `{ $trigger }` 不能作触发词：只能用英文字母 a 到 z 和数字，并以字母开头。用 `{ $suggestion }` 怎么样？
 command-trigger-short = `{ $trigger }` 太短，触发词至少要三个字母。用 `{ $suggestion }` 怎么样？
 command-trigger-long = `{ $trigger }…` 太长，触发词最多 { $limit } 个字母。用 `{ $suggestion }` 怎么样？

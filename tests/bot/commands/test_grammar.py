@@ -5,7 +5,8 @@ import pytest
 from lorabot.bot.commands import parse, parse_action
 from lorabot.bot.commands.errors import CommandError
 from lorabot.bot.commands.requests import Cancel, Clear, Help, Jobs, Presets, Request, Status, Train
-from lorabot.locale import UserError
+from lorabot.bot.commands.trigger import check_trigger
+from lorabot.locale import UserError, translator
 from tests.bot.house import PRESETS
 
 
@@ -16,6 +17,8 @@ from tests.bot.house import PRESETS
         ("/train anime zuri", Train("anime", "zuri")),
         ("/train trigger:zuri anime", Train("anime", "zuri")),
         ("/train anime trigger:zuri sdxl", Train("anime", "zuri", "sdxl")),
+        ("/train anime trigger:zuri demmo", Train("anime", "zuri", "demmo")),
+        ('/train anime trigger:"zuri" flux', Train("anime", "zuri", "flux")),
         ("/train anime zuri name:my-zuri seed:7", Train("anime", "zuri", name="my-zuri", seed="7")),
         ("/train preset: anime  trigger:  zuri", Train("anime", "zuri")),
         ("/train preset=anime, trigger=zuri", Train("anime", "zuri")),
@@ -56,7 +59,9 @@ def test_a_command_is_understood(text: str, request_: Request) -> None:
             "command-option-unknown-near",
             {"command": "train", "option": "presett", "nearest": "preset"},
         ),
-        ("/train anime a b c d e", "command-too-many", {"command": "train", "word": "e"}),
+        ("/train anime a demo c 4 e", "command-too-many", {"command": "train", "word": "e"}),
+        ("/train anime zuri name:my lora", "command-too-many", {"command": "train", "word": "lora"}),
+        ("/train anime base:demo name:rex trigger:my 7 dog", "command-too-many", {"command": "train", "word": "dog"}),
         ("/train preset:anime preset:pet", "command-option-twice", {"option": "preset"}),
         ("/train preset:", "command-option-empty", {"option": "preset"}),
         ("/clear all", "command-no-options", {"command": "clear"}),
@@ -69,6 +74,32 @@ def test_what_is_wrong_is_named(text: str, code: str, params: dict[str, str]) ->
         parse(text, PRESETS)
     assert caught.value.message.code == code
     assert caught.value.message.params == params
+
+
+@pytest.mark.parametrize(
+    ("text", "place"),
+    [
+        ("/train preset:pet trigger:my dog", "base"),
+        ("/train pet my dog", "base"),
+        ("/train pet trigger:my dog demo", "base"),
+        ("/train trigger:my dog preset:pet", "base"),
+        ("/train trigger:my dog", "preset"),
+        ("/训练 预设:宠物 触发词:my dog", "base"),
+    ],
+)
+@pytest.mark.parametrize(("language", "nothing_like_it"), [("en", "there is no"), ("zh-CN", "没有叫这个名字的")])
+def test_a_second_word_behind_the_trigger_is_said_to_be_neither_part_of_it_nor_what_could_follow(
+    text: str, place: str, language: str, nothing_like_it: str
+) -> None:
+    with pytest.raises(CommandError) as caught:
+        parse(text, PRESETS)
+    said = translator(language).text(caught.value.message)
+    suggested = str(caught.value.message.params["suggestion"])
+    assert check_trigger(suggested, PRESETS) == suggested
+    assert f"`{suggested}`" in said
+    assert "`dog`" in said
+    assert nothing_like_it in said
+    assert ("portrait" if place == "preset" else "demo") in said
 
 
 @pytest.mark.parametrize(
