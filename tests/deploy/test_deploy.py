@@ -1,5 +1,7 @@
 """The files of deploy/ hold against the validators of what reads them."""
 
+import asyncio
+import json
 import shutil
 import subprocess
 import sys
@@ -7,6 +9,10 @@ from pathlib import Path
 
 import pytest
 import yaml
+from pydantic import SecretStr
+
+from lorabot.queue import Queue
+from tests.bot.house import WEB, running_bot
 
 ROOT = Path(__file__).parents[2]
 DEPLOY = ROOT / "deploy"
@@ -67,3 +73,15 @@ def test_a_containerfile_copies_only_what_the_ignore_file_lets_through() -> None
                 for source in line.split()[1:-1]:
                     assert source.rstrip("/") in allowed, f"{path.name}: {source} is ignored"
                     assert (ROOT / source).exists(), f"{path.name}: no {source} here"
+
+
+async def test_a_bot_behind_its_password_passes_the_health_check_of_its_container(queue: Queue, tmp_path: Path) -> None:
+    containerfile = (DEPLOY / "Containerfile.bot").read_text()
+    check = json.loads(containerfile.partition("HEALTHCHECK ")[2].partition("CMD ")[2].splitlines()[0])
+    guarded = WEB.model_copy(update={"password": SecretStr("open sesame")})
+    async with running_bot(queue, tmp_path, web=guarded) as house:
+        assert "http://127.0.0.1:8080/" in check[-1]
+        command = [part.replace("http://127.0.0.1:8080", house.url) for part in check[1:]]
+        checking = await asyncio.create_subprocess_exec(sys.executable, *command, stderr=asyncio.subprocess.PIPE)
+        _, said = await checking.communicate()
+    assert checking.returncode == 0, said.decode()

@@ -30,6 +30,7 @@ class Pages:
             web.get("/login", self.login),
             web.post("/login", self.enter),
             web.get("/api/texts", self.texts),
+            web.get("/healthz", self.health),
             web.static("/static", _STATIC, append_version=False),
         ]
 
@@ -70,6 +71,10 @@ class Pages:
         language = wanted_language(request, self._language)
         texts = translator(language).templates("page-")
         return web.json_response({"language": language, "languages": _LANGUAGES, "texts": texts}, headers=_NO_CACHE)
+
+    async def health(self, _: web.Request) -> web.StreamResponse:
+        """What a container's engine or a proxy asks for: an answer says that the bot lives, to whoever asks."""
+        return web.Response(text="ok")
 
 
 async def revalidate_static(request: web.Request, response: web.StreamResponse) -> None:
