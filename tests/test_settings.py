@@ -345,6 +345,27 @@ def test_ids_are_a_list_in_the_file(tmp_path: Path) -> None:
     assert load_settings().telegram.operators == (12, 345)
 
 
+@pytest.mark.parametrize("given", ["127.0.0.1, 10.1.2.3/8 ::1", '["127.0.0.1", "10.0.0.0/8", "::1"]'])
+def test_trusted_proxies_are_listed_by_address_or_network_in_both_places(
+    given: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if given.startswith("["):
+        (tmp_path / "lorabot.toml").write_text(f"[web]\ntrusted_proxies = {given}\n")
+    else:
+        monkeypatch.setenv("LORABOT_WEB__TRUSTED_PROXIES", given)
+    read = [str(network) for network in load_settings().web.trusted_proxies]
+    assert read == ["127.0.0.1/32", "10.0.0.0/8", "::1/128"]
+
+
+def test_a_proxy_that_is_named_by_a_word_is_refused_with_what_may_stand_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LORABOT_WEB__TRUSTED_PROXIES", "127.0.0.1, nginx")
+    with pytest.raises(SettingsError) as caught:
+        load_settings()
+    (line,) = caught.value.lines(translator("en"))
+    assert "LORABOT_WEB__TRUSTED_PROXIES" in line
+    assert "10.0.0.0/8" in line
+
+
 def test_base_models_are_sections_in_the_file_and_json_in_the_environment(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

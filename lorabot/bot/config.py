@@ -1,5 +1,6 @@
 """The bot's typed settings: web chat, Discord, Telegram, intake of files, delivery."""
 
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import Annotated
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, StringConstraints
@@ -31,6 +32,20 @@ def _split(value: object) -> object:
 Ids = Annotated[tuple[Annotated[int, Field(gt=0)], ...], NoDecode, BeforeValidator(_split)]
 """Ids of a platform; in the environment between commas."""
 
+Network = IPv4Network | IPv6Network
+
+
+def _networks(value: object) -> object:
+    """Addresses and networks as people list them, ``127.0.0.1, 10.0.0.0/8``, beside the lists of lorabot.toml."""
+    words = value.replace(",", " ").split() if isinstance(value, str) else value
+    if not isinstance(words, list | tuple) or not all(isinstance(word, str | Network) for word in words):
+        raise ValueError("not a list of networks")
+    return tuple(ip_network(word, strict=False) for word in words)
+
+
+Networks = Annotated[tuple[Network, ...], NoDecode, BeforeValidator(_networks)]
+"""Addresses of machines; in the environment between commas."""
+
 MIB = 1024 * 1024
 
 
@@ -44,6 +59,10 @@ class WebConfig(BaseModel):
     public_url: HttpUrl | None = Field(
         default=None,
         description="Address people reach the web chat at, where it stands behind a proxy or another name.",
+    )
+    trusted_proxies: Networks = Field(
+        default=(),
+        description="Reverse proxies whose `X-Forwarded-For` is believed, by address or network, between commas.",
     )
     password: Secret | None = Field(
         default=None, description="Password of the web chat; required where it listens on more than this machine."

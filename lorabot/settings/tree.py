@@ -206,7 +206,8 @@ class Setting:
         if self.listed is not None:
             return Message("settings-allowed-bases")
         if tuple in kinds:
-            return Message("settings-allowed-ids")
+            ids = int in _types(get_args(self.field.annotation)[0])
+            return Message("settings-allowed-ids" if ids else "settings-allowed-networks")
         if bool in kinds:
             return Message("settings-allowed-choice", {"choices": "true, false"})
         if int in kinds or float in kinds:

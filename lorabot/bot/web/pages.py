@@ -8,6 +8,7 @@ from lorabot.bot.config import WebConfig
 from lorabot.bot.web.language import wanted_language
 from lorabot.bot.web.login import Door
 from lorabot.bot.web.session import Session, Sessions
+from lorabot.bot.web.visitors import Visitors
 from lorabot.locale import translator
 
 _STATIC = Path(__file__).parent / "static"
@@ -22,6 +23,7 @@ class Pages:
     def __init__(self, sessions: Sessions, config: WebConfig, language: str) -> None:
         self._sessions = sessions
         self._door = Door(config) if config.password is not None else None
+        self._visitors = Visitors(config.trusted_proxies)
         self._language = language
 
     def routes(self) -> list[web.AbstractRouteDef]:
@@ -51,9 +53,9 @@ class Pages:
 
     async def enter(self, request: web.Request) -> web.StreamResponse:
         """Take the password of the login form. An old conversation of this browser goes on."""
-        address = request.remote or ""
         if self._door is None:
             raise web.HTTPSeeOther("/")
+        address = self._visitors.address_of(request)
         if self._door.waits(address) > 0:
             raise web.HTTPSeeOther("/login?error=wait")
         if (request.content_length or 0) > _MOST_FORM_BYTES:

@@ -22,6 +22,7 @@ settings-allowed-text = a text of at least { $least } { $least ->
     }
 settings-allowed-bases = a list of base models, in the environment as JSON, each with id, title and source (docs/bases.md)
 settings-allowed-ids = numbers between commas
+settings-allowed-networks = addresses or networks between commas, such as 127.0.0.1, 10.0.0.0/8
 settings-allowed-path = a path
 settings-allowed-any = a text
 settings-allowed-between = { $kind ->

@@ -19,6 +19,7 @@ settings-allowed-form = { $form } 的形式（{ $description }）
 settings-allowed-text = 至少 { $least } 个字符的文本
 settings-allowed-bases = 底模列表（环境变量里写成 JSON），每个都要有 id、title 和 source（见 docs/bases.md）
 settings-allowed-ids = 用逗号分隔的数字
+settings-allowed-networks = 用逗号分隔的地址或网段，例如 127.0.0.1, 10.0.0.0/8
 settings-allowed-path = 路径
 settings-allowed-any = 文本
 settings-allowed-between = { $above ->

@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from ipaddress import ip_network
 from pathlib import Path
 
 import aiohttp
@@ -86,6 +87,41 @@ async def test_the_wait_for_wrong_passwords_ends(queue: Queue, tmp_path: Path) -
         await asyncio.sleep(0.25)
         async with http.post(house.url + "/login", data={"password": PASSWORD}, allow_redirects=False) as answer:
             assert answer.headers["Location"] == "/"
+
+
+async def test_behind_a_trusted_proxy_who_guesses_locks_nobody_else_out(queue: Queue, tmp_path: Path) -> None:
+    proxied = GUARDED.model_copy(update={"trusted_proxies": (ip_network("127.0.0.0/8"),)})
+    async with running_bot(queue, tmp_path, web=proxied) as house, aiohttp.ClientSession() as http:
+        assert await tried(http, house, *[("203.0.113.7", "guess")] * 3) == ["wrong", "wrong", "wait"]
+        made_up = [(f"198.51.100.{number}, 203.0.113.7", PASSWORD) for number in range(3)]
+        assert await tried(http, house, *made_up) == ["wait"] * 3
+        assert await tried(http, house, ("203.0.113.8", PASSWORD)) == [""]
+
+
+async def test_a_proxy_that_is_not_trusted_is_one_visitor_whoever_it_names_and_the_log_says_so(
+    queue: Queue, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with running_bot(queue, tmp_path, web=GUARDED) as house, aiohttp.ClientSession() as http:
+        guesses = [(f"203.0.113.{number}", "guess") for number in range(3)]
+        assert await tried(http, house, *guesses) == ["wrong", "wrong", "wait"]
+        assert await tried(http, house, ("203.0.113.9", PASSWORD)) == ["wait"]
+    warnings = [record.message for record in caplog.records if "LORABOT_WEB__TRUSTED_PROXIES" in record.message]
+    assert len(warnings) == 1
+    assert warnings[0].startswith("127.0.0.1 ")
+
+
+async def tried(http: aiohttp.ClientSession, house: House, *tries: tuple[str, str]) -> list[str]:
+    """What became of each password that came from an address, as a proxy says: ``wrong``, ``wait``, or let in."""
+    became = []
+    for address, password in tries:
+        async with http.post(
+            house.url + "/login",
+            data={"password": password},
+            headers={"X-Forwarded-For": address},
+            allow_redirects=False,
+        ) as answer:
+            became.append(answer.headers["Location"].removeprefix("/").removeprefix("login?error="))
+    return became
 
 
 async def test_a_new_password_ends_the_sessions_of_the_old_one(queue: Queue, tmp_path: Path) -> None:
