@@ -28,7 +28,7 @@ from lorabot.trainer.bases.locating import locate
 from lorabot.trainer.config import TrainerConfig
 from lorabot.trainer.courier import Courier, attempt, insist
 from lorabot.trainer.errors import TrainerError
-from lorabot.trainer.presence import first_speed, present
+from lorabot.trainer.presence import get_ready, present
 from lorabot.trainer.supervising import Engine, EngineDied
 from lorabot.trainer.workspace import cache_of, workspace
 
@@ -53,7 +53,7 @@ async def run_trainer(
             store = BaseStore(data_dir / "bases")
             has = partial(asyncio.to_thread, store.having, bases)
             if await _started(engine, stop):
-                speeds = await _unless(stop, first_speed(queue, engine, bases, store)) or {}
+                speeds = await _unless(stop, get_ready(queue, engine, bases, store)) or {}
                 async with present(queue, engine, name, speeds, has):
                     trainer = _Trainer(queue, engine, folder, stop, bases, store, data_dir / "measured.json")
                     await run_worker(queue, trainer.handle, name, stop, has)

@@ -1,4 +1,4 @@
-"""Tells the queue that this trainer is up: its device, who holds the card's memory, how fast it is."""
+"""Has the engine ready for the first job, and tells the queue that this trainer is up: its device, how fast it is."""
 
 import asyncio
 import logging
@@ -34,14 +34,18 @@ async def present(queue: Queue, engine: Engine, worker: str, speeds: dict[str, S
             await queue.trainers.withdraw(worker)
 
 
-async def first_speed(queue: Queue, engine: Engine, bases: Bases, store: BaseStore) -> dict[str, Speed]:
-    """How fast the usual base is trained, where no job has told yet; by its id, empty where it can't be measured.
+async def get_ready(queue: Queue, engine: Engine, bases: Bases, store: BaseStore) -> dict[str, Speed]:
+    """Have the usual base loaded and a step of it done before there is a job, which then begins so much sooner.
 
-    Its first job finds it loaded. One that would have to be downloaded first is left to the job that wants it.
+    Returns how fast that was, by the base's id; empty where jobs have told already, or where it can't be measured. A
+    base that would have to be downloaded first is left to the job that wants it, and all of it where a job waits
+    already or, since a step may take minutes there, where there is no card and jobs have told.
     """
     base = bases.usual
     try:
-        if not store.here(base) or await queue.history.succeeded(base.id, 1):
+        told = bool(await queue.history.succeeded(base.id, 1))
+        on_card = engine.hello is not None and engine.hello.card is not None
+        if not store.here(base) or (told and (not on_card or await queue.jobs.runnable())):
             return {}
         located = await locate(store, base)
         presets = (await asyncio.to_thread(load_presets)).presets.values()
@@ -50,7 +54,7 @@ async def first_speed(queue: Queue, engine: Engine, bases: Bases, store: BaseSto
     except (StoreUnavailable, EngineDied, UserError, StopIteration) as error:
         _log.warning("no speed measured of %s: %s", base.id, error)
         return {}
-    if not measured.pixels:
+    if told or not measured.pixels:
         return {}
     return {base.id: Speed(measured.pixels, measured.step_s, measured.forward_s)}
 
