@@ -31,7 +31,7 @@ class Keeping:
             return Reply(say("command-forget-sure"), (Button(say("command-forget-yes"), "forgetme:yes", "danger"),))
         if sure != "yes":
             raise CommandError("command-old-button")
-        await self._intake.forget(actor.owner)
         conversations = [address.channel] if address.platform == _CONVERSATIONS_KEPT else []
-        forgotten = await self._queue.forget(actor.owner, conversations)
+        async with self._intake.forgetting(actor.owner):
+            forgotten = await self._queue.forget(actor.owner, conversations)
         return Reply(say("command-forgotten", jobs=forgotten.jobs, files=forgotten.files))

@@ -136,16 +136,22 @@ class Intake:
                 await asyncio.wait(tasks)
             yield
 
-    async def forget(self, owner: str) -> None:
-        """Throw away what ``owner`` has sent and what is not looked through yet, or still on its way."""
-        tasks = set(self._tasks.get(owner, ()))
-        for task in tasks:
-            task.cancel()
-        if tasks:
-            await asyncio.wait(tasks)
-        self._spool.forget(owner)
-        for forget in self._forget.values():
-            forget(owner)
+    @asynccontextmanager
+    async def forgetting(self, owner: str) -> AsyncIterator[None]:
+        """Throw away what ``owner`` has sent and what is not looked through yet, or still on its way.
+
+        What they send during the block was not meant: it waits outside, so that nothing of it is deleted by halves.
+        """
+        async with self._doors.setdefault(owner, asyncio.Lock()):
+            tasks = set(self._tasks.get(owner, ()))
+            for task in tasks:
+                task.cancel()
+            if tasks:
+                await asyncio.wait(tasks)
+            self._spool.forget(owner)
+            for forget in self._forget.values():
+                forget(owner)
+            yield
 
     async def close(self) -> None:
         """Stop looking; what is not done goes on after the next start."""

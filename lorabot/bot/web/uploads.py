@@ -67,7 +67,7 @@ class Uploads:
 
     def resume(self) -> None:
         """Go on with what was on the disk when the bot last ended."""
-        self._intake.on(PLATFORM, self._announce)
+        self._intake.on(PLATFORM, self._announce, self._forget)
 
     async def close(self) -> None:
         """Wait for no more files."""
@@ -135,6 +135,14 @@ class Uploads:
         async with batch.turn:
             with suppress(StoreUnavailable):
                 await self._show(conversation, batch)
+
+    def _forget(self, owner: str) -> None:
+        """Say nothing more of what ``owner`` had deleted, neither alone nor together with what they send next."""
+        for key, batch in list(self._batches.items()):
+            if any(upload.owner == owner for upload in batch.tally.uploads.values()):
+                del self._batches[key]
+                if batch.waiting is not None:
+                    batch.waiting.cancel()
 
     def _forget_old(self) -> None:
         """A batch may seem complete while its next file is still on the way, so it is kept for a while."""

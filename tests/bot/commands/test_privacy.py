@@ -9,15 +9,16 @@ from sqlalchemy import select
 
 from lorabot.bot.commands import Commands
 from lorabot.bot.commands.requests import ForgetMe
-from lorabot.bot.intake.service import Intake
-from lorabot.bot.intake.spool import UploadUnwanted
+from lorabot.bot.intake import tally
+from lorabot.bot.intake.service import Intake, Intaken
+from lorabot.bot.intake.spool import Upload, UploadUnwanted
 from lorabot.queue import Queue, QueueConfig, open_queue
 from lorabot.queue.embedded import EmbeddedValkey
 from lorabot.queue.model import Address
 from lorabot.queue.tables import metadata
 from tests.bot.client import ChatClient
 from tests.bot.commands.people import Person, person
-from tests.bot.house import INTAKE, PRESETS, House
+from tests.bot.house import INTAKE, PRESETS, House, claimed
 from tests.bot.pictures import photo, zip_of_photos
 
 
@@ -97,6 +98,35 @@ async def test_a_file_that_is_just_arriving_is_forgotten_as_soon_as_it_is_there(
     assert list((tmp_path / "bot" / "uploads").iterdir()) == []
 
 
+async def test_photos_sent_while_all_before_is_still_being_deleted_are_kept(queue: Queue, tmp_path: Path) -> None:
+    async def announce(upload: Upload, intaken: Intaken, final: bool) -> None: ...
+
+    async def chunks() -> AsyncIterator[bytes]:
+        yield photo(1)
+
+    intake = Intake(queue, INTAKE, tmp_path / "bot")
+    intake.on("fake", announce)
+    ann = Person(Commands(queue, PRESETS, intake), queue)
+    job = await ann.started()
+    lease = await claimed(queue)
+    forgetting = asyncio.create_task(ann.ask(ForgetMe("yes")))
+    while not (await queue.jobs.get(job)).cancel_requested:  # noqa: ASYNC110 - it waits for the trainer now
+        await asyncio.sleep(0.02)
+    intake.begin(
+        await intake.receive(
+            chunks(), owner=ann.owner, address=ann.place, language="en", batch="b", name="a.jpg", declared=None
+        )
+    )
+    looking = asyncio.create_task(intake.settled(ann.owner))
+    await asyncio.wait({looking}, timeout=1)
+    await lease.cancelled()
+    await forgetting
+    await looking
+    draft = await queue.drafts.get(ann.owner, ann.place)
+    assert draft is not None
+    assert [await queue.blobs.exists(image.key) for image in draft.images] == [True]
+
+
 async def test_on_the_web_the_conversation_itself_is_gone_from_every_tab(chat: ChatClient, house: House) -> None:
     await chat.upload(zip_of_photos(3), "photos.zip")
     report = await chat.until(lambda line: bool(line.images))
@@ -111,3 +141,19 @@ async def test_on_the_web_the_conversation_itself_is_gone_from_every_tab(chat: C
     async with chat.http.get(house.url + report.images[0].url) as answer:
         assert answer.status == 404
     assert "no photos to train on" in (await chat.ask("/train anime zuri")).text
+
+
+async def test_on_the_web_nothing_more_is_said_of_photos_that_are_forgotten(
+    chat: ChatClient, queue: Queue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tally, "_PATIENCE_S", 0.5)
+    await chat.upload(zip_of_photos(3), "holiday.zip", batch="drop", of=2)
+    await chat.until(lambda line: bool(line.images))
+    await chat.press("forgetme:yes")
+    done = await chat.until(lambda line: "deleted everything" in line.text)
+    await asyncio.sleep(0.7)  # the second file would not be waited for any longer
+    assert [line.id for line in await queue.transcript.last(chat.conversation)] == [done.id]
+    await chat.upload(zip_of_photos(2), "new.zip", batch="drop")
+    found = await chat.until(lambda line: "2 good pictures" in line.text)
+    assert len(found.images) == 2
+    assert "holiday" not in str([line.payload for line in await queue.transcript.last(chat.conversation)])
