@@ -8,6 +8,8 @@ torch. Parts:
   over diffusers and peft, ``plain, graph`` the same as one CUDA graph, ``fast`` the trainer's way.
 - ``gradients``: each adapter's gradient in bfloat16 against float32, plain and fast, at several shapes of latents.
 - ``curves``: the loss over 200 steps from the same start, plain and fast; a plot beside FILE.
+- ``samples``: pictures of the built-in base with an adapter of random weights on it, at the same seeds, plain and fast,
+  and how far their pixels are apart; a grid beside FILE.
 - ``profile``: where the time of a fast step goes.
 - ``start``: seconds from the start of a process to its first fast step, with a cold and a warm cache of kernels.
 
@@ -24,8 +26,9 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from datetime import UTC, datetime
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -36,23 +39,31 @@ os.environ.update({name: value for name, value in ENVIRONMENT.items() if name no
 import psutil
 import torch  # it reads the environment
 from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
+from PIL import Image, ImageChops, ImageStat
 from torch.nn import functional
 
+from lorabot.locale import translator
 from lorabot.presets import Recipe, load_presets
 from lorabot.trainer import adapter
+from lorabot.trainer.autoencoding import Autoencoder
 from lorabot.trainer.conditions import Conditions
 from lorabot.trainer.denoising import Denoiser, denoiser, plain
+from lorabot.trainer.encoding import listening
 from lorabot.trainer.fast import Warm
 from lorabot.trainer.fast.entrance import lay_out, through
 from lorabot.trainer.fast.reference import Reference
+from lorabot.trainer.grid import draw_grid
 from lorabot.trainer.models import Models, pick_device
 from lorabot.trainer.report import versions
+from lorabot.trainer.sampling import sample, settings
 from lorabot.trainer.training import GRADIENT_NORM
 from tests.trainer import small_bases
 from tests.trainer.published import UNETS
 
 POOLED, SHAPES = 1280, ((1.0, 1.0), (0.75, 1.25), (1.5, 0.625))
 """Width of SDXL's pooled text; sides of latents against the square's, height and width."""
+SLIGHT = 0.01
+"""Up matrices of that size move a picture and leave it one."""
 KINDS = {
     "attention": ("sdpa", "fmha", "flash", "attention"),
     "convolution": ("conv", "fprop", "dgrad", "implicit", "winograd"),
@@ -280,6 +291,36 @@ def curves(bench: Bench, words: argparse.Namespace) -> Any:
     return {"losses": found, "apart_most": apart}
 
 
+def samples(bench: Bench, words: argparse.Namespace) -> Any:
+    models = Models(words.device)
+    base = models.base()
+    bench.unet, bench.family = base.unet, base.family
+    recipe = load_presets().get("character").recipes[base.family]
+    drawn: dict[str, tuple[Image.Image, ...]] = {}
+    with bench.adapted(up=SLIGHT), closing(Autoencoder(base, models.gauge())) as autoencoder:
+        wanted = settings(base, listening(base, recipe), recipe, base.scheduler, "someone", 7)
+        for name in ("plain", "fast"):
+            with bench.way(name, Warm()) as denoise:
+                drawn[name] = sample(base, denoise, wanted, lambda: None, autoencoder)
+    apart = [ImageChops.difference(*each) for each in zip(drawn["plain"], drawn["fast"], strict=True)]
+    shown = {**drawn, "difference x 8": tuple(each.point(lambda value: min(255, 8 * value)) for each in apart)}
+
+    def png(picture: Image.Image) -> bytes:
+        content = BytesIO()
+        picture.save(content, "PNG")
+        return content.getvalue()
+
+    draw_grid(
+        [prompt.text for prompt in wanted.prompts],
+        {name: [png(picture) for picture in pictures] for name, pictures in shown.items()},
+        words.out.with_name(f"{words.out.stem}-samples.png"),
+        translator("en"),
+    )
+    means = [statistics.fmean(ImageStat.Stat(each).mean) for each in apart]
+    print(f"of 255 levels, a pixel of the pictures is {max(means):.2f} apart in the mean at most", flush=True)
+    return {"steps": wanted.steps, "guidance": wanted.guidance, "mean_apart_of_255": [round(each, 3) for each in means]}
+
+
 def profile(bench: Bench, words: argparse.Namespace) -> Any:
     from torch.profiler import ProfilerActivity
     from torch.profiler import profile as record
@@ -342,7 +383,7 @@ def first(bench: Bench, words: argparse.Namespace) -> Any:
 
 
 PARTS: dict[str, Callable[[Bench, argparse.Namespace], Any]] = {
-    each.__name__: each for each in (speed, gradients, curves, profile, start, first)
+    each.__name__: each for each in (speed, gradients, curves, samples, profile, start, first)
 }
 
 
