@@ -20,11 +20,13 @@ class Found(_Message):
 
 
 class Looked(_Message):
-    """Answer to ``Look``: what to decode, what is locked by a password, how much was passed over."""
+    """Answer to ``Look``: what to decode, what is locked by a password, which captions can't be read, how much was
+    passed over."""
 
     answer: Literal["looked"] = "looked"
     found: tuple[Found, ...]
     locked: tuple[_Name, ...] = ()
+    unread: tuple[_Name, ...] = ()
     passed_over: int = 0
 
 

@@ -3,6 +3,7 @@
 Runs in the decoder's process only. Nothing is unpacked by name, so a name can't lead anywhere.
 """
 
+import codecs
 import re
 import zipfile
 import zlib
@@ -32,11 +33,17 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Contents:
-    """``entries`` to look at, ``encrypted`` names that can't be, and how many files were passed over as no one's."""
+    """``entries`` to look at, ``encrypted`` names that can't be, captions that are ``unread``, and how many files were
+    passed over as no one's."""
 
     entries: tuple[Entry, ...]
     encrypted: tuple[str, ...]
+    unread: tuple[str, ...]
     passed_over: int
+
+
+class _Unreadable(Exception):
+    """The caption is no text that we know, or is larger than one may be."""
 
 
 def contents(path: Path, *, most_entries: int, most_bytes: int, most_ratio: float) -> Contents:
@@ -50,22 +57,28 @@ def contents(path: Path, *, most_entries: int, most_bytes: int, most_ratio: floa
             raise Refused("intake-zip-too-large", limit=most_bytes // (1024 * 1024))
         if declared > most_ratio * max(path.stat().st_size, 1024):
             raise Refused("intake-zip-bomb")
-        named = [(index, info, display_name(info)) for index, info in files]
+        named = [(index, info, _full_name(info)) for index, info in files]
         wanted = [(index, info, name) for index, info, name in named if not _is_junk(name)]
-        texts = {_stem(name): info for _, info, name in wanted if _is_text(name)}
+        texts = {_stem(name): (info, name) for _, info, name in wanted if _is_text(name)}
         images = [(index, info, name) for index, info, name in wanted if not _is_text(name)]
-        encrypted = [name for _, info, name in images if info.flag_bits & _ENCRYPTED]
+        encrypted = [readable(name) for _, info, name in images if info.flag_bits & _ENCRYPTED]
         if encrypted and len(encrypted) == len(images):
             raise Refused("intake-zip-locked")
+        captions, unread = {}, []
+        for stem in texts.keys() & {_stem(name) for _, _, name in images}:
+            info, name = texts[stem]
+            try:
+                captions[stem] = _caption(archive, info)
+            except _Unreadable:
+                unread.append(readable(name))
         entries = tuple(
-            Entry(index, name, _caption(archive, texts.get(_stem(name))))
+            Entry(index, readable(name), captions.get(_stem(name)))
             for index, info, name in images
             if not info.flag_bits & _ENCRYPTED
         )
-        used = sum(_stem(name) in texts for _, _, name in images)
         # What a system adds by itself (__MACOSX, .DS_Store) nobody has sent, and it is not spoken of.
-        passed_over = len(wanted) - len(images) - min(used, len(texts))
-        return Contents(entries, tuple(encrypted), passed_over)
+        passed_over = len(wanted) - len(images) - len(captions) - len(unread)
+        return Contents(entries, tuple(encrypted), tuple(sorted(unread)), passed_over)
 
 
 def extract(path: Path, index: int, target: Path, most_bytes: int) -> None:
@@ -79,15 +92,15 @@ def extract(path: Path, index: int, target: Path, most_bytes: int) -> None:
                 out.write(block)
 
 
-def display_name(info: zipfile.ZipInfo) -> str:
-    """The entry's name as its owner would read it: with its folders, without tricks. Only ever shown."""
+def _full_name(info: zipfile.ZipInfo) -> str:
+    """The entry's name as its packer meant it: with its folders, without tricks. Only ever compared and shown."""
     name = info.orig_filename
     if not info.flag_bits & _UTF8:
         name = _decode_legacy(name)
     parts = [part for part in re.split(r"[/\\]", name) if part not in ("", ".", "..")]
     if parts and re.fullmatch(r"[A-Za-z]:", parts[0]):
         del parts[0]
-    return readable("/".join(parts))
+    return "/".join(parts)
 
 
 def _decode_legacy(name: str) -> str:
@@ -128,22 +141,28 @@ def _stem(name: str) -> str:
     return name.rpartition(".")[0].lower() if "." in PurePosixPath(name).name else name.lower()
 
 
-def _caption(archive: zipfile.ZipFile, info: zipfile.ZipInfo | None) -> str | None:
-    """The words of ``NAME.txt`` beside an image, if they can be read."""
-    if info is None or info.file_size > _MOST_CAPTION_BYTES or info.flag_bits & _ENCRYPTED:
-        return None
+def _caption(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> str | None:
+    """The words of ``NAME.txt`` beside an image; None where it holds none. Raises ``_Unreadable``."""
+    if info.file_size > _MOST_CAPTION_BYTES or info.flag_bits & _ENCRYPTED:
+        raise _Unreadable
     try:
         with archive.open(info) as source:
             raw = source.read(_MOST_CAPTION_BYTES)
-    except (zipfile.BadZipFile, zlib.error, NotImplementedError, EOFError, OSError, RuntimeError):
-        return None
-    for encoding in ("utf-8-sig", "gb18030"):
+    except (zipfile.BadZipFile, zlib.error, NotImplementedError, EOFError, OSError, RuntimeError) as error:
+        raise _Unreadable from error
+    words = " ".join(_decoded(raw).split())
+    return "".join(char for char in words if char.isprintable())[:_MOST_CAPTION_CHARS] or None
+
+
+def _decoded(raw: bytes) -> str:
+    """Raises ``_Unreadable``."""
+    marked = raw.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))  # what Windows calls Unicode
+    for encoding in ("utf-16",) if marked else ("utf-8-sig", "gb18030"):
         try:
-            words = " ".join(raw.decode(encoding).split())
+            return raw.decode(encoding)
         except UnicodeDecodeError:
             continue
-        return "".join(char for char in words if char.isprintable())[:_MOST_CAPTION_CHARS] or None
-    return None
+    raise _Unreadable
 
 
 def _blocks(archive: zipfile.ZipFile, info: zipfile.ZipInfo, most_bytes: int) -> Iterator[bytes]:

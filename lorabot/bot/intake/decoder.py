@@ -20,7 +20,13 @@ def _look(asked: Look) -> dict[str, object]:
         Path(asked.path), most_entries=asked.most_entries, most_bytes=asked.most_bytes, most_ratio=asked.most_ratio
     )
     found = [asdict(entry) for entry in held.entries]
-    return {"answer": "looked", "found": found, "locked": held.encrypted, "passed_over": held.passed_over}
+    return {
+        "answer": "looked",
+        "found": found,
+        "locked": held.encrypted,
+        "unread": held.unread,
+        "passed_over": held.passed_over,
+    }
 
 
 def _decode(asked: Decode) -> dict[str, object]:

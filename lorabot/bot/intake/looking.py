@@ -77,6 +77,8 @@ class Looker:
             yield Overview(len(opened.found), opened.passed_over)
             for locked in opened.locked:
                 yield LeftOut(locked, Message("intake-locked"))
+            for unread in opened.unread:
+                yield LeftOut(unread, Message("intake-caption-unread"))
             async with aclosing(self._decode_all(path, name, opened.found, Path(folder))) as outcomes:
                 async for outcome in outcomes:
                     yield outcome

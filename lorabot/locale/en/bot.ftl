@@ -263,6 +263,7 @@ intake-zip-bomb = The zip would unpack to far more than its own size, as picture
 intake-zip-method = It's packed in a way I can't unpack. Please use a plain zip.
 intake-nested-zip = It's an archive inside the zip. Please put the pictures in directly.
 intake-locked = It has a password.
+intake-caption-unread = I can't read that caption. Please save it as plain text (UTF-8), of at most 16 kB.
 intake-broken = It can't be read; it may be damaged. Please send it again.
 intake-not-an-image = It isn't a picture.
 intake-video = It's a video. Please send single pictures.

@@ -233,6 +233,7 @@ intake-zip-bomb = 这个 zip 解压后远远大于它本身，而图片不会这
 intake-zip-method = 它的压缩方式我解不开，请用普通的 zip。
 intake-nested-zip = 它是 zip 里的另一个压缩包，请把图片直接放进 zip。
 intake-locked = 它设了密码。
+intake-caption-unread = 无法读取这段图片说明，请存为纯文本（UTF-8），最大 16 kB。
 intake-broken = 读不出来，可能已损坏，请重新发送。
 intake-not-an-image = 它不是图片。
 intake-video = 它是视频，请发单张图片。

@@ -189,6 +189,40 @@ async def test_captions_beside_pictures_are_kept_and_the_rest_is_passed_over(tmp
     assert seen.left_out == {}
 
 
+async def test_a_caption_of_notepads_unicode_is_read_and_one_that_cannot_be_is_named(tmp_path: Path) -> None:
+    files = {
+        "notepad.jpg": photo(1),
+        "notepad.txt": "zuri auf dem Dach, größer".encode("utf-16"),
+        "mac.jpg": photo(2),
+        "mac.txt": "\ufeffzuri".encode("utf-16-be"),
+        "none.jpg": photo(3),
+        "none.txt": b"",
+        "old.jpg": photo(4),
+        "old.txt": "zuri im Café am Abend".encode("cp1252"),
+        "book.jpg": photo(5),
+        "book.txt": b"zuri " * 5000,
+    }
+    seen = await look_all(tmp_path, files)
+    assert seen.captions == {
+        "notepad.jpg": "zuri auf dem Dach, größer",
+        "mac.jpg": "zuri",
+        "none.jpg": None,
+        "old.jpg": None,
+        "book.jpg": None,
+    }
+    assert seen.left_out == dict.fromkeys(("old.txt", "book.txt"), "intake-caption-unread")
+    assert seen.overview == Overview(candidates=5, passed_over=0)
+
+
+async def test_a_caption_belongs_to_its_picture_however_long_their_names_are(tmp_path: Path) -> None:
+    folder = "pictures of zuri, sorted by year and by place/" * 5
+    name = f"{folder}{'z' * 200}"
+    files = {f"{name}.webp": encoded(picture(1), "WEBP"), f"{name}.txt": b"zuri on a roof", f"y{name}.jpg": photo(2)}
+    captions = (await look_all(tmp_path, files)).captions
+    of_kind = {name.rpartition(".")[2]: words for name, words in captions.items()}
+    assert of_kind == {"webp": "zuri on a roof", "jpg": None}
+
+
 @pytest.mark.parametrize(
     ("raw", "name"),
     [
