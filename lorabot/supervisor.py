@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import ctypes
+import errno
 import fcntl
 import os
 import signal
@@ -74,7 +75,8 @@ def refuse_taken_port(host: str, port: int) -> None:
         except PermissionError as error:
             raise PortTaken("supervisor-port-forbidden", port=str(port)) from error
         except OSError as error:
-            raise PortTaken("supervisor-port-taken", host=host, port=str(port)) from error
+            code = "supervisor-host-unknown" if error.errno == errno.EADDRNOTAVAIL else "supervisor-port-taken"
+            raise PortTaken(code, host=host, port=str(port)) from error
 
 
 def end_with_parent(parent: int) -> None:

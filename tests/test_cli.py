@@ -205,18 +205,25 @@ def test_an_operator_reads_why_the_database_cannot_be_used(tmp_path: Path) -> No
         (("two.zip", "--preset", "anime", "--trigger", "zuri", "--base", "sdxl"), "no base model `sdxl`"),
         (("two.zip", "--preset", "anime", "--trigger", "zuri"), "Please send 3 more."),
         (("text.txt", "--preset", "anime", "--trigger", "zuri"), "text.txt"),
+        (("bare", "--preset", "anime", "--trigger", "zuri"), "bare holds no files"),
+        (("two.zip", "--preset", "anime", "--trigger", "zuri", "--base", "mine"), "mine.safetensors is no safetensors"),
+        (("six.zip", "--preset", "anime", "--trigger", "zuri", "--out", "text.txt"), "put into text.txt: File exists"),
     ],
-    ids=["no photos", "preset", "common word", "odd trigger", "base", "too few", "no picture"],
+    ids=["no photos", "preset", "word", "odd trigger", "base", "too few", "no picture", "empty", "bad base", "out"],
 )
 def test_a_training_that_cannot_be_done_is_refused_in_words(
     tmp_path: Path, arguments: tuple[str, ...], sentence: str
 ) -> None:
     photos(tmp_path / "two.zip", 2)
+    photos(tmp_path / "six.zip", 6)
     (tmp_path / "text.txt").write_text("no picture")
+    (tmp_path / "bare").mkdir()
+    (tmp_path / "mine.safetensors").write_text("no model")
+    (tmp_path / "lorabot.toml").write_text("[[bases]]\nid = 'mine'\ntitle = 'M'\nsource = './mine.safetensors'")
     done = lorabot("train", *arguments, cwd=tmp_path)
     assert done.returncode == 1
     assert sentence in done.stderr
-    assert "Traceback" not in done.stderr
+    assert "nobody foresaw" not in done.stderr
     assert not (tmp_path / "lora-out").exists()
 
 

@@ -292,7 +292,7 @@ def test_a_port_that_is_taken_is_named() -> None:
 def test_an_address_of_another_machine_is_named() -> None:
     with pytest.raises(PortTaken) as caught:
         refuse_taken_port("192.0.2.1", 8080)
-    assert "192.0.2.1" in translator("en").text(caught.value.message)
+    assert "192.0.2.1 is no address of this machine" in translator("en").text(caught.value.message)
 
 
 def test_a_port_just_left_can_be_taken_again() -> None:

@@ -13,6 +13,7 @@ from collections.abc import AsyncIterator, Coroutine
 from pathlib import Path
 
 import lorabot
+from lorabot.cli.folders import make_results_folder
 from lorabot.cli.meter import Meter
 from lorabot.cli.terminal import EXIT_FAILED, Terminal
 from lorabot.demo import Line, VisitFailed, Visitor
@@ -35,6 +36,7 @@ class DemoFailed(UserError):
 def run_demo(terminal: Terminal, out: Path) -> int:
     """Run the demo and leave its files in ``out``; returns the exit code."""
     photos = _example()
+    make_results_folder(out)
     with tempfile.TemporaryDirectory(prefix="lorabot-demo-") as folder:
         data_dir = Path(folder) / "data"
         try:

@@ -2,12 +2,11 @@
 
 import asyncio
 import contextlib
-import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lorabot.cli.bases import bases_of
+from lorabot.cli.folders import make_data_folder
 from lorabot.cli.logs import configure
 from lorabot.cli.stopping import on_signals
 from lorabot.cli.terminal import EXIT_INTERRUPTED, EXIT_SETTINGS, Terminal
@@ -23,10 +22,6 @@ if TYPE_CHECKING:
 
 class NoRedis(UserError):
     """Our own Valkey server does not start."""
-
-
-class NoDataFolder(UserError):
-    """The folder for everything that is kept can't be made, or nothing can be put there."""
 
 
 def run_bot_part(terminal: Terminal) -> int:
@@ -118,16 +113,6 @@ async def _run(terminal: Terminal, settings: Settings, part: Callable[[Queue, as
     except asyncio.CancelledError:
         return EXIT_INTERRUPTED
     return 0
-
-
-def make_data_folder(folder: Path) -> None:
-    """Make the folder for everything that is kept, and see that it can be written to. Raises ``NoDataFolder``."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=folder):
-            pass
-    except OSError as error:
-        raise NoDataFolder("cli-no-data-folder", folder=str(folder), reason=error.strerror or str(error)) from error
 
 
 @contextlib.asynccontextmanager

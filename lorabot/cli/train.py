@@ -15,11 +15,13 @@ from lorabot.bot.config import IntakeConfig
 from lorabot.bot.intake.looking import CleanImage, LeftOut, Looker, Overview
 from lorabot.bot.intake.report import left_out_lines
 from lorabot.cli.bases import bases_of, store_of
+from lorabot.cli.folders import make_results_folder
 from lorabot.cli.logs import configure
 from lorabot.cli.meter import Meter
 from lorabot.cli.terminal import Terminal
 from lorabot.locale import Message, Translator, UserError
-from lorabot.presets import load_presets
+from lorabot.presets import Base, Bases, UnknownBase, load_presets
+from lorabot.settings import Settings
 from lorabot.trainer import wire
 from lorabot.trainer.bases.locating import locate
 from lorabot.trainer.local import LocalImage, LocalOutcome, train
@@ -56,7 +58,7 @@ def run_train(terminal: Terminal, wish: Wish) -> int:
     configure("debug" if terminal.debug else "warning", settings.secrets())
     catalogue = load_presets(settings.presets_dir, bases_of(settings))
     preset = catalogue.get(wish.preset)
-    base = catalogue.bases.usual if wish.base is None else catalogue.bases.wished(wish.base)
+    base = catalogue.bases.usual if wish.base is None else _wished(wish.base, catalogue.bases, settings)
     caption = preset.recipe(base.family).caption
     if not wish.photos.exists():
         raise NoPhotos("cli-train-no-photos", path=str(wish.photos))
@@ -71,6 +73,7 @@ def run_train(terminal: Terminal, wish: Wish) -> int:
         for line in left_out_lines(photos.left_out, terminal.translate):
             meter.print(line, "yellow")
         refuse_count(preset, len(photos.images), terminal.translate)
+        make_results_folder(wish.out)
         meter.show(terminal.translate("cli-train-loading"))
         return await train(
             photos.images,
@@ -93,6 +96,17 @@ def run_train(terminal: Terminal, wish: Wish) -> int:
     for file in outcome.files:
         terminal.out.print(f"  {file.path}", markup=False)
     return 0
+
+
+def _wished(wish: str, bases: Bases, settings: Settings) -> Base:
+    """The base model that is meant; of one that the settings name and that can't be used, why not is raised."""
+    try:
+        return bases.wished(wish)
+    except UnknownBase:
+        for named in settings.bases:
+            if wish.strip().casefold() in (named.id, named.title.casefold()):
+                store_of(settings).survey(named)
+        raise
 
 
 async def _look(path: Path, config: IntakeConfig, folder: Path, meter: Meter, text: Translator) -> _Photos:
@@ -125,6 +139,8 @@ def _one_file(path: Path, target: Path, config: IntakeConfig) -> Path:
     if not path.is_dir():
         return path
     files = _files_in(path, config)
+    if not files:
+        raise NoPhotos("cli-train-empty", path=str(path))
     with zipfile.ZipFile(target, "w", zipfile.ZIP_STORED, strict_timestamps=False) as archive:
         for file in files:
             try:

@@ -7,8 +7,9 @@ import os
 import sys
 
 from lorabot import __version__
+from lorabot.cli.folders import make_data_folder
 from lorabot.cli.logs import configure, redact
-from lorabot.cli.parts import make_data_folder, redis_of
+from lorabot.cli.parts import redis_of
 from lorabot.cli.stopping import on_signals
 from lorabot.cli.terminal import Terminal
 from lorabot.locale import Message

@@ -87,6 +87,7 @@ cli-help-doctor = Check this machine: Python, torch, GPU, Redis, database, files
 ## What the commands say.
 cli-unexpected = Something went wrong that nobody foresaw: { $reason }. The details are in { $file }.
 cli-no-data-folder = Nothing can be kept in { $folder }: { $reason }. Mend that, or choose another folder with LORABOT_DATA_DIR.
+cli-no-results-folder = The results can't be put into { $folder }: { $reason }. Name another folder with --out.
 cli-database-away = The database can't be used now: { $reason }. Start it or make room for it, or correct LORABOT_DATABASE_URL; `lorabot doctor` says more.
 cli-bad-url = It can't work with these settings: { $reason }. `lorabot doctor` says more.
 cli-web-ready = The chat page is open: { $url }
@@ -99,6 +100,7 @@ cli-stopped = Everything has ended.
 cli-rate = { $rate } steps/s
 cli-loss = loss { $loss }
 cli-train-no-photos = There is nothing at { $path }. Name a folder, a zip or a picture.
+cli-train-empty = { $path } holds no files. Name the folder that holds the photos.
 cli-train-too-much = { $path } holds more than { $files } files or { $megabytes } MB. Name the folder that holds only the photos.
 cli-train-unreadable = { $path } can't be read: { $reason }. Take it out of the folder, or make it readable.
 cli-train-made-up = The word that will call up what is learnt: { $trigger } (`--trigger` chooses another)

@@ -84,6 +84,7 @@ cli-help-doctor = 检查本机：Python、torch、GPU、Redis、数据库、文�
 ## 各命令的输出。
 cli-unexpected = 发生了意料之外的错误：{ $reason }。详情见 { $file }。
 cli-no-data-folder = 无法在 { $folder } 中保存数据：{ $reason }。请解决此问题，或用 LORABOT_DATA_DIR 换一个文件夹。
+cli-no-results-folder = 无法把结果放入 { $folder }：{ $reason }。请用 --out 指定其他文件夹。
 cli-database-away = 数据库目前无法使用：{ $reason }。请启动它或为它腾出空间，或更正 LORABOT_DATABASE_URL；详情可用 `lorabot doctor` 查看。
 cli-bad-url = 无法使用当前设置：{ $reason }。详情可用 `lorabot doctor` 查看。
 cli-web-ready = 聊天页面已就绪：{ $url }
@@ -96,6 +97,7 @@ cli-stopped = 全部组件已结束。
 cli-rate = { $rate } 步/秒
 cli-loss = 损失 { $loss }
 cli-train-no-photos = { $path } 不存在。请给出文件夹、zip 压缩包或图片。
+cli-train-empty = { $path } 中没有任何文件。请指定存放照片的文件夹。
 cli-train-too-much = { $path } 中的文件超过 { $files } 个或 { $megabytes } MB。请指定只有照片的文件夹。
 cli-train-unreadable = 无法读取 { $path }：{ $reason }。请把它移出文件夹，或更改它的读取权限。
 cli-train-made-up = 用来唤出所学内容的触发词：{ $trigger }（可用 `--trigger` 另选）
