@@ -83,6 +83,16 @@ async def test_an_album_with_a_command_is_taken_whole(house: House, anna: Person
     await anna.sees("There are 3 photos so far", group=group)
 
 
+async def test_an_album_of_files_whose_last_one_has_the_command_is_taken_whole(house: House, anna: Person) -> None:
+    group = house.telegram.group(anna, privacy=False)
+    files = [Item(photo(number), f"{number}.jpg", "document", "image/jpeg") for number in range(3)]
+    anna.sends_album(files, "/train@test_lorabot anime zuri", captioned=2, group=group)
+    await anna.sees("There are 3 photos so far", group=group)
+    anna.sends_album(files, "look at this", captioned=2, group=group)
+    await asyncio.sleep(1.3)  # longer than an album may take to come
+    assert len(house.telegram.calls("getFile")) == 3
+
+
 async def test_the_buttons_of_one_member_are_not_for_another(
     house: House, anna: Person, boris: Person, group: Group
 ) -> None:

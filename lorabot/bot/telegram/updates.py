@@ -54,6 +54,7 @@ class Updates:
         self._thrown_away: WeakValueDictionary[tuple[int, int], asyncio.Task[None]] = WeakValueDictionary()
         self._moving: WeakValueDictionary[int, asyncio.Task[None]] = WeakValueDictionary()
         self._albums: dict[str, float] = {}
+        self._named: WeakValueDictionary[str, asyncio.Event] = WeakValueDictionary()
         self._album_grew: dict[str, float] = {}
 
     def begin(self, update: Update) -> None:
@@ -116,7 +117,7 @@ class Updates:
         attachment = attachment_of(message)
         text = message.text or message.caption or ""
         if attachment is not None:
-            if not self._meant(message, text):
+            if not (self._meant(message, text) or await self._meant_further_on(message.media_group_id)):
                 return
             # The file is announced before anything is waited for, so that words right behind it know of it.
             if not await self._take(message, user, attachment) or not text.startswith(_SLASHES):
@@ -195,7 +196,23 @@ class Updates:
         if album is not None:
             self._albums = {known: at for known, at in self._albums.items() if now - at < _ALBUM_KNOWN_S}
             self._albums[album] = now
+            if (named := self._named.get(album)) is not None:
+                named.set()
         return True
+
+    async def _meant_further_on(self, album: str | None) -> bool:
+        """Not every app puts the words of an album on its first file: is one to come that makes it ours?"""
+        if album is None:
+            return False
+        named = self._named.setdefault(album, asyncio.Event())
+        ends = asyncio.create_task(self._all_of(album))
+        names = asyncio.create_task(named.wait())
+        try:
+            await asyncio.wait({ends, names}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            ends.cancel()
+            names.cancel()
+        return named.is_set()
 
     async def _follow(self, old: int, new: int) -> None:
         """A group became a supergroup, which has another id."""

@@ -123,14 +123,19 @@ class Person:
         items: Sequence[bytes | Item],
         caption: str = "",
         *,
+        captioned: int = 0,
         group: Group | None = None,
         thread: int | None = None,
         reply_to: Message | None = None,
     ) -> list[Message]:
-        """Send several at once: an update for each, the caption on the first, and nothing that says it's the last."""
+        """Send several at once: an update for each, the caption on one, and nothing that says it's the last.
+
+        Most apps put the caption on the first; ``captioned`` is for those that do not.
+        """
         assert 2 <= len(items) <= 10
         things = [item if isinstance(item, Item) else Item(item) for item in items]
-        return self._send(things, caption, group, thread, reply_to, str(self.state.next_number()))
+        album = str(self.state.next_number())
+        return self._send(things, caption, group, thread, reply_to, album, captioned=captioned)
 
     def edits(self, message: Message, text: str) -> None:
         """Change what was written."""
@@ -193,12 +198,13 @@ class Person:
         reply_to: Message | None,
         album: str | None,
         channel: Chat | None = None,
+        captioned: int = 0,
     ) -> list[Message]:
         chat = group.chat if group else self.chat
         sent = []
         for number, item in enumerate(items):
             file: StoredFile = self.state.store(item.kind, item.name, item.mime, item.data, item.size)
-            words = caption if number == 0 else ""
+            words = caption if number == captioned else ""
             message = self._post(chat, thread, reply_to, channel, text=words, file=file, album=album)
             sent.append(message)
         for message in sent:
