@@ -196,8 +196,8 @@ class Updates:
         if album is not None:
             self._albums = {known: at for known, at in self._albums.items() if now - at < _ALBUM_KNOWN_S}
             self._albums[album] = now
-            if (named := self._named.get(album)) is not None:
-                named.set()
+            if (waited_for := self._named.get(album)) is not None:
+                waited_for.set()
         return True
 
     async def _meant_further_on(self, album: str | None) -> bool:
