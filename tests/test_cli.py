@@ -14,6 +14,7 @@ from PIL import Image
 
 from lorabot.cli.logs import configure, redact
 from lorabot.cli.terminal import terminal_language
+from lorabot.presets import load_presets
 from tests.house import clean_environment, free_port, lorabot
 from tests.trainer.bases.files import write_header
 from tests.trainer.bases.test_detection import WHOLE
@@ -121,6 +122,16 @@ def test_presets_are_listed_and_one_is_shown_in_full(tmp_path: Path) -> None:
     assert shown.returncode == 0
     assert "text_encoder_lr" in shown.stdout
     assert "{trigger}" in shown.stdout
+    assert "caption.vocabulary" in shown.stdout
+
+
+def test_the_prompts_of_a_preset_stand_whole_below_its_numbers(tmp_path: Path) -> None:
+    lines = lorabot("presets", "pixel-art", cwd=tmp_path).stdout.splitlines()
+    recipes = load_presets().get("pixel-art").recipes
+    assert all(f"    {prompt}" in lines for recipe in recipes.values() for prompt in recipe.sample_prompts)
+    preserve = recipes["demo"].preserve
+    assert preserve is not None
+    assert all(f"    {prompt}" in lines for prompt in preserve.prompts)
 
 
 def test_base_models_are_listed_with_where_they_are_and_whether_they_will_do(tmp_path: Path) -> None:

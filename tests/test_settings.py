@@ -279,7 +279,7 @@ def test_a_variable_like_no_setting_points_to_the_list(monkeypatch: pytest.Monke
         ("prot = 1\n", "no setting prot"),
         ("datadir = 1\n", "mean data_dir?"),
         ("[webb]\nport = 1\n", "mean web?"),
-        ("web = 1\n", "no setting web"),
+        ("web = 1\n", "web is a section; its settings stand below a line [web]"),
         ("[trainer.device]\nname = 1\n", 'trainer.device is "'),
     ],
 )

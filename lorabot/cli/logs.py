@@ -3,6 +3,9 @@
 import logging
 from collections.abc import Iterable
 
+TIME = "%Y-%m-%d %H:%M:%S"
+"""How a line's time is written: with the date, since a log is kept for weeks."""
+
 _FORMAT = "%(asctime)s %(levelname)-7s %(name)s: %(message)s"
 # These write down every request, some with a token in the address.
 _TALKATIVE = ("httpx", "httpcore", "telegram", "discord", "aiohttp.access", "alembic", "arq", "PIL", "matplotlib")
@@ -19,7 +22,7 @@ def redact(text: str, secrets: Iterable[str]) -> str:
 
 class _Formatter(logging.Formatter):
     def __init__(self, secrets: tuple[str, ...]) -> None:
-        super().__init__(_FORMAT, "%H:%M:%S")
+        super().__init__(_FORMAT, TIME)
         self._secrets = secrets
 
     def format(self, record: logging.LogRecord) -> str:

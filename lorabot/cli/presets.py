@@ -1,11 +1,14 @@
 """``lorabot presets``: what can be asked for, and one preset in full."""
 
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
 from rich import box
 from rich.table import Table
 from rich.text import Text
 
 from lorabot.cli.terminal import EXIT_FAILED, Terminal
-from lorabot.presets import Catalogue, Preset, load_presets
+from lorabot.presets import Catalogue, Family, Preset, load_presets
 
 
 def show_presets(terminal: Terminal, wish: str | None) -> int:
@@ -48,10 +51,15 @@ def _show_one(terminal: Terminal, catalogue: Catalogue, preset: Preset) -> None:
     table.add_column(text("presets-field"), no_wrap=True)
     for family in preset.recipes:
         table.add_column(family, overflow="fold")
-    dumped = [recipe.model_dump(mode="json") for recipe in preset.recipes.values()]
-    for name in dumped[0]:
-        table.add_row(name, *(Text(_cell(recipe[name])) for recipe in dumped))
+    lists = {}
+    for name, values in _fields([recipe.model_dump(mode="json") for recipe in preset.recipes.values()]):
+        if any(isinstance(value, list) for value in values):
+            lists[name] = dict(zip(preset.recipes, values, strict=True))
+        else:
+            table.add_row(name, *(Text(_cell(value)) for value in values))
     terminal.out.print(table, soft_wrap=False)
+    for name, by_family in lists.items():
+        _show_lists(terminal, name, by_family)
     for override in catalogue.overrides:
         if override.id == preset.id:
             terminal.print("presets-override", id=override.id, file=str(override.path))
@@ -62,11 +70,32 @@ def _images(terminal: Terminal, preset: Preset) -> str:
     return terminal.translate("presets-count", least=send.min_images, most=send.max_images, best=send.best)
 
 
+def _show_lists(terminal: Terminal, name: str, by_family: Mapping[Family, object]) -> None:
+    """Prompts are too long for a column; families with the same ones share them."""
+    terminal.out.print(name, style="bold", markup=False)
+    shared: dict[tuple[str, ...], list[Family]] = {}
+    for family, texts in by_family.items():
+        if isinstance(texts, list):
+            shared.setdefault(tuple(texts), []).append(family)
+    for texts, families in shared.items():
+        terminal.out.print(f"  {', '.join(families)}:", style="cyan", markup=False)
+        for text in texts:
+            terminal.out.print(f"    {text}", markup=False)
+
+
+def _fields(recipes: Sequence[Mapping[str, Any]]) -> Iterator[tuple[str, list[object]]]:
+    """Each field by the name that docs/presets.md has for it, with its value in every recipe."""
+    for name in recipes[0]:
+        values = [recipe[name] for recipe in recipes]
+        parts = next((value for value in values if isinstance(value, dict)), None)
+        if parts is None:
+            yield name, values
+            continue
+        for part in parts:
+            yield f"{name}.{part}", [value and value[part] for value in values]
+
+
 def _cell(value: object) -> str:
-    if isinstance(value, dict):
-        return ", ".join(str(part) for part in value.values())
-    if isinstance(value, list):
-        return "\n".join(str(part) for part in value)
     if isinstance(value, float):
         return f"{value:g}"
     return "-" if value is None or value == "" else str(value)

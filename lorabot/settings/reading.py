@@ -141,6 +141,9 @@ def _read_toml(
     for key in _keys(tree, known):
         if key in known:
             continue
+        if key in sections:
+            problems.append(Problem(Message("settings-no-section", {"file": file.name, "name": key})))
+            continue
         near = _nearest(key, known | sections)
         params: dict[str, Param] = {"file": file.name, "name": key, "nearest": near or ""}
         problems.append(Problem(Message("settings-unknown-key" if near else "settings-unknown-key-at-all", params)))

@@ -9,6 +9,7 @@ settings-unknown-variable = There is no setting { $name }. Did you mean { $neare
 settings-unknown-variable-at-all = There is no setting { $name }. All settings are listed in docs/settings.md.
 settings-unknown-key = { $file }: there is no setting { $name }. Did you mean { $nearest }?
 settings-unknown-key-at-all = { $file }: there is no setting { $name }. All settings are listed in docs/settings.md.
+settings-no-section = { $file }: { $name } is a section; its settings stand below a line [{ $name }].
 settings-no-file = The settings file { $file } can't be read: { $reason }.
 settings-not-toml = The settings file { $file } can't be understood: { $reason }.
 settings-no-secret-file = { $name } names the file { $file }, which can't be read: { $reason }.
@@ -163,9 +164,9 @@ doctor-state-missing = missing
 doctor-state-broken = broken
 doctor-well = All that is needed is here.
 doctor-broken = { $count ->
-        [one] One thing is broken.
-       *[other] { $count } things are broken.
-    } The lines above say how to mend it.
+        [one] One thing is broken. Its lines above say how to mend it.
+       *[other] { $count } things are broken. The lines above say how to mend them.
+    }
 doctor-python = { $version } ({ $path })
 doctor-packages = { $names }
 doctor-packages-missing = not installed: { $names }

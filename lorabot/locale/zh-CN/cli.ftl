@@ -9,6 +9,7 @@ settings-unknown-variable = 没有 { $name } 这项设置。是不是 { $nearest
 settings-unknown-variable-at-all = 没有 { $name } 这项设置。全部设置见 docs/settings.md。
 settings-unknown-key = { $file }：没有 { $name } 这项设置。是不是 { $nearest }？
 settings-unknown-key-at-all = { $file }：没有 { $name } 这项设置。全部设置见 docs/settings.md。
+settings-no-section = { $file }：{ $name } 是一个小节，其设置应写在 [{ $name }] 这一行之下。
 settings-no-file = 无法读取设置文件 { $file }：{ $reason }。
 settings-not-toml = 无法理解设置文件 { $file }：{ $reason }。
 settings-no-secret-file = { $name } 指向的文件 { $file } 无法读取：{ $reason }。
