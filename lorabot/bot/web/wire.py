@@ -5,7 +5,7 @@ from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter
 
 from lorabot.bot.card import Card, CardFacts
 from lorabot.bot.reply import Button, ButtonStyle, File, Picture, Reply
@@ -14,6 +14,8 @@ from lorabot.queue.model import JsonObject, Line
 Key = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9_-]+$")]
 """A key that a page makes; the server's own hold a colon."""
 Language = Literal["en", "zh-CN"]
+Words = Annotated[str, AfterValidator(lambda words: words.replace("\0", ""))]
+"""What a person typed. PostgreSQL's texts know no NUL, and a line that can't be stored the page would send for ever."""
 
 
 class _Message(BaseModel):
@@ -32,7 +34,7 @@ class Say(_Message):
     """A line the person typed. The same ``key`` again is the same line."""
 
     type: Literal["say"]
-    text: str = Field(min_length=1, max_length=4000)
+    text: Words = Field(min_length=1, max_length=4000)
     key: Key
 
 
@@ -40,7 +42,7 @@ class Press(_Message):
     """A button the person pressed."""
 
     type: Literal["press"]
-    action: str = Field(min_length=1, max_length=200)
+    action: Words = Field(min_length=1, max_length=200)
     key: Key | None = None
 
 
@@ -48,7 +50,7 @@ class Complete(_Message):
     """What may follow the text up to the caret?"""
 
     type: Literal["complete"]
-    text: str = Field(max_length=4000)
+    text: Words = Field(max_length=4000)
     id: int
 
 

@@ -213,6 +213,12 @@ async def test_a_message_that_is_no_message_is_told_and_the_socket_lives_on(chat
     assert len(chat.errors) == 4
 
 
+async def test_a_character_that_postgresql_knows_not_costs_nobody_a_line(chat: ChatClient) -> None:
+    assert "/train" in (await chat.ask("/he\0lp")).text
+    assert [line.text for line in chat.lines.values() if line.author == "you"] == ["/help"]
+    assert "no jobs" in (await chat.answer(await chat.press("jobs\0"))).text
+
+
 async def test_chinese_is_answered_in_chinese(house: House) -> None:
     async with ChatClient.open(house.url, language="zh-CN") as chat:
         await chat.upload(zip_of_photos(12), "照片.zip")
