@@ -20,8 +20,15 @@ class UploadLinks:
 
     async def open(self, owner: str, address: Address, language: str) -> UploadLink:
         """The owner's open link to this address, a new one where there is none: there is never a second to lose."""
-        query = select(upload_links).where(
-            upload_links.c.owner == owner, upload_links.c.address == str(address), upload_links.c.closed_at.is_(None)
+        again = (  # its time begins anew, or it would be deleted before who asked now is done with it
+            update(upload_links)
+            .where(
+                upload_links.c.owner == owner,
+                upload_links.c.address == str(address),
+                upload_links.c.closed_at.is_(None),
+            )
+            .values(language=language, created_at=now())
+            .returning(*upload_links.c)
         )
         statement = (
             insert(upload_links)
@@ -29,7 +36,7 @@ class UploadLinks:
             .returning(*upload_links.c)
         )
         async with self._database.write() as connection:
-            known = (await connection.execute(query)).mappings().first()
+            known = (await connection.execute(again)).mappings().first()
             return rows.upload_link(known or (await connection.execute(statement)).mappings().one())
 
     async def get(self, link_id: str) -> UploadLink | None:

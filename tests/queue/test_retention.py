@@ -3,6 +3,7 @@
 import asyncio
 import os
 import time
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from sqlalchemy import Table, select, update
@@ -146,6 +147,17 @@ async def test_conversations_links_references_and_proposals_go_in_their_time(que
     await older(queue, proposals, 2)
     await round_(queue)
     assert [await rows(queue, table) for table in (proposals, datasets)] == [0, 0]
+
+
+async def test_an_upload_link_that_is_asked_for_again_lasts_as_long_as_a_new_one(queue: Queue) -> None:
+    first = await queue.upload_links.open("web:ann", ADDRESS, "en")
+    await older(queue, upload_links, 1.99)
+    again = await queue.upload_links.open("web:ann", ADDRESS, "zh-CN")
+    assert (again.id, again.language) == (first.id, "zh-CN")
+    async with queue.database.read() as connection:
+        since = await connection.scalar(select(upload_links.c.created_at))
+    assert since is not None
+    assert datetime.now(UTC) - since < timedelta(hours=1), "it is good for a day, and deleted after two"
 
 
 async def test_the_sweeper_sweeps_at_its_start_and_ends_when_told(queue: Queue) -> None:
