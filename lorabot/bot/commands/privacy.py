@@ -22,7 +22,7 @@ class Keeping:
     def privacy(self, say: Translator) -> Reply:
         """The true numbers: those that the sweeper goes by."""
         config = self._queue.config
-        text = say("command-privacy", days=f"{config.keep_days:g}", drafts=f"{config.draft_days:g}")
+        text = say("command-privacy", days=config.keep_days, drafts=config.draft_days)
         return Reply(text, (Button(say("command-forget"), "forgetme"),))
 
     async def forget(self, actor: Actor, address: Address, sure: str | None, say: Translator) -> Reply:

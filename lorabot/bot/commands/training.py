@@ -220,12 +220,11 @@ class Training:
     # What is said
 
     def _consent(self, proposal: Proposal, say: Translator) -> Reply:
-        days = f"{self._queue.config.keep_days:g}"
         buttons = (
             Button(say("command-agree"), f"agree:{proposal.id}", "primary"),
             Button(say("command-drop"), f"drop:{proposal.id}"),
         )
-        return Reply(say("command-consent", days=days), buttons)
+        return Reply(say("command-consent", days=self._queue.config.keep_days), buttons)
 
     async def _confirmation(self, proposal: Proposal, wish: Wish, say: Translator) -> Reply:
         job, images = wish.job, wish.images

@@ -98,7 +98,10 @@ command-cleared =
     }
 command-consent =
     Before we start: I use the photos you send to train your LoRA, and for nothing else. The people in them should agree too.
-    I keep them and what I make of them for { $days } days after the job has ended, then they are deleted. `/privacy` says more, and `/forgetme` deletes everything at once.
+    I keep them and what I make of them for { $days ->
+        [one] one day
+       *[other] { $days } days
+    } after the job has ended, then they are deleted. `/privacy` says more, and `/forgetme` deletes everything at once.
 command-agree = I agree
 command-start = Start
 command-drop = Cancel
@@ -201,8 +204,14 @@ command-queue-hint-cancel = Stop somebody's job
 command-queue-hint-log = What moderators did
 command-privacy =
     What I keep, and for how long:
-    Photos you send: until you train on them or `/clear` them (then they are gone within a day), at most { $drafts } days. Where they were taken and other hidden data is removed as they come in.
-    A job's photos, samples, results and log: { $days } days after it has ended, even where you got the photos back for another try; then all of it is deleted, here and from my storage.
+    Photos you send: until you train on them or `/clear` them (then they are gone within a day), at most { $drafts ->
+        [one] one day
+       *[other] { $drafts } days
+    }. Where they were taken and other hidden data is removed as they come in.
+    A job's photos, samples, results and log: { $days ->
+        [one] one day
+       *[other] { $days } days
+    } after it has ended, even where you got the photos back for another try; then all of it is deleted, here and from my storage.
     What is said in the web chat: as long. Other chats keep their messages themselves.
     Your account's id and language, and that you agreed: until you say `/forgetme`.
     I use all this to train your LoRA and to send it to you, and for nothing else. Nobody else gets your photos or your files from me.

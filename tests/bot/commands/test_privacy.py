@@ -12,6 +12,7 @@ from lorabot.bot.commands.requests import ForgetMe
 from lorabot.bot.intake import tally
 from lorabot.bot.intake.service import Intake, Intaken
 from lorabot.bot.intake.spool import Upload, UploadUnwanted
+from lorabot.locale import translator
 from lorabot.queue import Queue, QueueConfig, open_queue
 from lorabot.queue.embedded import EmbeddedValkey
 from lorabot.queue.model import Address
@@ -33,6 +34,13 @@ async def test_privacy_says_the_numbers_that_are_set(queue: Queue, valkey: Embed
         assert "at most 1.5 days" in text
         await ann.send(12)
         assert "for 3 days" in (await ann.say("/train anime zuri")).text
+
+
+def test_one_day_is_said_as_one_in_both_languages() -> None:
+    for language, words in (("en", "one day after it has ended"), ("zh-CN", "1 天")):
+        say = translator(language)
+        assert words in say("command-privacy", days=1.0, drafts=1.0)
+        assert "1 days" not in say("command-privacy", days=1.0, drafts=1.0) + say("command-consent", days=1.0)
 
 
 async def test_forgetting_asks_first_and_leaves_nothing_of_the_person(queue: Queue, tmp_path: Path) -> None:
