@@ -1,6 +1,10 @@
 # Two commands do all on a machine with Python 3.11 or 3.12:
 #   make demo   sets up, then trains a LoRA from the example zip through the chat's own entrance
 #   make test   sets up, checks and tests everything
+# and three are for in between:
+#   make install   sets up alone; then .venv/bin/lorabot --help
+#   make check     style, types and the rooms' walls, in a minute or two
+#   make clean     removes what the others set up; lorabot-data, what people sent and got, stays
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3.12 || command -v python3)
 VENV := .venv

@@ -1,6 +1,7 @@
 """``lorabot up`` with its real parts: one command, one lock, one end."""
 
 import signal
+import socket
 import urllib.request
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import psutil
 import pytest
 
 from lorabot.queue.embedded import EmbeddedValkey
+from lorabot.supervisor import EX_CONFIG
 from tests.house import all_gone, free_port, lorabot, started
 
 pytestmark = pytest.mark.slow
@@ -77,6 +79,19 @@ def test_settings_that_a_part_cannot_work_with_end_everything(tmp_path: Path) ->
         house.wait_for("LORABOT_WEB__PASSWORD")
         family = [process for process in psutil.process_iter(["cwd"]) if process.info["cwd"] == str(tmp_path)]
     assert all_gone(family, 5) == []
+
+
+def test_a_bot_whose_port_is_taken_may_be_started_again_as_wrong_settings_may_not(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        done = lorabot("bot", cwd=tmp_path, LORABOT_WEB__PORT=str(port))
+    assert done.returncode == 1
+    assert f"listens on 127.0.0.1:{port} already" in done.stderr
+    units = list((Path(__file__).parents[1] / "deploy" / "systemd").glob("*.service"))
+    assert units
+    for unit in units:
+        lines = unit.read_text().splitlines()
+        assert {"Restart=on-failure", f"RestartPreventExitStatus={EX_CONFIG}"} <= set(lines), unit.name
 
 
 def test_the_parts_also_run_alone(tmp_path: Path) -> None:

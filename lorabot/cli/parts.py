@@ -9,7 +9,7 @@ from lorabot.cli.bases import bases_of
 from lorabot.cli.folders import make_data_folder
 from lorabot.cli.logs import configure
 from lorabot.cli.stopping import on_signals
-from lorabot.cli.terminal import EXIT_INTERRUPTED, EXIT_SETTINGS, Terminal
+from lorabot.cli.terminal import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_SETTINGS, Terminal
 from lorabot.locale import Message, UserError
 from lorabot.queue import Queue, open_queue
 from lorabot.queue.embedded import EmbeddedValkey, ValkeyFailed
@@ -26,7 +26,7 @@ class NoRedis(UserError):
 
 def run_bot_part(terminal: Terminal) -> int:
     """Serve people until told to stop; returns the exit code."""
-    from lorabot.bot.front_end import CannotStart
+    from lorabot.bot.front_end import CannotListen, CannotStart
     from lorabot.bot.run import run_bot
     from lorabot.presets import load_presets
 
@@ -56,7 +56,8 @@ def run_bot_part(terminal: Terminal) -> int:
         return asyncio.run(_run(terminal, settings, serve))
     except CannotStart as error:
         terminal.say(error.message, "red")
-        return EXIT_SETTINGS
+        # An address that is taken now may be free when the part is started again.
+        return EXIT_FAILED if isinstance(error, CannotListen) else EXIT_SETTINGS
 
 
 def _front_ends(settings: Settings) -> "list[MakeFrontEnd]":

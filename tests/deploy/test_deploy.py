@@ -55,6 +55,32 @@ def test_the_compose_file_gives_only_settings_that_exist() -> None:
     assert {name for name in given if name.startswith("LORABOT_")} <= set(environment_names())
 
 
+def test_a_part_may_write_to_every_volume_that_it_gets() -> None:
+    """Its user can't, unless the image has the folder already: an engine makes what is missing for root alone."""
+    services = yaml.safe_load((DEPLOY / "compose.yaml").read_text())["services"]
+    for name in ("bot", "trainer"):
+        image = (DEPLOY / f"Containerfile.{name}").read_text().rpartition("\nFROM ")[2]
+        for volume in services[name]["volumes"]:
+            folder = volume.split(":")[1]
+            made = (f"--create-home --home-dir {folder} lorabot", f"install --directory --owner=lorabot {folder}")
+            assert any(how in image for how in made), f"{name}: {folder} belongs to root"
+
+
+def test_the_additions_to_compose_that_the_page_shows_fit_the_specification_and_name_settings_that_exist(
+    tmp_path: Path,
+) -> None:
+    from lorabot.settings import environment_names
+
+    page = (DEPLOY / "README.md").read_text()
+    example = tmp_path / "compose.yaml"
+    example.write_text(page.partition("```yaml\n")[2].partition("```")[0])
+    services = yaml.safe_load(example.read_text())["services"]
+    assert services.keys() == {"bot", "trainer"}
+    given = {name for service in services.values() for name in service["environment"]}
+    assert given <= set(environment_names())
+    run(program("check-jsonschema"), "--builtin-schema", "vendor.compose-spec", example)
+
+
 @pytest.mark.parametrize("path", UNITS, ids=lambda path: path.name)
 def test_a_systemd_unit_passes_systemds_own_check(path: Path, tmp_path: Path) -> None:
     analyze = shutil.which("systemd-analyze")
