@@ -9,6 +9,7 @@ from typing import Literal, TypeVar
 
 from lorabot.locale import Message, Param
 from lorabot.trainer import resume
+from lorabot.trainer.attempt import Attempt
 from lorabot.trainer.bases import TextTower
 from lorabot.trainer.captioning import Caption, caption
 from lorabot.trainer.config import TrainerConfig
@@ -17,7 +18,7 @@ from lorabot.trainer.course import Course
 from lorabot.trainer.encoding import listening
 from lorabot.trainer.errors import BadResumeState, NoImages, OutOfMemory
 from lorabot.trainer.finishing import Finished, write_files
-from lorabot.trainer.learning import Attempt, Learnt, learn
+from lorabot.trainer.learning import Learnt, learn
 from lorabot.trainer.loss import forward_process
 from lorabot.trainer.lowering import as_planned, lower, wait_for_room
 from lorabot.trainer.memory import ran_out_of_memory

@@ -1,0 +1,211 @@
+"""Stage: looks at what a job will send through the model, and finds the plan that fits the device at the moment."""
+
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+
+import torch
+
+from lorabot import __version__
+from lorabot.locale import Message
+from lorabot.presets import Recipe
+from lorabot.trainer import adapter
+from lorabot.trainer.attempt import Opened
+from lorabot.trainer.autoencoding import together
+from lorabot.trainer.buckets import Sorted, filled, sort_in
+from lorabot.trainer.course import KEPT
+from lorabot.trainer.descent import Descent
+from lorabot.trainer.devices import MIB
+from lorabot.trainer.encoding import Told, latent_bytes, tell
+from lorabot.trainer.errors import DiskFull
+from lorabot.trainer.export import file_bytes
+from lorabot.trainer.latents import Place, place
+from lorabot.trainer.memory import Remembered, Room
+from lorabot.trainer.optimisers import moments_bytes
+from lorabot.trainer.pictures import picture_size, side_by_side
+from lorabot.trainer.planning import Plan, chosen_optimiser, moved, plan
+from lorabot.trainer.probing import Probe, fit, rehearsal
+from lorabot.trainer.resume import ResumeState
+from lorabot.trainer.shapes import Shapes
+
+_SPARE = 64 * MIB
+_NEARLY = 7 / 8
+
+
+@dataclass(frozen=True, slots=True)
+class Outlook:
+    """What a job will send through the model, and how large what it makes is.
+
+    ``numbers`` are learnt, and make a file of ``file_bytes``. ``dearest``: width and height of the dearest pictures;
+    ``several``: whether others go through as well. The latents, ``latent_bytes``, lie ``where``.
+    """
+
+    numbers: int
+    file_bytes: int
+    told: Told
+    sorted_in: Sorted
+    dearest: tuple[int, int]
+    several: bool
+    latent_bytes: int
+    where: Place
+
+
+def look(opened: Opened) -> Outlook:
+    """Hear the captions, look at the pictures' sizes, and find a place for the latents. Raises ``DiskFull``."""
+    attempt, recipe = opened.attempt, opened.recipe
+    job, base, clock = attempt.job, attempt.base, attempt.clock
+    fresh = adapter.read(opened.modules)
+    numbers = sum(value.numel() for value in fresh.values())
+    with clock.running("encoding"):
+        told = tell(attempt.towers, attempt.captions, recipe, job.seed, base.unet.device)
+        sizes = list(side_by_side(picture_size, job.images))
+    with clock.running("planning"):
+        sorted_in = sort_in(sizes, recipe.resolution, Shapes.of(base).grain)
+        dearest = _dearest(sorted_in, recipe)
+        large = latent_bytes(base, sorted_in.buckets, recipe)
+        return Outlook(
+            numbers=numbers,
+            file_bytes=file_bytes(fresh, base.family, base.unet, recipe.save_precision),
+            told=told,
+            sorted_in=sorted_in,
+            dearest=dearest,
+            several=_several(sorted_in, recipe, dearest),
+            latent_bytes=large,
+            where=place(large, base.unet.device, _left_on_disk(numbers, job.folder)),
+        )
+
+
+def plan_to_fit(opened: Opened, outlook: Outlook, saved: ResumeState | None, given_up: Sequence[Message]) -> Descent:
+    """Plan the training, or go on with what was ``saved`` by a plan that fits now, and open the way that it takes.
+
+    ``given_up``: what was said about what this recipe has less than the job's. What is not remembered is tried first.
+    Raises ``OutOfMemory`` where nothing fits.
+    """
+    attempt, recipe, denoise, gauge = opened.attempt, opened.recipe, opened.denoise, opened.gauge
+    base, clock, warm = attempt.base, attempt.clock, attempt.models.warm
+    with clock.running("planning"):
+        remembered = Remembered(attempt.job.measured, _depends(opened, outlook))
+        if remembered.agreed:
+            warm.trust(base.unet)
+    said: list[Message] = [*given_up]
+    if outlook.where == "nowhere":
+        said.append(Message("plan-latents-nowhere"))
+    denoise.tell = said.append
+    views, samples = _at_once(recipe, outlook.dearest)
+    one = several = 0
+    with clock.running("opening"):
+        if not remembered.knows:
+            denoise.renew()  # it is measured first, as after a start
+        gauge.empty()
+        denoise.bring_back()
+        if opened.hardware.card is not None:
+            one = _by_vae(opened, outlook, remembered, 1, 1)
+            several = _by_vae(opened, outlook, remembered, views, samples)
+        kept = warm.holds(base.unet)
+    with clock.running("planning"):
+        hardware = attempt.models.hardware()
+        room = None
+        if hardware.card is not None:
+            moments = moments_bytes(chosen_optimiser(recipe.optimiser, hardware.device), outlook.numbers)
+            # Weights that found no room to come back since they were off the card are counted as if they had.
+            # What is held and spare is free for passes only where it is theirs: elsewhere it is holes, too small.
+            holes = 0 if kept else gauge.spare()
+            room = Room(
+                hardware.card.free - denoise.away - holes,
+                gauge.held() + denoise.away,
+                later=moments + (outlook.latent_bytes if outlook.where == "card" else 0),
+                one=one,
+                several=several,
+                pictures=max(views, samples),
+                kept=gauge.spare() if kept else 0,
+            )
+        probe = Probe(base, opened.modules, denoise, gauge, outlook.dearest, outlook.told.probed, outlook.several)
+        fitted = fit(probe, remembered, room, recipe.checkpointing)
+        if saved:
+            made = moved(saved.plan, hardware, fitted)
+        else:
+            made = plan(
+                recipe, outlook.sorted_in, attempt.job.seed, hardware, attempt.config, fitted, outlook.file_bytes
+            )
+        made = replace(made, resolution=recipe.resolution, buckets=filled(outlook.sorted_in.buckets))
+        made = _with_reasons(made, said)
+    with clock.running("opening"):
+        if probe.last not in (None, made.fitting):
+            denoise.renew()  # passes of another kind were tried last: what they hold is given back
+        done = saved.course.step if saved else 0
+        descent = Descent(made, denoise, gauge, attempt.models.hardware, attempt.notify, done)
+        descent.plan = _with_reasons(descent.plan, opened.ways[-1:])
+        if warm.trusts(base.unet):
+            remembered.agree()
+            remembered.keep()
+        if probe.last is not None or not kept:
+            gauge.empty()
+        gauge.reset_peak()
+    return descent
+
+
+def _with_reasons(made: Plan, more: Sequence[Message]) -> Plan:
+    return replace(made, reasons=(*made.reasons, *(each for each in more if each not in made.reasons)))
+
+
+def _by_vae(opened: Opened, outlook: Outlook, remembered: Remembered, encoded: int, decoded: int) -> int:
+    """The bytes that the VAE takes for so many pictures, ``encoded`` and ``decoded`` at once."""
+    side = opened.attempt.job.recipe.resolution
+    tried = partial(rehearsal, opened.autoencoder, opened.gauge, outlook.dearest, encoded, side, decoded)
+    return remembered.stage(f"{encoded} to and {decoded} from latents", tried)
+
+
+def _dearest(sorted_in: Sorted, recipe: Recipe) -> tuple[int, int]:
+    """The width and height of the dearest pictures that go through the model.
+
+    That is the square of the resolution for all that are nearly as large: so what was measured for one dataset is known
+    for the next, and the pass that is tried is one that sample pictures need.
+    """
+    largest, side = sorted_in.largest, recipe.resolution
+    if recipe.preserve or largest.area > _NEARLY * side**2:
+        return side, side
+    return largest.width, largest.height
+
+
+def _several(sorted_in: Sorted, recipe: Recipe, dearest: tuple[int, int]) -> bool:
+    """Whether others than the ``dearest`` pictures go through the model: samples are squares of the resolution."""
+    return {(recipe.resolution,) * 2, *((each.width, each.height) for each in sorted_in.buckets)} != {dearest}
+
+
+def _at_once(recipe: Recipe, size: tuple[int, int]) -> tuple[int, int]:
+    """How many pictures may go through the VAE together: the views of one image, of ``size``, and the samples."""
+    views, side = recipe.crops * (2 if recipe.flip else 1), recipe.resolution
+    return min(views, together(size[0] * size[1])), min(len(recipe.sample_prompts), together(side**2))
+
+
+def _depends(opened: Opened, outlook: Outlook) -> Mapping[str, object]:
+    """All that the time and the memory of a pass through the model depend on."""
+    base, recipe = opened.attempt.base, opened.recipe
+    return {
+        "device": opened.gauge.kind(),
+        "versions": (torch.__version__, __version__),
+        "base": base.identity,
+        "precision": opened.hardware.precision,
+        "size": outlook.dearest,
+        "several": outlook.several,
+        "tokens": outlook.told.probed(1).states.shape[1],
+        "adapter": (recipe.rank, recipe.layers, recipe.dora, recipe.dropout > 0),
+        "text encoder": recipe.text_encoder_lr > 0,
+    }
+
+
+def _left_on_disk(numbers: int, folder: Path) -> int:
+    """The bytes that saved states and results of so many ``numbers`` that are learnt leave on the disk.
+
+    Raises ``DiskFull`` where not even these find room.
+    """
+    weights = 4 * numbers
+    # A saved state holds the adapter, up to four moments (Prodigy's) and the candidates; two may lie there at once.
+    needed = 2 * weights * (1 + 4 + KEPT) + _SPARE
+    folder.mkdir(parents=True, exist_ok=True)
+    free = shutil.disk_usage(folder).free
+    if free < needed:
+        raise DiskFull(needed // MIB, free // MIB)
+    return free - needed
