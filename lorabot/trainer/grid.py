@@ -50,7 +50,7 @@ def draw_grid(
         top = _MARGIN + _HEAD + row * (side + _GAP)
         text = textwrap.fill(drawable(prompt, say("picture-prompt", number=row + 1)), 22, max_lines=7, placeholder=" …")
         draw.multiline_text((_MARGIN, top + side / 2), text, _SOFT, _font(text, 18), anchor="lm", spacing=7)
-    sheet.save(path, format="PNG", optimize=True)
+    sheet.save(path, format="PNG")  # `optimize` makes it 3 % smaller and takes six times as long
 
 
 def _cell(width: int) -> int:
