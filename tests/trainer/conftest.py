@@ -1,5 +1,6 @@
 """One tiny training for all tests that look at its results, and the pieces to train more."""
 
+import gc
 import os
 
 # Before torch is imported: its threads would otherwise spin while they wait, and tests share their cores.
@@ -111,7 +112,11 @@ def models() -> Models:
     import torch
 
     torch.set_num_threads(2)
-    return Models("cpu")
+    loaded = Models("cpu")
+    loaded.base()
+    loaded.clip()
+    gc.freeze()  # as in an engine: this is here to stay
+    return loaded
 
 
 @pytest.fixture(scope="session")
