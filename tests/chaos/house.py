@@ -5,9 +5,8 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
@@ -29,13 +28,33 @@ PRESET = "quick"
 STEPS = 16
 
 
-@dataclass(slots=True)
 class House:
-    """A running `lorabot up`. Its data outlives it: start another on the same folder."""
+    """A running `lorabot up`. Its data outlives it: it can be started again."""
 
-    process: subprocess.Popen[bytes]
-    url: str
-    folder: Path
+    def __init__(self, folder: Path, port: int, environment: Mapping[str, str]) -> None:
+        self.folder = folder
+        self.url = f"http://127.0.0.1:{port}"
+        self._environment = environment
+        self.start()
+
+    def start(self) -> None:
+        with (self.folder / "up.log").open("ab") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "lorabot", "up"],
+                cwd=self.folder,
+                env=self._environment,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+
+    def stop(self) -> None:
+        """End it as Ctrl-C does."""
+        self.process.send_signal(signal.SIGINT)
+        try:
+            self.process.wait(60)
+        finally:
+            self.process.kill()
 
     def processes(self) -> list[psutil.Process]:
         """All processes of the house, Valkey's daemon among them."""
@@ -83,7 +102,7 @@ class House:
 
 @contextmanager
 def up(folder: Path, port: int, **settings: str) -> Iterator[House]:
-    """Run `lorabot up` with these settings too until the block ends, then end it as Ctrl-C does."""
+    """Run `lorabot up` with these settings too until the block ends."""
     presets = folder / "presets"
     presets.mkdir(parents=True, exist_ok=True)
     (presets / f"{PRESET}.yaml").write_text(yaml.safe_dump(_quick_preset(), allow_unicode=True))
@@ -101,23 +120,11 @@ def up(folder: Path, port: int, **settings: str) -> Iterator[House]:
         LORABOT_QUEUE__POLL_S="0.1",
         **settings,
     )
-    with (folder / "up.log").open("ab") as log:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "lorabot", "up"],
-            cwd=folder,
-            env=environment,
-            stdout=log,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
-        try:
-            yield House(process, f"http://127.0.0.1:{port}", folder)
-        finally:
-            process.send_signal(signal.SIGINT)
-            try:
-                process.wait(60)
-            finally:
-                process.kill()
+    house = House(folder, port, environment)
+    try:
+        yield house
+    finally:
+        house.stop()
 
 
 @asynccontextmanager
@@ -135,7 +142,7 @@ async def until(queue: Queue, job_id: str, wanted: Callable[[Job], bool], timeou
     try:
         async with asyncio.timeout(timeout_s):
             while not wanted(job):
-                await asyncio.sleep(0.02)
+                await asyncio.sleep(0.05)
                 job = await queue.jobs.get(job_id)
     except TimeoutError:
         raise AssertionError(f"never so; at last {job.state}, {job.progress}, {job.failure}") from None
