@@ -23,7 +23,7 @@ demo: install
 	$(BIN)/lorabot demo
 
 test: check system
-	OMP_NUM_THREADS=1 OMP_WAIT_POLICY=PASSIVE $(BIN)/pytest -n 2 --dist loadfile --maxprocesses 2 $(TESTS)
+	OMP_NUM_THREADS=1 OMP_WAIT_POLICY=PASSIVE $(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder --maxprocesses 2 $(TESTS)
 
 # What needs no running: style, types, the rooms' walls.
 check: install-dev

@@ -243,7 +243,6 @@ def test_a_trigger_is_made_up_unless_told(tmp_path: Path) -> None:
     assert "Please send 3 more." in done.stderr
 
 
-@pytest.mark.slow
 def test_a_folder_that_holds_far_more_than_photos_is_not_copied(tmp_path: Path) -> None:
     (tmp_path / "home" / "below").mkdir(parents=True)
     for number in range(3):
@@ -262,6 +261,7 @@ def test_a_file_of_the_folder_that_nobody_can_read_is_named(tmp_path: Path) -> N
     assert "odd.jpg can't be read: Input/output error." in done.stderr
 
 
+@pytest.mark.slow
 def test_a_folder_of_photos_becomes_a_lora(tmp_path: Path) -> None:
     with zipfile.ZipFile(photos(tmp_path / "photos.zip", 6)) as archive:
         archive.extractall(tmp_path / "photos")

@@ -120,6 +120,7 @@ def test_a_resumed_training_goes_on_exactly_as_if_it_had_never_been_interrupted(
     assert shown == {0, 3, 6}
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_training_on_a_warm_engine_after_another_job(
     trained: Trained, models: Models, tmp_path: Path
 ) -> None:

@@ -216,6 +216,7 @@ def test_a_split_batch_learns_the_same_rows(
         assert split.moved == pytest.approx(whole.moved, rel=1e-2)
 
 
+@pytest.mark.slow
 def test_a_resumed_job_makes_the_same_pictures_again_and_goes_on_exactly(models: Models, tmp_path: Path) -> None:
     preset = tiny_preset(
         views=4, sample_steps=1, layers="attention", preserve=WORLD.model_copy(update={"pictures": 2, "steps": 3})

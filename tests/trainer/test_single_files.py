@@ -24,6 +24,7 @@ from tests.trainer.conftest import QUICK, make_job, presets, tiny_recipe
 from tests.trainer.small_bases import FAMILIES, make, write_file, write_folder
 from tests.trainer.test_job import losses, made_file
 
+pytestmark = pytest.mark.slow
 STEPS = 3
 
 

@@ -29,6 +29,7 @@ from lorabot.trainer.planning import Hardware
 from tests.trainer import small_bases
 from tests.trainer.conftest import QUICK, make_job, tiny_preset, tiny_recipe
 
+pytestmark = pytest.mark.slow
 CONFIG = QUICK.model_copy(update={"sample_rounds": 0, "validations": 1, "device": "cpu"})
 SIZES = (((64, 64), (64, 64), (64, 64)), ((80, 48), (48, 80), (80, 48)))
 RECIPE: Mapping[str, Any] = {
