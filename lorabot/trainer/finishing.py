@@ -44,69 +44,26 @@ class Finished:
 
 def write_files(finished: Finished) -> Done:
     """Write everything into the job's folder and say what there is."""
-    job, base, plan, course, clock = finished.job, finished.base, finished.plan, finished.course, finished.clock
+    job, plan, course, clock = finished.job, finished.plan, finished.course, finished.clock
     folder = job.folder
-    recipe = job.recipe
     say = language_of(job)
     name = file_name(job.name)
     lora, events = folder / f"{name}.safetensors", folder / f"{name}.tfevents"
     loss, grid = folder / "loss.png", folder / "samples.png"
     with clock.running("exporting"):
-        about = Description(
-            name=name,
-            trigger=job.trigger,
-            base=job.base.id,
-            family=base.family,
-            v_prediction=base.scheduler.get("prediction_type") == "v_prediction",
-            clip_skip=listening(base, recipe)[0].clip_skip,
-            recipe=recipe,
-            plan=plan,
-            captions=finished.captions,
-            seed=job.seed,
-            step=finished.chosen,
-            started=finished.started,
-            finished=datetime.now(UTC),
-        )
-        size = export(lora, finished.state, base.unet, plan.alpha, about)
+        size = export(lora, finished.state, finished.base.unet, plan.alpha, _description(finished, name))
         digest = hashlib.sha256(lora.read_bytes()).hexdigest()
-        plot_losses(
-            LossPlot(
-                title=_title(job, name, say),
-                losses=course.losses,
-                validation=course.validation,
-                seen=course.seen,
-                rates=course.rates,
-                samples=sorted({*course.pictures, plan.steps}),
-                chosen=finished.chosen,
-            ),
-            loss,
-            say,
-        )
+        plot_losses(_plot(finished, _title(job, name, say)), loss, say)
         final = say("picture-final", step=finished.chosen)
         columns = {_heading(step, say): files for step, files in sorted(course.pictures.items())}
         draw_grid(finished.prompts, {**columns, final: finished.last_pictures}, grid, say, chosen=final)
     clock.rest("other")
-    report = Report(
-        job=job,
-        base_identity=base.identity,
-        plan=plan,
-        captions=finished.captions,
-        course=course,
-        chosen=finished.chosen,
-        file=LoraFile(lora.name, size, digest, len(finished.state) // 2),
-        seconds=dict(clock.seconds),
-        spans=tuple(clock.spans),
-        started=finished.started,
-        finished=datetime.now(UTC),
-        peak=finished.peak,
-    )
+    report = _report(finished, LoraFile(lora.name, size, digest, len(finished.state) // 2))
     write_json(report, folder / "report.json")
     write_markdown(report, folder / "report.md")
     pictures = {**course.pictures, course.step: finished.last_pictures}
     plan_text = plan_section(report, say)
     write_events(course, pictures, finished.prompts, plan_text, finished.started, events)
-    validation = dict(course.validation)
-    good = [value for value in course.losses if value is not None]
     return Done(
         job=job.id,
         files=(
@@ -117,35 +74,91 @@ def write_files(finished: Finished) -> Done:
             MadeFile(kind="report_json", path=folder / "report.json", content_type="application/json"),
             MadeFile(kind="tensorboard", path=events, content_type="application/octet-stream"),
         ),
-        summary={
-            "preset": job.preset.id,
-            "trigger": job.trigger,
-            "base": job.base.id,
-            "images": len(job.images),
-            "labelled": sum(caption.source != "person" for caption in finished.captions),
-            "held_out": len(plan.split.held_out),
-            "steps": plan.steps,
-            "best_step": finished.chosen,
-            "first_validation": round(course.validation[0][1], 5),
-            "best_validation": round(validation[finished.chosen], 5),
-            "last_loss": round(good[-1], 5) if good else None,
-            "skipped": course.skipped,
-            "seconds": round(report.spent, 1),
-            "steps_per_second": round(report.rate, 3) if report.rate else None,
-            "file_bytes": size,
-            "rank": plan.rank,
-            "alpha": plan.alpha,
-            "resolution": plan.resolution,
-            "device": plan.device_name,
-            "measured": len(course.validation),
-            "drawn": len(course.pictures) + 1,
-            **{f"seconds_{name}": round(spent, 3) for name, spent in clock.seconds.items()},
-            "estimated_seconds": round(job.expected.seconds, 1) if job.expected else None,
-            "estimate_error": round(report.error, 4) if report.error is not None else None,
-            "peak_bytes": finished.peak,
-            "planned_peak_bytes": plan.peak_bytes,
-        },
+        summary=_summary(finished, report),
     )
+
+
+def _description(finished: Finished, name: str) -> Description:
+    job, base = finished.job, finished.base
+    return Description(
+        name=name,
+        trigger=job.trigger,
+        base=job.base.id,
+        family=base.family,
+        v_prediction=base.scheduler.get("prediction_type") == "v_prediction",
+        clip_skip=listening(base, job.recipe)[0].clip_skip,
+        recipe=job.recipe,
+        plan=finished.plan,
+        captions=finished.captions,
+        seed=job.seed,
+        step=finished.chosen,
+        started=finished.started,
+        finished=datetime.now(UTC),
+    )
+
+
+def _plot(finished: Finished, title: str) -> LossPlot:
+    course = finished.course
+    return LossPlot(
+        title=title,
+        losses=course.losses,
+        validation=course.validation,
+        seen=course.seen,
+        rates=course.rates,
+        samples=sorted({*course.pictures, finished.plan.steps}),
+        chosen=finished.chosen,
+    )
+
+
+def _report(finished: Finished, file: LoraFile) -> Report:
+    return Report(
+        job=finished.job,
+        base_identity=finished.base.identity,
+        plan=finished.plan,
+        captions=finished.captions,
+        course=finished.course,
+        chosen=finished.chosen,
+        file=file,
+        seconds=dict(finished.clock.seconds),
+        spans=tuple(finished.clock.spans),
+        started=finished.started,
+        finished=datetime.now(UTC),
+        peak=finished.peak,
+    )
+
+
+def _summary(finished: Finished, report: Report) -> dict[str, str | int | float | None]:
+    """What the queue keeps of the job, and messages and estimates are made of."""
+    job, plan, course = finished.job, finished.plan, finished.course
+    good = [value for value in course.losses if value is not None]
+    return {
+        "preset": job.preset.id,
+        "trigger": job.trigger,
+        "base": job.base.id,
+        "images": len(job.images),
+        "labelled": sum(caption.source != "person" for caption in finished.captions),
+        "held_out": len(plan.split.held_out),
+        "steps": plan.steps,
+        "best_step": finished.chosen,
+        "first_validation": round(course.validation[0][1], 5),
+        "best_validation": round(dict(course.validation)[finished.chosen], 5),
+        "last_loss": round(good[-1], 5) if good else None,
+        "skipped": course.skipped,
+        "seconds": round(report.spent, 1),
+        "steps_per_second": round(report.rate, 3) if report.rate else None,
+        "file_bytes": report.file.size,
+        "rank": plan.rank,
+        "alpha": plan.alpha,
+        "resolution": plan.resolution,
+        "device": plan.device_name,
+        "measured": len(course.validation),
+        "drawn": len(course.pictures) + 1,
+        **{f"seconds_{name}": round(spent, 3) for name, spent in finished.clock.seconds.items()},
+        "estimated_seconds": round(job.expected.seconds, 1) if job.expected else None,
+        "estimate_error": round(report.error, 4) if report.error is not None else None,
+        "peak_bytes": finished.peak,
+        "planned_peak_bytes": plan.peak_bytes,
+    }
 
 
 def file_name(name: str) -> str:
