@@ -38,6 +38,8 @@ _BRANDS: dict[bytes, Kind] = {
     b"avis": "AVIF",
     **dict.fromkeys((b"heic", b"heix", b"hevc", b"hevx", b"heim", b"heis", b"mif1", b"msf1"), "HEIF"),
 }
+# Others, such as `mif1`, say no more than that it holds pictures: the brands that it is compatible with follow them.
+_OF_ONE_KIND = (b"avis", b"heic", b"heix", b"hevc", b"hevx")
 IMAGE_KINDS: frozenset[Kind] = frozenset(("JPEG", "PNG", "GIF", "WEBP", "BMP", "TIFF", "AVIF", "HEIF"))
 
 
@@ -48,7 +50,10 @@ def kind_of(head: bytes) -> Kind:
     if head[:4] == b"RIFF":
         return "WEBP" if head[8:12] == b"WEBP" else "video" if head[8:12] == b"AVI " else "unknown"
     if head[4:8] == b"ftyp":
-        return _BRANDS.get(head[8:12], "AVIF" if b"avif" in head[16:HEAD_BYTES] else "video")
+        brand = head[8:12]
+        if b"avif" in head[16:HEAD_BYTES] and brand not in _OF_ONE_KIND:
+            return "AVIF"
+        return _BRANDS.get(brand, "video")
     for magic, kind in _MAGIC:
         if head.startswith(magic):
             return kind

@@ -102,6 +102,7 @@ async def test_every_usual_format_is_read_by_its_content_whatever_its_name(tmp_p
         "e.tif": encoded(image, "TIFF"),
         "f.gif": encoded(image, "GIF"),
         "g.avif": encoded(image, "AVIF"),
+        "h.avif": encoded(image, "AVIF", quality=74).replace(b"ftypavif", b"ftypmif1"),
     }
     seen = await look_all(tmp_path, files)
     assert set(seen.images) == set(files)
