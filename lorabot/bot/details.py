@@ -15,8 +15,8 @@ _CAPTIONS = 5
 _MOST_CAPTION = 160
 
 
-async def details_of(job: Job, queue: Queue, bases: Bases, say: Translator) -> Reply:
-    """State, words, numbers and captions of ``job``."""
+async def details_of(job: Job, queue: Queue, bases: Bases, say: Translator, *, overheard: bool = False) -> Reply:
+    """State, words, numbers and, unless others read it too, captions of ``job``."""
     card = card_of(job, await queue.jobs.position(job.id), say)
     dataset = await queue.drafts.dataset(job.dataset_id)
     lines = [
@@ -31,7 +31,7 @@ async def details_of(job: Job, queue: Queue, bases: Bases, say: Translator) -> R
     lines += [line for line in (card.rate_text, card.eta_text) if line]
     lines += _measured(job, say)
     lines += [card.note] if card.note else []
-    lines += _captions(dataset, say)
+    lines += [] if overheard else _captions(dataset, say)
     buttons = tuple(button for button in card.buttons if not button.action.startswith("details:"))
     return Reply("\n".join(lines), buttons)
 

@@ -177,6 +177,19 @@ async def test_admins_moderate_their_group_and_no_other(
     assert "in Painters" in log.text, "a group is called by its name"
 
 
+async def test_a_group_does_not_hear_of_what_a_member_does_in_private(house: House, anna: Person, group: Group) -> None:
+    job = await a_job(anna, house.queue)
+    for asked in ("/jobs", "/status", "/cancel"):
+        anna.says(asked, group=group)
+    refused = "None of those jobs of yours was asked for in this chat"
+    await house.telegram.state.until(
+        lambda: sum(message.text.startswith(refused) for message in anna.received(group)) == 3
+    )
+    assert (await house.queue.jobs.get(job.id)).state is JobState.QUEUED
+    anna.says("/jobs")
+    await anna.sees(job.id)
+
+
 async def test_an_anonymous_admin_moderates_but_owns_nothing(house: House, anna: Person, group: Group) -> None:
     anna.says("/queue pause", group=group, anonymously=True)
     await anna.sees(lambda message: has_action("queue:resume", message), group=group)

@@ -81,9 +81,9 @@ class Commands:
                 return await self._status(actor, address, request.job, say)
             case Details():
                 job = await self._find(actor, address, request.job)
-                return await details_of(job, self._queue, self.presets.bases, say)
+                return await details_of(job, self._queue, self.presets.bases, say, overheard=actor.overheard)
             case Jobs():
-                return await self._jobs(actor, say)
+                return await self._jobs(actor, address, say)
             case Cancel():
                 return await self._cancel(actor, address, request.job, say)
             case Presets():
@@ -138,7 +138,7 @@ class Commands:
         if reference is not None:
             job = await self._find(actor, address, reference)
         else:
-            own = await self._queue.jobs.of(actor.owner, 1)
+            own = await self._told_here(actor, address)
             if not own:
                 return Reply(say("command-no-jobs"))
             job = own[0]
@@ -154,8 +154,20 @@ class Commands:
             lines.append(say("command-base-nowhere", base=job.base))
         return Reply("\n".join(lines), card.buttons)
 
-    async def _jobs(self, actor: Actor, say: Translator) -> Reply:
-        jobs = await self._queue.jobs.of(actor.owner, _SHOWN_JOBS)
+    async def _told_here(self, actor: Actor, address: Address, *, unfinished: bool = False) -> Sequence[Job]:
+        """The actor's jobs, newest first, without those that others shall not read of. Raises ``CommandError``."""
+        own = (
+            await self.jobs_to_cancel(actor.owner)
+            if unfinished
+            else await self._queue.jobs.of(actor.owner, _KNOWN_JOBS)
+        )
+        told = [job for job in own if not actor.overheard or job.scope == address.scope]
+        if own and not told:
+            raise CommandError("command-none-here")
+        return told
+
+    async def _jobs(self, actor: Actor, address: Address, say: Translator) -> Reply:
+        jobs = (await self._told_here(actor, address))[:_SHOWN_JOBS]
         if not jobs:
             return Reply(say("command-no-jobs"))
         lines = [say("command-jobs")]
@@ -171,7 +183,7 @@ class Commands:
         if reference is not None:
             found = await self._find(actor, address, reference)
         else:
-            own = await self.jobs_to_cancel(actor.owner)
+            own = await self._told_here(actor, address, unfinished=True)
             if not own:
                 raise CommandError("command-nothing-to-cancel")
             if len(own) > 1:

@@ -1,7 +1,7 @@
 """What moderators and operators do to the queue. Everything of it lands in a log that they can read.
 
 A moderator acts on the community spoken in. An operator acts on everything: where they moderate the community as well,
-a command means this community, and the word ``all`` means everything.
+or the others of it read along, a command means this community, and the word ``all`` means everything.
 """
 
 import difflib
@@ -72,7 +72,7 @@ class Moderation:
         if everything and not actor.operator:
             raise CommandError("command-queue-not-all")
         # An operator who speaks where they moderate nothing, such as in private, means everything.
-        scope = None if everything or not actor.moderator else address.scope
+        scope = address.scope if (actor.moderator or actor.overheard) and not everything else None
         match wanted:
             case "show":
                 return await self._show(scope, say)

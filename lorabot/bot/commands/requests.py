@@ -8,12 +8,15 @@ class Actor:
     """Who asks. ``owner`` is ``platform:user-id``.
 
     ``moderator``: may act on the jobs of the community spoken in; ``operator``: on all jobs, as the settings say.
+    ``overheard``: the others of that community read the answer, so of other places it tells nothing that is not asked
+    for by its name.
     """
 
     owner: str
     language: str
     moderator: bool = False
     operator: bool = False
+    overheard: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -38,7 +38,8 @@ class People:
         moderator = speaker == "group"
         if place.group and speaker == "person" and isinstance(request, _MODERATED):
             moderator = await self._is_admin(user, place)
-        return Actor(owner_of(user.id), self.language(user), moderator, user.id in self._operators)
+        operator = user.id in self._operators
+        return Actor(owner_of(user.id), self.language(user), moderator, operator, overheard=place.group)
 
     async def _is_admin(self, user: User, place: Place) -> bool:
         try:

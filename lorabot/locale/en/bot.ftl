@@ -80,6 +80,7 @@ command-queued =
        *[other] You're number { $position } in line.
     }
 command-no-jobs = You have no jobs yet. Send some photos or a zip, then type something like `/train preset:anime trigger:zuri`.
+command-none-here = None of those jobs of yours was asked for in this chat. Where others read along I don't speak of the rest; ask me in private, or name the job.
 command-status = `{ $name }` ({ $id }), { $preset }: { $state }
 command-steps = Step { $step } of { $total }
 command-jobs = Your jobs, the newest first:

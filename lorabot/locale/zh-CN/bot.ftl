@@ -68,6 +68,7 @@ command-queued = `{ $name }` 将用“{ $preset }”训练，共 { $images } 张
        *[other] 排在第 { $position } 位。
     }
 command-no-jobs = 还没有任务。先发一些照片或 zip 压缩包，再输入例如 `/train preset:anime trigger:zuri`。
+command-none-here = 你的这些任务都不是在这个聊天里提交的。有别人在看时我不会说起其他任务；请私聊问我，或写出任务名。
 command-status = `{ $name }`（{ $id }），{ $preset }：{ $state }
 command-steps = 第 { $step } 步，共 { $total } 步
 command-jobs = 你的任务，最新的在前：

@@ -27,6 +27,7 @@ class Person:
     language: str = "en"
     moderator: bool = False
     operator: bool = False
+    overheard: bool = False
     photos: int = field(default=0, init=False)
 
     @property
@@ -35,7 +36,7 @@ class Person:
 
     @property
     def actor(self) -> Actor:
-        return Actor(self.owner, self.language, self.moderator, self.operator)
+        return Actor(self.owner, self.language, self.moderator, self.operator, self.overheard)
 
     async def ask(self, request: Request) -> Reply:
         return await self.commands.handle(self.actor, self.place, request)

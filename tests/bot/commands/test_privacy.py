@@ -2,23 +2,26 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from sqlalchemy import select
 
 from lorabot.bot.commands import Commands
-from lorabot.bot.commands.requests import ForgetMe
+from lorabot.bot.commands.errors import CommandError
+from lorabot.bot.commands.requests import Details, ForgetMe
 from lorabot.bot.intake import tally
 from lorabot.bot.intake.service import Intake, Intaken
 from lorabot.bot.intake.spool import Upload, UploadUnwanted
 from lorabot.locale import translator
 from lorabot.queue import Queue, QueueConfig, open_queue
 from lorabot.queue.embedded import EmbeddedValkey
-from lorabot.queue.model import Address
+from lorabot.queue.keys import image_key
+from lorabot.queue.model import Address, Image, JobState
 from lorabot.queue.tables import metadata
 from tests.bot.client import ChatClient
-from tests.bot.commands.people import Person, person
+from tests.bot.commands.people import SQUARE, Person, person
 from tests.bot.house import INTAKE, PRESETS, House, claimed
 from tests.bot.pictures import photo, zip_of_photos
 
@@ -104,6 +107,49 @@ async def test_a_file_that_is_just_arriving_is_forgotten_as_soon_as_it_is_there(
     with pytest.raises(UploadUnwanted):
         await sending
     assert list((tmp_path / "bot" / "uploads").iterdir()) == []
+
+
+async def test_where_others_read_along_nothing_is_said_of_what_was_done_elsewhere(queue: Queue, tmp_path: Path) -> None:
+    ann = person(queue, tmp_path, place=Address("fake", "alone"))
+    private = await ann.started("anime zuri name:secret")
+    among_others = replace(ann, place=SQUARE, overheard=True)
+    assert "no jobs yet" in (await replace(among_others, name="eve").say("/jobs")).text
+    assert private in (await among_others.say("/status secret")).text, "who names it wants it told"
+    for asked in ("/jobs", "/status", "/cancel"):
+        with pytest.raises(CommandError, match="command-none-here"):
+            await among_others.say(asked)
+    assert (await queue.jobs.get(private)).state is JobState.QUEUED
+    await queue.jobs.cancel(private, ann.owner)
+    public = await among_others.started("anime kavo")
+    for asked in ("/jobs", "/status"):
+        said = (await among_others.say(asked)).text
+        assert public in said
+        assert private not in said
+
+
+async def test_captions_are_told_to_their_owner_alone(queue: Queue, tmp_path: Path) -> None:
+    ann = person(queue, tmp_path)
+    image = Image("1.jpg", image_key(ann.owner, "1"), "1", 512, 512, 5, "zuri in the bath")
+    await queue.drafts.add(ann.owner, ann.place, [image])
+    details = Details(await ann.started())
+    assert "in the bath" in (await ann.ask(details)).text
+    told = (await replace(ann, overheard=True).ask(details)).text
+    assert "13 photos" in told
+    assert "in the bath" not in told
+    assert "1.jpg" not in told
+
+
+async def test_an_operator_among_others_means_their_community_unless_they_say_all(queue: Queue, tmp_path: Path) -> None:
+    bob = person(queue, tmp_path, "bob", place=Address("fake", "city"))
+    elsewhere = await bob.started()
+    olga = person(queue, tmp_path, "olga", operator=True, overheard=True)
+    assert elsewhere not in (await olga.say("/queue")).text
+    await olga.say("/queue pause")
+    assert await queue.jobs.paused("fake:town")
+    assert not await queue.jobs.paused("fake:city")
+    assert elsewhere in (await olga.say("/queue show all")).text
+    await olga.say("/queue pause all")
+    assert await queue.jobs.paused("fake:city")
 
 
 async def test_photos_sent_while_all_before_is_still_being_deleted_are_kept(queue: Queue, tmp_path: Path) -> None:
