@@ -134,6 +134,7 @@ class Training:
         job = await self._queue.jobs.get(job_id)
         if job.owner != actor.owner:
             raise NotYours(job.name)
+        self._presets.bases.wished(job.base)  # it may be gone since
         recipe = recipe_of(job, self._presets.bases)
         before = recipe.views if recipe else 0
         views = round(before * _STEP if way == "stronger" else before / _STEP)

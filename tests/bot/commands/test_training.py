@@ -9,11 +9,12 @@ from lorabot.bot.commands.errors import CommandError
 from lorabot.bot.commands.estimates import estimated_s
 from lorabot.bot.commands.requests import Again, Agree, Pick, Start
 from lorabot.bot.commands.training import no_preset_takes
+from lorabot.presets import UnknownBase
 from lorabot.queue import Queue
 from lorabot.queue.clock import now_plus
 from lorabot.queue.errors import AlreadyQueued, AlreadyStarted, NoDraft, NoProposal, NoSuchJob, NotYours
 from lorabot.queue.model import JsonObject, Outcome, Speed, TrainerState
-from lorabot.queue.tables import people, proposals
+from lorabot.queue.tables import jobs, people, proposals
 from tests.bot.commands.people import Person, person
 from tests.bot.house import PRESETS, claimed, finish
 
@@ -212,6 +213,15 @@ async def test_stronger_and_weaker_have_an_end(ann: Person) -> None:
     assert newest.name == "zuri-4"
     with pytest.raises(CommandError, match="command-again-enough"):
         await ann.ask(Again(newest.id, "stronger"))
+
+
+async def test_a_job_whose_base_model_is_gone_says_so_when_it_is_to_be_trained_again(ann: Person) -> None:
+    job = await ann.started()
+    await finish(await claimed(ann.queue), ann.queue)
+    async with ann.queue.database.write() as connection:
+        await connection.execute(jobs.update().values(base="anything-v5"))
+    with pytest.raises(UnknownBase, match="anything-v5"):
+        await ann.ask(Again(job, "stronger"))
 
 
 async def test_only_its_owner_trains_a_job_again(ann: Person, queue: Queue, tmp_path: Path) -> None:
