@@ -1,5 +1,6 @@
 """The chat page, the login page, their files and texts."""
 
+import math
 from pathlib import Path
 
 from aiohttp import web
@@ -57,12 +58,12 @@ class Pages:
             raise web.HTTPSeeOther("/")
         address = self._visitors.address_of(request)
         if self._door.waits(address) > 0:
-            raise web.HTTPSeeOther("/login?error=wait")
+            raise _refused(self._door.waits(address))
         if (request.content_length or 0) > _MOST_FORM_BYTES:
             raise web.HTTPSeeOther("/login?error=wrong")
         password = (await request.post()).get("password")
         if not isinstance(password, str) or not self._door.admits(address, password):
-            raise web.HTTPSeeOther(f"/login?error={'wait' if self._door.waits(address) > 0 else 'wrong'}")
+            raise _refused(self._door.waits(address))
         before = self._sessions.read(request)
         session = Session(before.conversation, admitted=True) if before else self._sessions.new()
         response = web.HTTPSeeOther("/")
@@ -77,6 +78,12 @@ class Pages:
     async def health(self, _: web.Request) -> web.StreamResponse:
         """What a container's engine or a proxy asks for: an answer says that the bot lives, to whoever asks."""
         return web.Response(text="ok")
+
+
+def _refused(wait_s: float) -> web.HTTPSeeOther:
+    """Back to the login page, which says so, and how long to wait where that is."""
+    reason = f"wait&minutes={math.ceil(wait_s / 60)}" if wait_s > 0 else "wrong"
+    return web.HTTPSeeOther(f"/login?error={reason}")
 
 
 async def revalidate_static(request: web.Request, response: web.StreamResponse) -> None:

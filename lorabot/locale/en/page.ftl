@@ -103,4 +103,4 @@ page-login-text = This lorabot asks for a password.
 page-login-password = Password
 page-login-enter = Come in
 page-login-wrong = That is not the password. Please try again.
-page-login-wait = Too many tries. Please wait a minute.
+page-login-wait = Too many tries. Please wait { $minutes } min.

@@ -103,4 +103,4 @@ page-login-text = 这个 lorabot 需要密码。
 page-login-password = 密码
 page-login-enter = 进入
 page-login-wrong = 密码不对，请再试一次。
-page-login-wait = 尝试次数太多，请一分钟后再来。
+page-login-wait = 尝试次数太多，请 { $minutes } 分钟后再来。

@@ -76,14 +76,25 @@ async def test_wrong_passwords_have_to_wait_and_the_right_one_too(queue: Queue, 
         for password in ("a", "b", "c", PASSWORD):
             async with http.post(house.url + "/login", data={"password": password}, allow_redirects=False) as answer:
                 tried.append(answer.headers["Location"])
-        assert tried == ["/login?error=wrong", "/login?error=wrong", "/login?error=wait", "/login?error=wait"]
+        wait = "/login?error=wait&minutes=1"
+        assert tried == ["/login?error=wrong", "/login?error=wrong", wait, wait]
+
+
+async def test_how_long_to_wait_is_said_as_it_is(queue: Queue, tmp_path: Path) -> None:
+    strict = GUARDED.model_copy(update={"login_attempts": 1, "login_wait_s": 200})
+    async with (
+        running_bot(queue, tmp_path, web=strict) as house,
+        aiohttp.ClientSession() as http,
+        http.post(house.url + "/login", data={"password": "x"}, allow_redirects=False) as answer,
+    ):
+        assert answer.headers["Location"] == "/login?error=wait&minutes=4"
 
 
 async def test_the_wait_for_wrong_passwords_ends(queue: Queue, tmp_path: Path) -> None:
     quick = GUARDED.model_copy(update={"login_attempts": 1, "login_wait_s": 0.2})
     async with running_bot(queue, tmp_path, web=quick) as house, aiohttp.ClientSession() as http:
         async with http.post(house.url + "/login", data={"password": "x"}, allow_redirects=False) as answer:
-            assert answer.headers["Location"] == "/login?error=wait"
+            assert answer.headers["Location"] == "/login?error=wait&minutes=1"
         await asyncio.sleep(0.25)
         async with http.post(house.url + "/login", data={"password": PASSWORD}, allow_redirects=False) as answer:
             assert answer.headers["Location"] == "/"
@@ -120,7 +131,7 @@ async def tried(http: aiohttp.ClientSession, house: House, *tries: tuple[str, st
             headers={"X-Forwarded-For": address},
             allow_redirects=False,
         ) as answer:
-            became.append(answer.headers["Location"].removeprefix("/").removeprefix("login?error="))
+            became.append(answer.headers["Location"].removeprefix("/").removeprefix("login?error=").partition("&")[0])
     return became
 
 

@@ -4,9 +4,11 @@ import { find } from "./dom.js";
 import { loadTexts, t } from "./texts.js";
 
 await loadTexts();
-const reason = new URLSearchParams(location.search).get("error");
+const query = new URLSearchParams(location.search);
+const reason = query.get("error");
 if (reason) {
-  find("login-error").textContent = t(reason === "wait" ? "page-login-wait" : "page-login-wrong");
+  const minutes = Number.parseInt(query.get("minutes"), 10) || 1;
+  find("login-error").textContent = t(reason === "wait" ? "page-login-wait" : "page-login-wrong", { minutes });
   find("password").setAttribute("aria-invalid", "true");
 }
 find("password").focus();
