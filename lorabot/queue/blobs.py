@@ -3,7 +3,7 @@
 import asyncio
 import re
 from collections.abc import AsyncIterable, AsyncIterator, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -20,6 +20,8 @@ if TYPE_CHECKING:  # these are not there at run time
     from obstore.store import ClientConfig, S3Config
 
 _SEGMENT = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,199}")
+# The folder's store writes to such a name beside the file, and renames it then.
+_UNFINISHED = re.compile(r".+#\d+")
 _CHUNK = 1 << 20
 _S3_OPTIONS: dict[str, Literal["endpoint", "region", "virtual_hosted_style_request"]] = {
     "endpoint": "endpoint",
@@ -30,9 +32,13 @@ _S3_OPTIONS: dict[str, Literal["endpoint", "region", "virtual_hosted_style_reque
 
 def check_key(key: str) -> str:
     """``key``, if it is plain segments between slashes; raises ``ValueError`` on what could leave the store."""
-    if len(key) > 500 or not all(_SEGMENT.fullmatch(segment) for segment in key.split("/")):
+    if not _is_key(key):
         raise ValueError(f"not a key: {key[:100]!r}")
     return key
+
+
+def _is_key(text: str) -> bool:
+    return len(text) <= 500 and all(_SEGMENT.fullmatch(segment) for segment in text.split("/"))
 
 
 class Blobs:
@@ -95,13 +101,16 @@ class Blobs:
         return True
 
     async def older(self, prefix: str, than: datetime) -> list[str]:
-        """The keys below ``prefix`` of files that were last written before ``than``."""
+        """The keys below ``prefix`` of files that were last written before ``than``.
+
+        What others have put among them is none of ours, such as the ``.DS_Store`` of who looked at a folder on a Mac.
+        """
         folder = check_key(prefix.rstrip("/"))
         found: list[str] = []
         with _failures(prefix):
             async for page in obstore.list(self._store, folder):
                 found += [entry["path"] for entry in page if entry["last_modified"] < than]
-        return found
+        return [key for key in found if _is_key(key)]
 
     async def list(self, prefix: str) -> list[str]:
         """The keys below ``prefix``, which ends in a slash."""
@@ -114,18 +123,30 @@ class Blobs:
 
     async def delete(self, key: str) -> None:
         """Delete the file; one that is not there is fine."""
-        try:
-            with _failures(key):
-                await obstore.delete_async(self._store, check_key(key))
-        except BlobMissing:
-            return
+        await self._remove(check_key(key))
 
     async def delete_prefix(self, prefix: str) -> int:
-        """Delete all files below ``prefix``, which ends in a slash. Returns how many."""
-        keys = await self.list(prefix)
-        for key in keys:
-            await self.delete(key)
-        return len(keys)
+        """Delete all files below ``prefix``, which ends in a slash, whoever put them there. Returns how many."""
+        found = await self.list(prefix)
+        for path in found:
+            await self._remove(path)
+        return len(found) + await self.delete_unfinished(prefix)
+
+    async def delete_unfinished(self, prefix: str, than: datetime | None = None) -> int:
+        """Delete what was being written below ``prefix`` when a process was killed, last before ``than`` if that is
+        given. Returns how many files. A store shows them to nobody; S3 deletes its own by the bucket's rules.
+        """
+        folder = self._store.prefix if isinstance(self._store, LocalStore) else None
+        if folder is None:
+            return 0
+        return await asyncio.to_thread(_delete_unfinished, Path(folder) / check_key(prefix.rstrip("/")), than)
+
+    async def _remove(self, path: str) -> None:
+        try:
+            with _failures(path):
+                await obstore.delete_async(self._store, path)
+        except BlobMissing:
+            return
 
     async def link(self, key: str, expires_s: float) -> str | None:
         """A presigned URL with which anyone can read the file for ``expires_s``; None where there is no such thing."""
@@ -140,6 +161,16 @@ class Blobs:
         await self.put(key, b"ok")
         await self.get(key)
         await self.delete(key)
+
+
+def _delete_unfinished(folder: Path, than: datetime | None) -> int:
+    count = 0
+    for path in folder.rglob("*#*"):
+        with suppress(FileNotFoundError):  # done just now
+            if _UNFINISHED.fullmatch(path.name) and (than is None or path.stat().st_mtime < than.timestamp()):
+                path.unlink()
+                count += 1
+    return count
 
 
 @contextmanager

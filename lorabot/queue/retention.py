@@ -103,7 +103,10 @@ async def _sweep_files(database: Database, blobs: Blobs, config: QueueConfig) ->
         doomed += [key for key in made if job_prefix(key.split("/")[1]) not in known]
     for key in doomed:
         await blobs.delete(key)
-    return len(doomed)
+    unfinished = [
+        await blobs.delete_unfinished(folder, current - _GRACE[0]) for folder in (IMAGES, CONVERSATIONS, JOBS)
+    ]
+    return len(doomed) + sum(unfinished)
 
 
 async def _named_images(database: Database) -> set[str]:

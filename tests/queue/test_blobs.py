@@ -1,6 +1,7 @@
 """Files in a folder and in S3 behave the same."""
 
 import asyncio
+import sys
 import urllib.request
 from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, datetime, timedelta
@@ -39,6 +40,11 @@ def blobs(request: pytest.FixtureRequest, tmp_path: Path) -> Blobs:
 async def pieces(data: bytes, size: int = 1 << 20) -> AsyncIterator[bytes]:
     for start in range(0, len(data), size):
         yield data[start : start + size]
+
+
+def names_below(folder: Path) -> list[str]:
+    """Of all files, whether the store shows them or not."""
+    return [path.name for path in folder.rglob("*") if path.is_file()]
 
 
 async def test_bytes_files_and_streams_are_stored_and_read_back(blobs: Blobs, tmp_path: Path) -> None:
@@ -82,6 +88,47 @@ async def test_deleting_a_folder_takes_what_is_below_it_and_nothing_beside(blobs
     assert await blobs.delete_prefix("jobs/a/") == 2
     assert await blobs.list("jobs/") == ["jobs/ab/1/z"]
     assert await blobs.delete_prefix("jobs/none/") == 0
+
+
+async def test_what_others_put_into_a_folder_goes_with_it_and_is_never_taken_for_ours(tmp_path: Path) -> None:
+    blobs = open_blobs(str(tmp_path / "blobs"))
+    await blobs.put("jobs/a/1/zuri.safetensors", b"lora")
+    for foreign in (".DS_Store", "sample 1 (copy).png", "图.png", "x" * 210):
+        (tmp_path / "blobs/jobs/a/1" / foreign).write_bytes(b"looked at")
+    assert await blobs.older("jobs/", datetime.now(UTC) + timedelta(minutes=1)) == ["jobs/a/1/zuri.safetensors"]
+    assert await blobs.delete_prefix("jobs/a/") == 5
+    assert names_below(tmp_path) == []
+
+
+async def test_a_file_that_was_being_written_when_its_process_was_killed_is_deleted_too(tmp_path: Path) -> None:
+    code = """if True:
+        import asyncio, sys
+        from lorabot.queue.blobs import open_blobs
+
+        async def never_done():
+            yield b"x" * 12_000_000
+            print("begun", flush=True)
+            await asyncio.sleep(60)
+
+        asyncio.run(open_blobs(sys.argv[1]).put("images/ann/1.webp", never_done()))
+    """
+    for delete in ("sweep", "forget"):
+        writing = await asyncio.create_subprocess_exec(
+            sys.executable, "-c", code, str(tmp_path), stdout=asyncio.subprocess.PIPE
+        )
+        assert writing.stdout is not None
+        assert await writing.stdout.readline() == b"begun\n"
+        writing.kill()
+        await writing.wait()
+        assert names_below(tmp_path) == ["1.webp#1"]
+        blobs = open_blobs(str(tmp_path))
+        if delete == "forget":
+            assert await blobs.delete_prefix("images/ann/") == 1
+        else:
+            current = datetime.now(UTC)
+            assert await blobs.delete_unfinished("images/", current - timedelta(hours=1)) == 0, "it may be going on"
+            assert await blobs.delete_unfinished("images/", current + timedelta(hours=1)) == 1
+        assert names_below(tmp_path) == []
 
 
 async def test_a_broken_upload_leaves_no_file(blobs: Blobs) -> None:

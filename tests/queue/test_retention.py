@@ -120,6 +120,19 @@ async def test_a_photo_that_is_just_coming_in_is_left_alone(queue: Queue) -> Non
     assert (await round_(queue)).files == 0
 
 
+async def test_what_was_being_written_when_a_process_was_killed_goes(queue: Queue, tmp_path: Path) -> None:
+    kept_ = image("web:ann")
+    await kept(queue, kept_)
+    await queue.drafts.add("web:ann", ADDRESS, [kept_])
+    file = tmp_path / "blobs" / kept_.key
+    for number in (1, 2):
+        file.with_name(f"{file.name}#{number}").write_bytes(b"half a photo")
+    await asyncio.to_thread(age, tmp_path / "blobs", 0.5)
+    file.with_name(f"{file.name}#3").write_bytes(b"going on")
+    assert (await round_(queue)).files == 2
+    assert sorted(path.name for path in file.parent.iterdir()) == [file.name, f"{file.name}#3"]
+
+
 async def test_what_a_lost_worker_wrote_for_a_deleted_job_goes(queue: Queue, tmp_path: Path) -> None:
     await queue.blobs.put(artefact_key("gone", 2, "late.png"), b"x")
     await asyncio.to_thread(age, tmp_path / "blobs", 2)
