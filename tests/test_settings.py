@@ -166,6 +166,7 @@ def test_only_secrets_have_a_file_variant(monkeypatch: pytest.MonkeyPatch) -> No
         ("LORABOT_DISCORD__API_URL", "ftp://x", "starts with http:// or https://"),
         ("LORABOT_DISCORD__GATEWAY_URL", "https://x", "starts with ws:// or wss://"),
         ("LORABOT_WEB__PUBLIC_URL", "chat.example.org", "starts with http:// or https://"),
+        ("LORABOT_WEB__PUBLIC_URL", "https://example.org/lorabot", "no path behind the host"),
     ],
 )
 def test_a_wrong_value_is_one_line_with_name_value_and_what_is_allowed(

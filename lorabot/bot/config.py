@@ -7,6 +7,9 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, S
 from pydantic_settings import NoDecode
 
 HttpUrl = Annotated[str, StringConstraints(pattern=r"^https?://[^\s/?#]+[^\s?#]*$", strip_whitespace=True)]
+SITE = r"^https?://[^\s/?#]+/?$"
+SiteUrl = Annotated[str, StringConstraints(pattern=SITE, strip_whitespace=True)]
+"""The web chat's pages name each other from the root, so it needs all of a host's name and cannot be below a path."""
 SocketUrl = Annotated[str, StringConstraints(pattern=r"^wss?://[^\s/?#]+[^\s?#]*$", strip_whitespace=True)]
 Secret = Annotated[SecretStr, Field(min_length=1)]
 
@@ -56,7 +59,7 @@ class WebConfig(BaseModel):
 
     host: str = Field(default="127.0.0.1", min_length=1, description="Address the web chat listens on.")
     port: int = Field(default=8080, ge=0, le=65535, description="Port the web chat listens on; 0 takes any free one.")
-    public_url: HttpUrl | None = Field(
+    public_url: SiteUrl | None = Field(
         default=None,
         description="Address people reach the web chat at, where it stands behind a proxy or another name.",
     )

@@ -22,7 +22,7 @@ from pydantic_settings import (
     SettingsConfigDict,
 )
 
-from lorabot.bot.config import DeliveryConfig, DiscordConfig, IntakeConfig, TelegramConfig, WebConfig
+from lorabot.bot.config import SITE, DeliveryConfig, DiscordConfig, IntakeConfig, TelegramConfig, WebConfig
 from lorabot.locale import Message, Param
 from lorabot.presets import NamedBase
 from lorabot.queue.config import QueueConfig
@@ -212,6 +212,8 @@ class Setting:
             return Message("settings-allowed-choice", {"choices": "true, false"})
         if int in kinds or float in kinds:
             return _allowed_number("whole" if int in kinds else "number", bounds)
+        if pattern == SITE:
+            return Message("settings-allowed-site")
         if pattern.startswith(("^http", "^ws")):
             return Message("settings-allowed-url", {"scheme": "http" if pattern.startswith("^http") else "ws"})
         if pattern:

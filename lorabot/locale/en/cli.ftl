@@ -16,6 +16,7 @@ settings-no-secret-file = { $name } names the file { $file }, which can't be rea
 settings-twice = Both { $name } and { $file } are set. Keep one of them.
 settings-allowed-choice = one of { $choices }
 settings-allowed-url = an address that starts with { $scheme }:// or { $scheme }s://
+settings-allowed-site = an address that starts with http:// or https://, with no path behind the host
 settings-allowed-form = of the form { $form } ({ $description })
 settings-allowed-text = a text of at least { $least } { $least ->
         [one] character

@@ -16,6 +16,7 @@ settings-no-secret-file = { $name } 指向的文件 { $file } 无法读取：{ $
 settings-twice = { $name } 和 { $file } 同时被设置，请只保留一个。
 settings-allowed-choice = 以下之一：{ $choices }
 settings-allowed-url = 以 { $scheme }:// 或 { $scheme }s:// 开头的地址
+settings-allowed-site = 以 http:// 或 https:// 开头的地址，主机名后面不带路径
 settings-allowed-form = { $form } 的形式（{ $description }）
 settings-allowed-text = 至少 { $least } 个字符的文本
 settings-allowed-bases = 底模列表（环境变量里写成 JSON），每个都要有 id、title 和 source（见 docs/bases.md）
