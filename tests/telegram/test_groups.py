@@ -32,6 +32,10 @@ def boris(house: House) -> Person:
 
 @pytest_asyncio.fixture(loop_scope="module")
 async def group(house: House, anna: Person, boris: Person) -> Group:
+    return await greeted(house, anna, boris)
+
+
+async def greeted(house: House, anna: Person, boris: Person) -> Group:
     """A group whose privacy mode is on, as BotFather leaves it, after the bot has greeted it."""
     made = house.telegram.group(anna, boris)
     made.adds_bot(anna)

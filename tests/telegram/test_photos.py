@@ -13,6 +13,15 @@ from tests.telegram.server import Item, Person
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 MIB = 1024 * 1024
+OF_NO_USE = (
+    ("photos.zip", broken(zip_of_photos(3)), "The zip is damaged"),
+    ("photos.zip", locked_zip({"a.jpg": photo(1)}), "The zip has a password"),
+    ("photos.zip", zipped({}), "The zip is empty"),
+    ("photos.zip", zipped({"__MACOSX/._a.jpg": b"x", "notes.txt": b"x"}), "There are no pictures in the zip"),
+    ("notes.txt", b"just some words", "neither a zip nor a picture"),
+    ("photos.rar", b"Rar!\x1a\x07" + bytes(100), "another kind of archive"),
+    ("photo.jpg", broken(photo(1, (900, 700))), "can't be read"),
+)
 
 
 async def test_one_message_keeps_count_and_stays_the_last(house: House, anna: Person) -> None:
@@ -55,18 +64,7 @@ async def test_a_video_in_an_album_is_left_out_and_named(house: House, anna: Per
     assert not house.telegram.state.paths or len(house.telegram.calls("getFile")) == 2, "the video is not fetched"
 
 
-@pytest.mark.parametrize(
-    ("name", "data", "sentence"),
-    [
-        ("photos.zip", broken(zip_of_photos(3)), "The zip is damaged"),
-        ("photos.zip", locked_zip({"a.jpg": photo(1)}), "The zip has a password"),
-        ("photos.zip", zipped({}), "The zip is empty"),
-        ("photos.zip", zipped({"__MACOSX/._a.jpg": b"x", "notes.txt": b"x"}), "There are no pictures in the zip"),
-        ("notes.txt", b"just some words", "neither a zip nor a picture"),
-        ("photos.rar", b"Rar!\x1a\x07" + bytes(100), "another kind of archive"),
-        ("photo.jpg", broken(photo(1, (900, 700))), "can't be read"),
-    ],
-)
+@pytest.mark.parametrize(("name", "data", "sentence"), OF_NO_USE)
 async def test_a_file_of_no_use_is_named_with_the_reason(
     house: House, anna: Person, name: str, data: bytes, sentence: str
 ) -> None:

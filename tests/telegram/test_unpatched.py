@@ -2,7 +2,8 @@
 
 import asyncio
 import shutil
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -22,21 +23,41 @@ from tests.telegram.server.flood import NO_RATES
 
 pytestmark = [pytest.mark.slow, pytest.mark.asyncio(loop_scope="module")]
 
-test_a_wrong_word = test_trouble.test_a_wrong_word_is_answered_with_what_to_do_instead
-test_one_broken_picture = test_trouble.test_one_broken_picture_among_good_ones_is_named_and_the_rest_goes_on
-test_a_second_job = test_trouble.test_a_second_job_is_refused_while_the_first_waits_and_its_photos_stay
-test_the_job_of_somebody_else = test_trouble.test_nobody_cancels_the_job_of_somebody_else
-test_a_file_of_no_use = test_photos.test_a_file_of_no_use_is_named_with_the_reason
+Act = Callable[[House, Person], Awaitable[None]]
+
+
+async def the_button_of_another_member(house: House, anna: Person) -> None:
+    boris = house.telegram.person("Boris")
+    await test_groups.test_the_buttons_of_one_member_are_not_for_another(
+        house, anna, boris, await test_groups.greeted(house, anna, boris)
+    )
+
+
+# What these people wait for is mostly the bot, which lets a second pass between two messages to a chat.
+AT_ONCE: Mapping[str, Act] = {
+    "a wrong word": test_trouble.test_a_wrong_word_is_answered_with_what_to_do_instead,
+    "one broken picture": test_trouble.test_one_broken_picture_among_good_ones_is_named_and_the_rest_goes_on,
+    "a second job": test_trouble.test_a_second_job_is_refused_while_the_first_waits_and_its_photos_stay,
+    "the job of somebody else": test_trouble.test_nobody_cancels_the_job_of_somebody_else,
+    "a photo while a job is set up": test_photos.test_a_photo_that_comes_while_the_job_is_confirmed_is_asked_about,
+    "photos behind a clear, typed": partial(test_photos.test_what_is_sent_right_behind_a_clear_stays, way="typed"),
+    "photos behind a clear, pressed": partial(test_photos.test_what_is_sent_right_behind_a_clear_stays, way="pressed"),
+    "too few photos": test_talking.test_a_person_with_too_few_photos_is_told_to_send_more,
+    "buttons of jobs that are gone": test_talking.test_buttons_that_mean_nothing_any_more_say_so,
+    "a member's queue command": test_talking.test_a_member_runs_no_queue,
+    "the button of another member": the_button_of_another_member,
+    **{
+        f"{sentence}: {file}": partial(
+            test_photos.test_a_file_of_no_use_is_named_with_the_reason, name=file, data=data, sentence=sentence
+        )
+        for file, data, sentence in test_photos.OF_NO_USE
+    },
+}
+# These change the server, or take the next job in line.
 test_a_video_in_an_album = test_photos.test_a_video_in_an_album_is_left_out_and_named
 test_an_expired_path_and_a_cut_off_file = test_photos.test_a_file_that_is_cut_off_is_fetched_again
 test_a_file_over_the_limit = test_photos.test_what_telegram_does_not_hand_out_goes_by_a_page
-test_a_photo_while_a_job_is_set_up = test_photos.test_a_photo_that_comes_while_the_job_is_confirmed_is_asked_about
-test_photos_behind_a_clear = test_photos.test_what_is_sent_right_behind_a_clear_stays
-test_too_few_photos = test_talking.test_a_person_with_too_few_photos_is_told_to_send_more
-test_buttons_of_jobs_that_are_gone = test_talking.test_buttons_that_mean_nothing_any_more_say_so
-test_a_members_queue_command = test_talking.test_a_member_runs_no_queue
 boris, group = test_groups.boris, test_groups.group
-test_the_button_of_another_member = test_groups.test_the_buttons_of_one_member_are_not_for_another
 test_a_group_without_messages = test_groups.test_a_group_that_takes_no_messages_is_told_of_in_private
 test_a_deleted_card = test_delivering.test_a_card_that_somebody_deleted_comes_again
 test_a_blocked_bot = test_delivering.test_a_person_who_blocked_the_bot_is_given_up
@@ -73,6 +94,19 @@ async def shared(tmp_path_factory: pytest.TempPathFactory, migrated_database: Pa
                 yield House(telegram, queue, folder, f"http://127.0.0.1:{port}")
     finally:
         await valkey.stop()
+
+
+async def test_many_people_at_once_are_each_told_what_they_got_wrong(house: House) -> None:
+    async def act(doing: str) -> None:
+        try:
+            await AT_ONCE[doing](house, house.telegram.person(doing))
+        except Exception as error:
+            error.add_note(doing)
+            raise
+
+    results = await asyncio.gather(*map(act, AT_ONCE), return_exceptions=True)
+    if errors := [result for result in results if isinstance(result, Exception)]:
+        raise ExceptionGroup("of all these people", errors)
 
 
 async def test_a_job_goes_on_while_valkey_and_then_the_database_are_away(house: House, anna: Person) -> None:
