@@ -28,7 +28,9 @@ class Drafts:
         return None if row is None else rows.draft(row)
 
     async def add(self, owner: str, address: Address, images: Iterable[Image]) -> Draft:
-        """Append ``images``. One that is there already (by content) is not added twice. Returns the whole draft."""
+        """Append ``images``. One that is there already (by content) is not added twice; a caption that it comes with
+        now counts. Returns the whole draft.
+        """
         async with self._database.write() as connection:
             return await append(self._database, connection, owner, address, images)
 
@@ -96,7 +98,8 @@ async def append(
     stored = await connection.scalar(select(drafts.c.images).where(mine).with_for_update())
     all_images = {image.sha256: image for image in (() if stored is None else IMAGES.read(stored))}
     for image in images:
-        all_images.setdefault(image.sha256, image)
+        if image.sha256 not in all_images or image.caption is not None:
+            all_images[image.sha256] = image
     values = {"images": IMAGES.write(tuple(all_images.values())), "updated_at": now()}
     result = await connection.execute(
         insert(drafts).values(owner=owner, address=str(address), **values).returning(*drafts.c)

@@ -217,7 +217,8 @@ class Intake:
         owner, address = upload.owner, Address.parse(upload.address)
         intaken = Intaken()
         draft = await self._queue.drafts.get(owner, address)
-        known = {image.sha256 for image in draft.images} if draft else set()
+        before = {image.sha256: image.caption for image in draft.images} if draft else {}
+        known = set(before)
         intaken.draft = len(known)
         await self._tell(upload, intaken, False)
         async with aclosing(self._looker.look(self._spool.path(upload), upload.name)) as outcomes:
@@ -228,7 +229,7 @@ class Intake:
                     case LeftOut():
                         intaken.left_out.append(outcome)
                     case CleanImage():
-                        await self._keep(owner, outcome, known, intaken)
+                        await self._keep(owner, outcome, known, before, intaken)
                 await self._tell(upload, intaken, False)
         intaken.images.sort(key=lambda image: image.name)
         if intaken.images:
@@ -236,11 +237,15 @@ class Intake:
             intaken.draft = len(draft.images)
         await self._tell(upload, intaken, True)
 
-    async def _keep(self, owner: str, clean: CleanImage, known: set[str], intaken: Intaken) -> None:
-        if clean.sha256 in known:
+    async def _keep(
+        self, owner: str, clean: CleanImage, known: set[str], before: dict[str, str | None], intaken: Intaken
+    ) -> None:
+        """``before``: captions of the photos that were in the draft already. One that is sent later takes its place."""
+        captioned = clean.caption is not None and before.pop(clean.sha256, clean.caption) != clean.caption
+        if clean.sha256 in known and not captioned:
             intaken.left_out.append(LeftOut(clean.name, Message("intake-duplicate")))
             return
-        if len(known) >= self._config.max_files:
+        if len(known) >= self._config.max_files and not captioned:
             intaken.left_out.append(
                 LeftOut(clean.name, Message("intake-draft-full", {"limit": self._config.max_files}))
             )

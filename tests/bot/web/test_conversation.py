@@ -8,10 +8,10 @@ import pytest
 from lorabot.bot.web.wire import ShownLine
 from lorabot.queue import Queue
 from lorabot.queue.embedded import EmbeddedValkey
-from lorabot.queue.model import Progress, Stage
+from lorabot.queue.model import Address, Progress, Stage
 from tests.bot.client import ChatClient, ChatError
 from tests.bot.house import PRESETS, WEB, House, claimed, finish, running_bot, show
-from tests.bot.pictures import encoded, photo, picture, zip_of_photos
+from tests.bot.pictures import encoded, photo, picture, zip_of_photos, zipped
 
 
 def is_card(line: ShownLine) -> bool:
@@ -122,6 +122,22 @@ async def test_the_same_photo_sent_again_is_said_and_not_counted(chat: ChatClien
     await chat.upload(photo(1), "again.jpg")
     again = await chat.until(lambda line: settled(line) and line.id > first.id)
     assert "`again.jpg`. It's the same as another one." in again.text
+
+
+async def test_captions_that_are_sent_later_belong_to_the_photos_that_are_there(chat: ChatClient, queue: Queue) -> None:
+    await chat.upload(zip_of_photos(6), "photos.zip")
+    await chat.until(lambda line: "6 good pictures" in line.text)
+    files = {"photo-00.jpg": photo(0), "photo-00.txt": b"zuri on a roof", "photo-01.jpg": photo(1)}
+    await chat.upload(zipped(files), "captioned.zip")
+    told = await chat.until(lambda line: "came with a caption of yours" in line.text)
+    assert told.text.startswith("One good picture.\nLeft out: `photo-01.jpg`. It's the same as another one.")
+    assert "there are 6 now" in told.text
+    address = Address("web", chat.conversation)
+    draft = await queue.drafts.get(str(address), address)
+    assert draft is not None
+    assert [image.caption for image in draft.images] == ["zuri on a roof", *[None] * 5]
+    await chat.upload(zipped(files), "captioned.zip")
+    await chat.until(lambda line: "nothing to train on" in line.text)
 
 
 async def test_clear_throws_the_photos_away(chat: ChatClient) -> None:
