@@ -11,6 +11,10 @@ import yaml
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
+# What pydantic says in Python's words, in those of somebody who writes YAML.
+_IN_YAML = dict.fromkeys(("model_type", "model_attributes_type", "dict_type"), "input should be fields with values")
+_IN_YAML["tuple_type"] = "input should be a list"
+
 Place = tuple[str | int, ...]
 """Where a value stands in the document: keys and list indexes from the root."""
 
@@ -167,7 +171,8 @@ def _reason(detail: ErrorDetails, model: type[BaseModel], place: Place) -> str:
         return "is missing"
     if kind == "value_error":
         return str(detail["ctx"]["error"])
-    reason = message[0].lower() + message[1:]
+    reason = _IN_YAML.get(kind) or message[0].lower() + message[1:]
+    reason = reason.replace("tuple", "list").replace(" after validation", "")
     if isinstance(given, str | int | float | bool | None):
         reason += f", not {'null' if given is None else repr(given)[:80]}"
     return reason

@@ -84,7 +84,8 @@ def test_words_that_older_yaml_took_for_switches_are_words(tmp_path: Path) -> No
     ("text", "line", "reason"),
     [
         ("", 0, "is empty"),
-        ("just words", 1, ""),
+        ("just words", 1, "input should be fields with values, not 'just words'"),
+        ("- a list", 1, "input should be fields with values"),
         ("id: [1, 2", 1, "is not YAML"),
         ("id: a\n\ttitle: b", 2, "is not YAML"),
         ("id: a\nid: b", 2, "given twice (first on line 1)"),
@@ -160,6 +161,8 @@ def test_a_preset_can_use_a_vocabulary_of_its_own(tmp_path: Path) -> None:
     [
         ("{name: a, template: a robot, labels: [x, y], threshold: 0.4}", "must hold {label} once"),
         ("{name: a, template: 'a {label}', labels: [x, x], threshold: 0.4}", "label given twice: x"),
+        ("{name: a, template: 'a {label}', labels: x, threshold: 0.4}", "input should be a list, not 'x'"),
+        ("{name: a, template: 'a {label}', labels: [x], threshold: 0.4}", "list should have at least 2 items, not 1"),
         ("{name: a, template: 'a {label}', labels: [x, y], threshold: 4}", "less than or equal to 1"),
         ("{name: a, template: 'a {label}', labels: [x, y], unsaid: [z], threshold: 0}", "what is no label: z"),
         ("{name: a, template: 'a {label}', labels: [x, y], unsaid: [x, y], threshold: 0}", "can be said"),
