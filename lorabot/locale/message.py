@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Self
 
 Param = str | int | float
 
@@ -20,14 +19,6 @@ class Message:
 
     def to_json(self) -> dict[str, object]:
         return {"code": self.code, "params": dict(self.params)}
-
-    @classmethod
-    def from_json(cls, data: Mapping[str, object]) -> Self:
-        """Read what ``to_json`` wrote; raises ``ValueError`` on anything else."""
-        code, params = data.get("code"), data.get("params")
-        if not isinstance(code, str) or not isinstance(params, Mapping):
-            raise ValueError(f"not a message: {data!r}")
-        return cls(code, dict(params))
 
 
 class UserError(Exception):

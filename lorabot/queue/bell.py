@@ -11,13 +11,3 @@ class Bell(Protocol):
 
     def runnable(self) -> None:
         """One more job can be claimed."""
-
-
-class NoBell:
-    """For those who are alone with the store."""
-
-    def changed(self, topic: str) -> None:
-        pass
-
-    def runnable(self) -> None:
-        pass

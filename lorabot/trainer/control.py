@@ -18,10 +18,6 @@ class Control:
     def suspend(self) -> None:
         self._suspend.set()
 
-    @property
-    def suspending(self) -> bool:
-        return self._suspend.is_set()
-
     def check(self) -> None:
         """Raise ``Cancelled`` or ``Suspended`` if that was asked for; a cancel outweighs a suspension."""
         if self._cancel.is_set():
