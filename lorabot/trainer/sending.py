@@ -2,6 +2,10 @@
 
 import torch
 
+from lorabot.trainer.memory import Pinning
+
+_pinning = Pinning()
+
 
 def sent(tensor: torch.Tensor, device: torch.device) -> torch.Tensor:
     """``tensor``, which is on the CPU, on ``device``.
@@ -9,4 +13,4 @@ def sent(tensor: torch.Tensor, device: torch.device) -> torch.Tensor:
     From ordinary memory CUDA copies only once all that was asked of the card before is done; from pinned memory it
     copies when it comes to it.
     """
-    return tensor.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else tensor.to(device)
+    return _pinning.copy(tensor).to(device, non_blocking=True) if device.type == "cuda" else tensor.to(device)

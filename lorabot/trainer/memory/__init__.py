@@ -16,6 +16,7 @@ from lorabot.trainer.memory.choosing import (
 from lorabot.trainer.memory.crawling import Crawl
 from lorabot.trainer.memory.fitting import Fitting, even, smaller
 from lorabot.trainer.memory.gauge import Gauge, gauge_of
+from lorabot.trainer.memory.pinning import Pinning
 from lorabot.trainer.memory.remembering import Remembered
 from lorabot.trainer.memory.shortage import ran_out_of_memory
 from lorabot.trainer.memory.streaming import Remembering, away, bring_back, take_off
@@ -28,6 +29,7 @@ __all__ = [
     "Gauge",
     "Measure",
     "Measured",
+    "Pinning",
     "Remembered",
     "Remembering",
     "Room",

@@ -11,6 +11,7 @@ import psutil
 import torch
 
 from lorabot.trainer.devices import driver_version
+from lorabot.trainer.memory.pinning import Pinning
 
 
 class Gauge(Protocol):
@@ -43,6 +44,7 @@ class CudaGauge:
 
     def __init__(self, device: torch.device) -> None:
         self._device = device
+        self._pinning = Pinning()
 
     def held(self) -> int:
         return torch.cuda.memory_reserved(self._device)
@@ -65,8 +67,7 @@ class CudaGauge:
         torch.cuda.empty_cache()
 
     def stow(self, tensor: torch.Tensor) -> torch.Tensor:
-        kept = torch.empty_like(tensor, device="cpu", pin_memory=True)
-        return kept.copy_(tensor)
+        return self._pinning.copy(tensor)
 
 
 class HostGauge:

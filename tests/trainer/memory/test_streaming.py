@@ -46,6 +46,26 @@ def test_gradients_are_to_the_last_bit_those_of_weights_on_the_card(dora: bool) 
     assert not any(parameter.requires_grad for parameter in unet.parameters())
 
 
+def test_where_the_host_has_too_little_page_locked_memory_ordinary_memory_does(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Two weights of 64 x 64 can be locked, and nothing more."""
+    unet, card = smallest_base().unet, SimulatedCard(pinnable=2 * 64 * 64 * 4)
+    card.bring(unet)
+    given = torch.randn(1, 4, 8, 8), torch.tensor([5]), Conditions(torch.randn(1, 77, TEXT_WIDTH))
+    with torch.no_grad(), card, caplog.at_level("WARNING"):
+        expected, lying = plain(unet, "fp32")(*given), card.held()
+        take_off(unet, belongs_to_adapter, card)
+        assert card.pinnable < 2 * 64 * 64 * 4
+        assert card.held() < 0.1 * lying
+        assert torch.equal(plain(unet, "fp32")(*given), expected)
+        bring_back(unet, card)
+        assert torch.equal(plain(unet, "fp32")(*given), expected)
+    assert [record.message for record in caplog.records] == [
+        "the host has no more page-locked memory; from ordinary memory it takes longer to the card"
+    ]
+
+
 def test_what_cannot_come_back_whole_stays_as_it_is_and_predicts_the_same() -> None:
     unet, card = smallest_base().unet, SimulatedCard()
     card.bring(unet)
