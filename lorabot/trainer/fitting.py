@@ -39,7 +39,7 @@ class Outlook:
     """What a job will send through the model, and how large what it makes is.
 
     ``numbers`` are learnt, and make a file of ``file_bytes``. ``dearest``: width and height of the dearest pictures;
-    ``several``: whether others go through as well. The latents, ``latent_bytes``, lie ``where``.
+    ``several``: whether others go through a card as well. The latents, ``latent_bytes``, lie ``where``.
     """
 
     numbers: int
@@ -71,7 +71,7 @@ def look(opened: Opened) -> Outlook:
             told=told,
             sorted_in=sorted_in,
             dearest=dearest,
-            several=_several(sorted_in, recipe, dearest),
+            several=opened.hardware.card is not None and _several(sorted_in, recipe, dearest),
             latent_bytes=large,
             where=place(large, base.unet.device, _left_on_disk(numbers, job.folder)),
         )
@@ -121,7 +121,17 @@ def plan_to_fit(opened: Opened, outlook: Outlook, saved: ResumeState | None, giv
                 pictures=max(views, samples),
                 kept=gauge.spare() if kept else 0,
             )
-        probe = Probe(base, opened.modules, denoise, gauge, outlook.dearest, outlook.told.probed, outlook.several)
+        probe = Probe(
+            base,
+            opened.modules,
+            denoise,
+            gauge,
+            outlook.dearest,
+            outlook.told.probed,
+            recipe.batch,
+            _held(recipe),
+            outlook.several,
+        )
         fitted = fit(probe, remembered, room, recipe.checkpointing)
         if saved:
             made = moved(saved.plan, hardware, fitted)
@@ -174,6 +184,11 @@ def _several(sorted_in: Sorted, recipe: Recipe, dearest: tuple[int, int]) -> boo
     return {(recipe.resolution,) * 2, *((each.width, each.height) for each in sorted_in.buckets)} != {dearest}
 
 
+def _held(recipe: Recipe) -> int:
+    """The rows of a step that hold on to what the base draws by itself."""
+    return recipe.preserve.rows if recipe.preserve else 0
+
+
 def _at_once(recipe: Recipe, size: tuple[int, int]) -> tuple[int, int]:
     """How many pictures may go through the VAE together: the views of one image, of ``size``, and the samples."""
     views, side = recipe.crops * (2 if recipe.flip else 1), recipe.resolution
@@ -190,6 +205,7 @@ def _depends(opened: Opened, outlook: Outlook) -> Mapping[str, object]:
         "precision": opened.hardware.precision,
         "size": outlook.dearest,
         "several": outlook.several,
+        "rows": (recipe.batch, _held(recipe)),
         "tokens": outlook.told.probed(1).states.shape[1],
         "adapter": (recipe.rank, recipe.layers, recipe.dora, recipe.dropout > 0),
         "text encoder": recipe.text_encoder_lr > 0,

@@ -1,7 +1,7 @@
 """Tries training steps for real: how long they take, how much memory, and so how the job's steps are best done."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -36,9 +36,10 @@ class Probe:
     """Measures passes through ``base`` as they are trained, for pictures of ``size`` (width, height in pixels).
 
     ``modules`` carry the adapter, whose dropout is at work. ``conditions`` makes those of as many items, by way of the
-    text encoders where these learn. The first pass warms up, the second is timed. ``several``: pictures of other sizes
-    will go through too; each size is gone through once while what is kept of the ones before lies there. ``last``: what
-    was tried last, whose passes are those that are kept now.
+    text encoders where these learn. The first pass warms up, the second is timed. Then whatever else a step of
+    ``images`` and ``held`` rows goes through by is gone through once, since what is recorded for it stays beside what
+    is recorded for the first: a last part of fewer rows and, where ``several`` sizes of pictures go through, another
+    one. ``last``: what was tried last, whose passes are those that are kept now.
     """
 
     base: "BaseModel"
@@ -47,6 +48,8 @@ class Probe:
     gauge: Gauge
     size: tuple[int, int]
     conditions: Callable[[int], Conditions]
+    images: int
+    held: int = 0
     several: bool = False
     last: Fitting | None = None
 
@@ -62,8 +65,8 @@ class Probe:
             gauge.reset_peak()
             with adapter.dropping_out(self.modules, 0, 0):
                 _, seconds = (self._pass(fitting.batch, self.size) for _ in range(2))
-                if self.several:
-                    self._pass(fitting.batch, self._another())
+                for rows, size in self._beside(fitting.batch):
+                    self._pass(rows, size)
             peak = gauge.peak()
             gauge.empty()
             return Measured(seconds, peak - held, resting, gauge.held() - held)
@@ -74,6 +77,17 @@ class Probe:
         finally:
             for module in self.modules.values():
                 module.zero_grad(set_to_none=True)
+
+    def _beside(self, batch: int) -> Iterator[tuple[int, tuple[int, int]]]:
+        """The other parts that steps split by ``batch`` have, each by its rows and its pictures' size.
+
+        Rows that are held on to are of ``size``, and fill up the last part of images that are too.
+        """
+        alike = _parts(self.images + self.held, batch)
+        if self.several:
+            alike |= _parts(self.held, batch)
+            yield from ((rows, self._another()) for rows in _parts(self.images, batch))
+        yield from ((rows, self.size) for rows in alike - {batch})
 
     def _another(self) -> tuple[int, int]:
         """A size that costs about as much: one cell wider and lower."""
@@ -91,6 +105,11 @@ class Probe:
         if unet.device.type == "cuda":
             torch.cuda.synchronize(unet.device)
         return time.perf_counter() - began
+
+
+def _parts(rows: int, batch: int) -> set[int]:
+    """How many go through at once where ``rows`` do by ``batch``."""
+    return {min(batch, rows - start) for start in range(0, rows, batch)}
 
 
 def rehearsal(

@@ -31,7 +31,7 @@ def kept(folder: Path, dropout: float, text_encoder_lr: float) -> int:
         route(trial.base.unet, gauge, lambda _: nullcontext(plain(trial.base.unet, "fp32"))) as way,
         torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor),
     ):
-        Probe(trial.base, trial.modules, way, gauge, (64, 64), trial.encoded.told.probed)(Fitting(2))
+        Probe(trial.base, trial.modules, way, gauge, (64, 64), trial.encoded.told.probed, 2)(Fitting(2))
         assert not any(module.training for part in trial.modules.values() for module in part.modules())
         assert all(parameter.grad is None for _, parameter in adapter.parameters(trial.modules))
     return sum(sizes)
@@ -43,24 +43,36 @@ def test_dropout_and_text_encoders_that_learn_are_measured_and_leave_nothing_beh
     assert kept(tmp_path, 0.0, 1e-3) > bare
 
 
-def test_a_size_that_comes_later_is_counted_beside_what_is_kept_of_the_first(tmp_path: Path) -> None:
+def test_whatever_goes_through_in_another_shape_is_counted_beside_what_is_kept_of_the_first(tmp_path: Path) -> None:
     trial, card = Trial("sd15", recipe_of(), tmp_path), SimulatedCard()
     unet, kept = trial.base.unet, 1 << 26
+    pools: dict[tuple[int, int], torch.Tensor] = {}
 
     @contextmanager
     def opener(_: bool) -> Iterator[Denoiser]:
-        """Keeps something for each size, as recorded passes do."""
-        pools: dict[torch.Size, torch.Tensor] = {}
+        """Keeps something for each shape, as recorded passes do; what comes out matters to nobody."""
+        learnt = next(parameter for parameter in unet.parameters() if parameter.requires_grad)
 
         def denoise(noisy: torch.Tensor, timesteps: torch.Tensor, conditions: Conditions) -> torch.Tensor:
-            pools.setdefault(noisy.shape, torch.empty(kept if noisy.shape not in pools else 0, dtype=torch.uint8))
-            return plain(unet, "fp32")(noisy, timesteps, conditions)
+            shape = len(noisy), noisy.shape[-1]
+            pools.setdefault(shape, torch.empty(kept if shape not in pools else 0, dtype=torch.uint8))
+            return noisy * learnt.sum()
 
         yield denoise
+        pools.clear()
 
-    with card, adapter.attached(trial.modules, trial.recipe, 7), route(unet, card, opener) as way:
-        one, more = (
-            Probe(trial.base, trial.modules, way, card, (64, 64), trial.encoded.told.probed, several)(Fitting(1)).taken
-            for several in (False, True)
-        )
-    assert more - one == pytest.approx(kept, rel=0.2)
+    def beside(images: int, held: int, several: bool) -> set[tuple[int, int]]:
+        """What was gone through beside two rows 8 wide: rows, and the width of their latents."""
+        with card, route(unet, card, opener) as way:
+            told = trial.encoded.told.probed
+            measured = Probe(trial.base, trial.modules, way, card, (64, 64), told, images, held, several)(Fitting(2))
+            assert measured.stays == pytest.approx(len(pools) * kept, rel=0.01)
+            assert measured.taken >= measured.stays
+            return set(pools) - {(2, 8)}
+
+    with adapter.attached(trial.modules, trial.recipe, 7):
+        assert beside(4, 0, False) == set()
+        assert beside(3, 0, False) == {(1, 8)}
+        assert beside(4, 0, True) == {(2, 10)}
+        assert beside(3, 1, False) == set(), "the row to hold on to fills the last part up"
+        assert beside(3, 1, True) == {(2, 10), (1, 10), (1, 8)}, "and goes alone where that is of another size"
