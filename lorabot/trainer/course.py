@@ -1,6 +1,6 @@
 """How far a training has come: what was measured, what was drawn, and which states are worth keeping."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from math import isfinite
 
 from lorabot.trainer.adapter import State
@@ -52,6 +52,19 @@ class Course:
             if loss is not None:
                 return count
         return len(self.losses)
+
+    def copy(self) -> "Course":
+        """The same until now; what is put down from here on is put down in one of them."""
+        return replace(
+            self,
+            losses=list(self.losses),
+            rates=list(self.rates),
+            durations=list(self.durations),
+            validation=list(self.validation),
+            seen=list(self.seen),
+            candidates=list(self.candidates),
+            pictures=dict(self.pictures),
+        )
 
     def propose(self, candidate: Candidate) -> None:
         """Keep ``candidate`` if it is among the best."""

@@ -48,7 +48,7 @@ def with_rank(recipe: Recipe, rank: int) -> Recipe:
 
 def as_planned(recipe: Recipe, plan: Plan) -> Recipe:
     """``recipe`` as an earlier attempt went on with it."""
-    made = recipe.model_copy(update={"resolution": plan.resolution})
+    made = recipe.model_copy(update={"resolution": plan.resolution, "optimiser": plan.optimiser})
     return with_rank(made, plan.rank) if plan.rank != made.rank else made
 
 

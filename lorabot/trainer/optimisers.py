@@ -121,8 +121,8 @@ class Optimiser:
             yield
             return
         before = [parameter.detach().clone() for parameter in self.parameters]
-        inner.eval()
         try:
+            inner.eval()
             yield
         finally:
             inner.train()
@@ -140,12 +140,18 @@ class Optimiser:
         return kept
 
     def restore(self, moments: Moments) -> None:
-        """Go on from ``moments``; the parameters are what they were when they were taken."""
-        for name, parameter in self._trained:
-            if name in moments:
-                self._inner.state[parameter] = _unpacked(moments[name], parameter.device)
+        """Go on from a copy of ``moments``; the parameters are what they were when these were taken.
+
+        Where memory runs out, none of them was restored.
+        """
+        state: dict[torch.Tensor, dict[str, Any]] = {
+            parameter: _unpacked(moments[name], parameter.device)
+            for name, parameter in self._trained
+            if name in moments
+        }
         for number, group in enumerate(self._inner.param_groups):
             group.update(_unpacked(moments.get(f"group.{number}", {}), torch.device("cpu")))
+        self._inner.state.update(state)
 
 
 def _peak(name: str, recipe: Recipe) -> float:
@@ -189,6 +195,8 @@ def _packed(values: Mapping[str, Any]) -> dict[str, torch.Tensor]:
 
 def _unpacked(values: Mapping[str, torch.Tensor], device: torch.device) -> dict[str, Any]:
     return {
-        key: value.item() if value.ndim == 0 and value.dtype in (torch.float64, torch.int64) else value.to(device)
+        key: value.item()
+        if value.ndim == 0 and value.dtype in (torch.float64, torch.int64)
+        else torch.empty_like(value, device=device).copy_(value)  # saved ones stay as they are, for another try
         for key, value in values.items()
     }

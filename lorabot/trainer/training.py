@@ -2,6 +2,7 @@
 
 import math
 import time
+from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, TypeVar
@@ -90,32 +91,28 @@ def train(setup: Setup, course: Course, moments: Moments | None, watch: Watch) -
     plan = setup.plan
     optimiser = Optimiser(plan.optimiser, setup.recipe, adapter.parameters(setup.modules))
     optimiser.zero_grad()  # the step that was tried for the plan may have left some in the text encoders
-    if moments is not None:
-        optimiser.restore(moments)
-    process = schedule(setup.base.scheduler, setup.recipe, setup.base.unet.device)
     begun_at, ahead = course.step, _Ahead()
     looked_at = {0, plan.steps, *plan.validate_at, *plan.sample_at}
-    waiting: _Taken | None = None
+    waiting: deque[_Taken] = deque()
     since = 0.0
 
     def done() -> int:
-        return course.step + (waiting is not None)
+        return course.step + len(waiting)
 
-    def settle() -> None:
-        """Put down what became of the step that is waited for, if there is one."""
-        nonlocal setup, waiting, since
-        if waiting is None:
-            return
-        taken, waiting = waiting, None
-        course.losses.append(taken.loss())
-        course.rates.append(taken.rate)
-        before, since = since, time.perf_counter()
-        course.durations.append(since - before)
-        watch.timed("training", course.durations[-1])
-        setup = replace(setup, plan=watch.stepped(course.step, course.durations[-1]))
-        if course.skipped_in_a_row() >= _MOST_SKIPPED:
-            raise NotFinite(course.step, course.skipped)
-        watch.progress(course, _rate(course, begun_at))
+    def settle(but: int = 0) -> None:
+        """Put down what became of the steps that are waited for, ``but`` so many."""
+        nonlocal setup, since
+        while len(waiting) > but:
+            taken = waiting.popleft()
+            course.losses.append(taken.loss())
+            course.rates.append(taken.rate)
+            before, since = since, time.perf_counter()
+            course.durations.append(since - before)
+            watch.timed("training", course.durations[-1])
+            setup = replace(setup, plan=watch.stepped(course.step, course.durations[-1]))
+            if course.skipped_in_a_row() >= _MOST_SKIPPED:
+                raise NotFinite(course.step, course.skipped)
+            watch.progress(course, _rate(course, begun_at))
 
     def fitted(do: Callable[[Setup], T]) -> T:
         """What ``do`` returns, done again by smaller plans until it fits: nothing it does lasts unless it comes to its
@@ -130,6 +127,21 @@ def train(setup: Setup, course: Course, moments: Moments | None, watch: Watch) -
             optimiser.zero_grad()
             setup = replace(setup, plan=watch.make_room(done()))
 
+    def evaluated(do: Callable[[Setup], T]) -> T:
+        """What ``do`` returns, with the adapter as it is to be used."""
+
+        def evaluating(setup: Setup) -> T:
+            with optimiser.evaluating():
+                return do(setup)
+
+        return fitted(evaluating)
+
+    def save(_: Setup) -> None:
+        watch.save(course, optimiser.moments())
+
+    process = fitted(lambda setup: schedule(setup.base.scheduler, setup.recipe, setup.base.unet.device))
+    if moments is not None:
+        fitted(lambda _: optimiser.restore(moments))
     try:
         if course.step == 0 and plan.peak_bytes is not None:
             began = time.perf_counter()
@@ -141,30 +153,28 @@ def train(setup: Setup, course: Course, moments: Moments | None, watch: Watch) -
             if saving or done() in looked_at:
                 settle()
             if course.step == 0 or course.step in plan.validate_at:
-                with optimiser.evaluating():
-                    fitted(lambda setup: _measure(setup, course, process, watch))
+                evaluated(lambda setup: _measure(setup, course, process, watch))
             if course.step not in course.pictures and (course.step == 0 or course.step in plan.sample_at):
-                with optimiser.evaluating():
-                    course.pictures[course.step] = fitted(lambda _: watch.pictures(course.step))
+                course.pictures[course.step] = evaluated(lambda _: watch.pictures(course.step))
             if course.step >= plan.steps:
                 if begun_at < plan.steps:
-                    watch.save(course, optimiser.moments())
+                    fitted(save)
                 watch.progress(course, _rate(course, begun_at))
                 return course
             if course.step and saving:
-                watch.save(course, optimiser.moments())
+                fitted(save)
             # A card that has told how a step went is idle until it has the next one: that comes first.
-            if waiting is None:
+            if not waiting:
                 since = time.perf_counter()
-            following = fitted(lambda setup: _step(setup, done(), optimiser, process, ahead))
-            settle()
-            waiting = following
-            if waiting.known():
+            waiting.append(fitted(lambda setup: _step(setup, done(), optimiser, process, ahead)))
+            settle(but=1)
+            fitted(lambda setup: ahead.look(setup, done(), process))
+            if waiting[0].known():
                 settle()
     except (Suspended, OutOfMemory):
         settle()
         if course.step:
-            watch.save(course, optimiser.moments())
+            save(setup)
         raise
 
 
@@ -229,12 +239,12 @@ def _step(setup: Setup, step: int, optimiser: Optimiser, process: Schedule, ahea
             sums.append(each.detach()[:images].sum())
     norm = torch.nn.utils.clip_grad_norm_(optimiser.parameters, GRADIENT_NORM)
     finite = torch.stack([*sums, norm]).isfinite().all()
+    taken = _Taken(rate, plan.effective_batch, finite, sums)
+    # Last of all: what runs out of memory is done again, and this would then have been done twice.
     if optimiser.can_skip:
         optimiser.step(skipped=1 - finite.float())
     elif finite:
         optimiser.step()
-    taken = _Taken(rate, plan.effective_batch, finite, sums)
-    ahead.look(setup, step + 1, process)
     optimiser.zero_grad()
     return taken
 
@@ -294,17 +304,20 @@ def _measure(setup: Setup, course: Course, process: Schedule, watch: Watch) -> N
     began = time.perf_counter()
     split = setup.plan.split
     value = fixed_loss(setup, split.held_out or split.training, process)
-    if split.held_out:
-        course.seen.append((course.step, fixed_loss(setup, split.training, process)))
+    seen = fixed_loss(setup, split.training, process) if split.held_out else None
+    state = adapter.read(setup.modules) if course.step >= candidate_from(setup.plan.steps) else None
     watch.timed("validation", time.perf_counter() - began)
+    # Nothing takes memory from here on: what is put down is put down whole.
     if not math.isfinite(value):
         raise NotFinite(course.step, course.skipped)
+    if seen is not None:
+        course.seen.append((course.step, seen))
     course.validation.append((course.step, value))
     first = course.validation[0][1]
     if value > _RUNAWAY * first:
         raise Diverged(course.step, first, value)
-    if course.step >= candidate_from(setup.plan.steps):
-        course.propose(Candidate(course.step, value, adapter.read(setup.modules)))
+    if state is not None:
+        course.propose(Candidate(course.step, value, state))
 
 
 @torch.no_grad()

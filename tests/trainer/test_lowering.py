@@ -50,9 +50,9 @@ def test_the_resolution_never_falls_below_three_quarters(family: str, sides: lis
 
 def test_a_later_attempt_goes_on_with_what_was_given_up() -> None:
     recipe = load_presets().get("ink-landscape").recipe("sd15")
-    made = replace(make(), rank=4, resolution=448)
+    made = replace(make(), rank=4, resolution=448, optimiser="adamw8bit")
     again = as_planned(recipe, made)
-    assert (again.rank, again.resolution) == (4, 448)
+    assert (again.rank, again.resolution, again.optimiser) == (4, 448, "adamw8bit")
     assert again.alpha / again.rank == pytest.approx(recipe.alpha / recipe.rank)
 
 
