@@ -13,12 +13,14 @@ import numpy as np
 import torch
 from PIL import Image
 
+from lorabot.locale import Message
 from lorabot.presets import Recipe
 from lorabot.trainer.autoencoding import Autoencoder
 from lorabot.trainer.buckets import Bucket
 from lorabot.trainer.captioning import Caption
 from lorabot.trainer.conditions import Conditions
 from lorabot.trainer.control import Control
+from lorabot.trainer.disk import disk_is_full
 from lorabot.trainer.latents import Item, Latents, Place, keep, name_of
 from lorabot.trainer.memory import ran_out_of_memory
 from lorabot.trainer.offloading import on_card
@@ -122,11 +124,13 @@ def encode(
     cache: Path,
     control: Control,
     autoencoder: Autoencoder,
+    tell: Callable[[Message], None] = lambda _: None,
 ) -> Encoded:
     """Encode ``images``, each at the size of its bucket and in all views that ``recipe`` asks for.
 
     ``cache`` is the folder for latents ``where`` they go to disk; those that are kept nowhere are encoded by
-    ``autoencoder`` later. Raises ``BrokenImage`` and what ``control`` raises.
+    ``autoencoder`` later, as are those that the disk takes no more: ``tell`` hears of it. Raises ``BrokenImage`` and
+    what ``control`` raises.
     """
     shapes = Shapes.of(base)
     items: list[Item] = []
@@ -147,12 +151,19 @@ def encode(
     with autoencoder.at_work():
         for content, seen, pixels in side_by_side(opened, range(len(images))):
             control.check()
-            if where == "nowhere":
-                items.append(partial(anew, len(items)))
-            else:
-                name = name_of(content, base.identity, base.vae.dtype, seen)
-                items.append(keep(where, cache, name, partial(autoencoder.encode, pixels)))
             sizes.append([view.sizes() for view in seen])
+            if where != "nowhere":
+                name = name_of(content, base.identity, base.vae.dtype, seen)
+                try:
+                    items.append(keep(where, cache, name, partial(autoencoder.encode, pixels)))
+                    continue
+                except Exception as error:
+                    if not disk_is_full(error):
+                        raise
+                    _log.warning("the disk takes no more latents: %s", error)
+                where = "nowhere"
+                tell(Message("training-notice-latents-nowhere", {"count": len(images) - len(items)}))
+            items.append(partial(anew, len(items)))
     latents = Latents(
         tuple(items), tuple(shapes.latent(bucket.width, bucket.height) for bucket in buckets), base.unet.device
     )

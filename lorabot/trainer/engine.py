@@ -6,7 +6,6 @@ its stdin does, that is, with its parent. Whatever libraries print goes to stder
 
 import contextlib
 import ctypes
-import errno
 import faulthandler
 import gc
 import logging
@@ -28,7 +27,8 @@ from lorabot.trainer.bases import demo_base
 from lorabot.trainer.config import TrainerConfig
 from lorabot.trainer.control import Control
 from lorabot.trainer.devices import MIB
-from lorabot.trainer.errors import Cancelled, DiskFull, OutOfMemory, Suspended
+from lorabot.trainer.disk import disk_is_full
+from lorabot.trainer.errors import Cancelled, DiskTakesNoMore, OutOfMemory, Suspended
 
 if TYPE_CHECKING:
     from lorabot.trainer.models import Models
@@ -166,10 +166,10 @@ def do(
         if ran_out_of_memory(error):
             _log.exception("job %s ran out of memory", job.id)
             return wire.Failed(job=job.id, message=OutOfMemory(models.hardware().holders).message)
-        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
-            _log.exception("job %s: the disk is full", job.id)
+        if disk_is_full(error):
+            _log.exception("job %s: the disk takes no more", job.id)
             free = shutil.disk_usage(job.folder).free // MIB
-            return wire.Failed(job=job.id, message=DiskFull(free + 1, free).message)
+            return wire.Failed(job=job.id, message=DiskTakesNoMore(free).message)
         _log.exception("job %s crashed", job.id)
         return wire.Crashed(job=job.id, signature=signature(error))
 

@@ -43,10 +43,17 @@ class OutOfMemory(TrainerError):
 
 
 class DiskFull(TrainerError):
-    """The work folder's disk has too little room."""
+    """The work folder's disk has too little room for the training to begin."""
 
     def __init__(self, needed_mb: int, free_mb: int) -> None:
         super().__init__("trainer-disk-full", needed=needed_mb, free=free_mb)
+
+
+class DiskTakesNoMore(TrainerError):
+    """What a job has made can't be written."""
+
+    def __init__(self, free_mb: int) -> None:
+        super().__init__("trainer-disk-takes-no-more", free=free_mb)
 
 
 class NeedsVelocity(TrainerError):

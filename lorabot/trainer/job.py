@@ -1,6 +1,8 @@
 """One job from its images to its files: the stages in their order, from top to bottom."""
 
 import logging
+import shutil
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -15,8 +17,10 @@ from lorabot.trainer.captioning import Caption, caption
 from lorabot.trainer.config import TrainerConfig
 from lorabot.trainer.control import Control
 from lorabot.trainer.course import Course
+from lorabot.trainer.devices import MIB
+from lorabot.trainer.disk import disk_is_full
 from lorabot.trainer.encoding import listening
-from lorabot.trainer.errors import BadResumeState, NoImages, OutOfMemory
+from lorabot.trainer.errors import BadResumeState, DiskTakesNoMore, NoImages, OutOfMemory
 from lorabot.trainer.finishing import Finished, write_files
 from lorabot.trainer.learning import Learnt, learn
 from lorabot.trainer.loss import forward_process
@@ -87,12 +91,12 @@ def run(job: TrainingJob, models: Models, config: TrainerConfig, control: Contro
         clock=clock,
         peak=learnt.peak,
     )
-    return write_files(finished)
+    return patience.written(lambda: write_files(finished))
 
 
 @dataclass(frozen=True, slots=True)
 class Patience:
-    """Waits for a card whose memory others hold, and tells the person."""
+    """Waits for a card whose memory others hold or a disk that others fill, and tells the person."""
 
     job: TrainingJob
     models: Models
@@ -123,6 +127,30 @@ class Patience:
                 _log.warning("job %s: no room for %s: %s", self.job.id, name, error)
             self.wait()
 
+    def written(self, write: Callable[[], T], look_s: float = 5.0) -> T:
+        """What ``write`` returns, which is done again every ``look_s`` seconds while the disk takes no more.
+
+        Raises ``DiskTakesNoMore`` when it took too long.
+        """
+        until: float | None = None
+        while True:
+            try:
+                return write()
+            except Exception as error:
+                if not disk_is_full(error):
+                    raise
+                _log.warning("job %s: the disk takes no more: %s", self.job.id, error)
+            now = time.monotonic()
+            if until is None:
+                until = now + self.config.memory_wait_s
+                minutes = round(self.config.memory_wait_s / 60)
+                self.emit(Notice(job=self.job.id, message=Message("training-notice-disk", {"minutes": minutes})))
+            if now >= until:
+                raise DiskTakesNoMore(shutil.disk_usage(self.job.folder).free // MIB)
+            with self.clock.running("waiting"):
+                self.control.check()
+                time.sleep(min(look_s, until - now))
+
 
 def _learnt(attempt: Attempt, saved: ResumeState | None, patience: Patience) -> Learnt:
     """What comes of the training, in as many tries as it takes to fit; each goes on where the one before ended."""
@@ -138,12 +166,14 @@ def _learnt(attempt: Attempt, saved: ResumeState | None, patience: Patience) -> 
             _log.warning("job %s: nothing fits: %s", attempt.job.id, error)
         saved = attempt.saver.last or saved
         begun = saved is not None and saved.course.step > 0
-        found = lower(recipe, full, begun, has_8bit(attempt.models.hardware().device))
+        over = saved is not None and saved.course.step >= saved.plan.steps
+        # What was learnt to its end at one resolution is not drawn at another: there is only to wait for the card.
+        found = None if over else lower(recipe, full, begun, has_8bit(attempt.models.hardware().device))
         if found is not None:
             recipe, message = found
             given_up.append(message)
             attempt.emit(Notice(job=attempt.job.id, message=message))
-            if saved and saved.course.step < saved.plan.steps:
+            if saved:
                 saved.course.candidates.clear()  # their losses are those of pictures of another size
             continue
         patience.wait()

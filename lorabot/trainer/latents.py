@@ -69,8 +69,11 @@ def keep(
     if not _whole(path):
         folder.mkdir(parents=True, exist_ok=True)
         part = path.with_suffix(".part")
-        save_file({_KEY: make().cpu().contiguous()}, part)
-        part.replace(path)
+        try:
+            save_file({_KEY: make().cpu().contiguous()}, part)
+            part.replace(path)
+        finally:
+            part.unlink(missing_ok=True)
     return path
 
 

@@ -50,7 +50,7 @@ def learn(attempt: Attempt, recipe: Recipe, saved: ResumeState | None, given_up:
         attempt.teller.stage("planning")
         outlook = look(opened)
         descent = plan_to_fit(opened, outlook, saved, given_up)
-        course = saved.course if saved else Course()
+        course = saved.course.copy() if saved else Course()  # what was saved may be gone on from once more
         setup, wanted = _set_up(opened, outlook, descent, course.step)
         if saved:
             adapter.write(opened.modules, saved.adapter)
@@ -79,11 +79,23 @@ def _set_up(opened: Opened, outlook: Outlook, descent: Descent, done: int) -> tu
         buckets, told, where = outlook.sorted_in.buckets, outlook.told, outlook.where
         encoded = descent.through(
             lambda: encode(
-                base, job.images, buckets, told, recipe, job.seed, where, cache, attempt.control, opened.autoencoder
+                base,
+                job.images,
+                buckets,
+                told,
+                recipe,
+                job.seed,
+                where,
+                cache,
+                attempt.control,
+                opened.autoencoder,
+                descent.say,
             ),
             done,
         )
-        wanted = settings(base, attempt.towers, job.recipe, base.scheduler, job.trigger, job.seed)
+        wanted = descent.through(
+            lambda: settings(base, attempt.towers, job.recipe, base.scheduler, job.trigger, job.seed), done
+        )
     preserved: Preserved | None = None
     if recipe.preserve:
         attempt.teller.stage("training", "training-note-preserving")

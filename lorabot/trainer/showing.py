@@ -1,5 +1,6 @@
 """Draws a job's sample pictures and shows them: files in the job's folder that say how they were drawn."""
 
+import logging
 from contextlib import nullcontext
 from io import BytesIO
 
@@ -9,12 +10,15 @@ from PIL.PngImagePlugin import PngInfo
 from lorabot.trainer import adapter
 from lorabot.trainer.autoencoding import Autoencoder
 from lorabot.trainer.control import Control
+from lorabot.trainer.disk import disk_is_full
 from lorabot.trainer.infotext import KEY, Lora, infotext
 from lorabot.trainer.pictures import side_by_side
 from lorabot.trainer.sampling import Settings, sample
 from lorabot.trainer.telling import Emit
 from lorabot.trainer.training import Setup
 from lorabot.trainer.wire import SampleMade, TrainingJob
+
+_log = logging.getLogger(__name__)
 
 
 def draw(
@@ -40,12 +44,21 @@ def draw(
 
 
 def show(job: TrainingJob, step: int, files: tuple[bytes, ...], wanted: Settings, emit: Emit) -> None:
-    """Put the PNG ``files`` of ``step`` where they can be seen, and say so."""
+    """Put the PNG ``files`` of ``step`` where they can be seen, and say so.
+
+    What the disk does not take is seen at the end, in the grid.
+    """
     folder = job.folder / "samples"
     folder.mkdir(parents=True, exist_ok=True)
     for index, (content, prompt) in enumerate(zip(files, wanted.prompts, strict=True)):
         path = folder / f"{step:06d}-{index + 1}.png"
-        path.write_bytes(content)
+        try:
+            path.write_bytes(content)
+        except OSError as error:
+            if not disk_is_full(error):
+                raise
+            _log.warning("job %s: a sample picture is not shown: %s", job.id, error)
+            continue
         emit(SampleMade(job=job.id, step=step, index=index, prompt=prompt.text, path=path))
 
 

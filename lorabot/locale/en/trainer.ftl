@@ -7,6 +7,7 @@ trainer-broken-image = The image “{ $image }” can't be read. Send it again, 
 trainer-out-of-memory = There is not enough memory to train even one image at a time. Try again later, or ask the operator for a larger machine.
 trainer-out-of-memory-held = There is not enough memory to train even one image at a time. These programs hold the card's memory: { $holders }. Try again when they have ended.
 trainer-disk-full = The disk is full: the training needs { $needed } MB, and { $free } MB are free. The operator has to make room; your images are safe.
+trainer-disk-takes-no-more = What this training made can't be written: the disk takes no more ({ $free } MB of it are free). The operator has to make room; your images are safe.
 trainer-needs-velocity = The preset wants zero terminal SNR, which only base models that predict v can learn; this one predicts the noise. Choose another base model, or set zero_terminal_snr: false in the preset.
 trainer-diverged = The training ran away at step { $step }: its loss went from { $first } to { $now }. More varied images, or another preset, usually help.
 trainer-not-finite = The training gave no numbers any more at step { $step } ({ $skipped } steps were skipped). Try again, or with another preset.
@@ -45,6 +46,15 @@ training-notice-waiting = There is no room on the card, so the training waits up
     [one] minute
    *[other] minutes
   } for it. Its memory is held by { $holders }.
+training-notice-disk = The LoRA is learnt, but the disk takes no more. It is tried again for up to { $minutes } { $minutes ->
+    [one] minute
+   *[other] minutes
+  }; the operator has to make room.
+training-notice-not-saved = The disk takes no more, so the state after step { $step } can't be saved. The training goes on; only if it were interrupted, some of it would have to be done again.
+training-notice-latents-nowhere = The disk takes no more encoded images, so { $count } { $count ->
+    [one] of them is
+   *[other] of them are
+  } encoded at every look: slower, with the same result.
 training-notice-vae-tiles = The memory is scarce, so pictures are encoded and decoded in tiles. You will hardly see it.
 training-notice-vae-16-bits = The memory is scarce, so pictures are encoded and decoded in 16 bits. You will hardly see it.
 training-notice-vae-alone = The memory is scarce, so the base model leaves the card while pictures are encoded and decoded. It takes a little longer.

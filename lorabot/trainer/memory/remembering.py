@@ -7,6 +7,7 @@ several engines can share it; where it can't be read, it is begun anew.
 import fcntl
 import hashlib
 import json
+import logging
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Literal
@@ -16,6 +17,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from lorabot.trainer.memory.choosing import Measure, Measured
 from lorabot.trainer.memory.fitting import Fitting
 
+_log = logging.getLogger(__name__)
 _MOST = 200
 """Keys that are kept; those that nothing new was measured for the longest go first."""
 
@@ -105,13 +107,22 @@ class Remembered:
         self._agreed = True
 
     def keep(self) -> None:
-        """Write what is new to the file, beside what others have written since."""
+        """Write what is new to the file, beside what others have written since; where it can't be written, it is
+        measured again another time."""
         if self._path is None or not self._news:
             return
-        self._path.parent.mkdir(parents=True, exist_ok=True)
-        with self._path.with_suffix(".lock").open("w") as lock:
+        try:
+            self._write(self._path)
+        except OSError as error:
+            _log.warning("what was measured is not kept: %s", error)
+        else:
+            self._news = False
+
+    def _write(self, path: Path) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.with_suffix(".lock").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
-            kept = _read(self._path)
+            kept = _read(path)
             kept.measured.pop(self._key, None)
             passes = [
                 _Entry(
@@ -128,10 +139,9 @@ class Remembered:
             kept.measured[self._key] = _Known(passes=passes, stages=self._stages, agreed=self._agreed)
             for key in list(kept.measured)[:-_MOST]:
                 del kept.measured[key]
-            part = self._path.with_suffix(".part")
+            part = path.with_suffix(".part")
             part.write_text(kept.model_dump_json(indent=1), encoding="utf-8")
-            part.replace(self._path)
-        self._news = False
+            part.replace(path)
 
 
 def _read(path: Path) -> _Kept:

@@ -17,7 +17,7 @@ from lorabot.trainer.job import run
 from lorabot.trainer.memory import Gauge
 from lorabot.trainer.models import Models
 from lorabot.trainer.planning import Hardware
-from tests.trainer.conftest import QUICK, make_job, tiny_preset
+from tests.trainer.conftest import QUICK, Trained, make_job, tiny_preset
 from tests.trainer.memory.simulated_card import SimulatedCard
 
 MIB = 1 << 20
@@ -130,6 +130,26 @@ def test_what_no_plan_fits_is_given_up_bit_by_bit_then_waited_for_and_only_then_
     assert caught.value.message.params == {"holders": "chrome (3.1 GB)"}
     given_up = [code for code in notices if code.startswith(("down", "waiting"))]
     assert given_up == ["down-rank", "down-resolution", "down-resolution", "waiting"]
+
+
+def test_a_training_that_came_to_its_end_gives_nothing_up_for_its_last_pictures(
+    trained: Trained, models: Models, tmp_path: Path
+) -> None:
+    class Full(OnACard):
+        def gauge(self) -> Gauge:
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 MiB.")
+
+    last = max((trained.job.folder / "resume").iterdir())
+    again = trained.job.model_copy(update={"folder": tmp_path, "resume": last})
+    notices: list[str] = []
+
+    def listen(event: wire.Event) -> None:
+        if isinstance(event, wire.Notice):
+            notices.append(event.message.code)
+
+    with pytest.raises(OutOfMemory):
+        run(again, Full(SimulatedCard(1 << 34), models), CONFIG, Control(), listen)
+    assert notices == ["training-notice-waiting"]
 
 
 @pytest.mark.parametrize(("stage", "let_go"), [("base", True), ("clip", True), ("base", False)])
