@@ -25,7 +25,7 @@ class TrainerConfig(BaseModel):
         1800.0,
         ge=0.0,
         le=86_400.0,
-        description="How long a training waits for other programs to let go of the card's memory, or of the disk (seconds)",
+        description="How long a training waits for others to let go of the card's memory, or of the disk (seconds)",
     )
     threads: int = Field(0, ge=0, le=1024, description="CPU threads for training; 0 takes every core")
     sample_rounds: int = Field(
