@@ -107,7 +107,19 @@ async def _torch_and_cards(settings: Settings) -> list[Finding]:
     if isinstance(torch, str):
         return [_finding("torch", "broken", "doctor-torch-broken", "doctor-torch-mend", reason=torch)]
     said = _finding("torch", "ok", "doctor-torch", version=torch.version, cuda=torch.cuda or "-")
-    return [said, *_cards(settings.trainer, await asyncio.to_thread(cards), torch.cards)]
+    found = [said, *_cards(settings.trainer, await asyncio.to_thread(cards), torch.cards)]
+    return [*found, _compiler()] if torch.cards and settings.trainer.device != "cpu" else found
+
+
+def _compiler() -> Finding:
+    from lorabot.trainer.compiler import c_compiler, python_headers
+
+    compiler = c_compiler()
+    if compiler is None:
+        return _finding("compiler", "missing", "doctor-compiler-none", "doctor-compiler-mend")
+    if python_headers() is None:
+        return _finding("compiler", "missing", "doctor-compiler-no-headers", "doctor-compiler-mend")
+    return _finding("compiler", "ok", "doctor-compiler", compiler=compiler)
 
 
 def _cards(config: TrainerConfig, seen: tuple["Card", ...], by_torch: Sequence["_TorchCard"]) -> Iterator[Finding]:

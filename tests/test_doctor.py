@@ -6,6 +6,7 @@ import socket
 import sqlite3
 import subprocess
 import sys
+import sysconfig
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -251,6 +252,23 @@ async def test_a_card_that_torch_does_not_count_is_no_card(here: pytest.MonkeyPa
         found = await findings(here, "torch")
     assert texts(found, "gpu")[0] == "broken: A card is here, but torch can't use it"
     assert texts(found, "gpu")[-1] == "ok: GB10 (number 1) shares the memory of the host"
+
+
+async def test_what_compiles_kernels_for_a_card_is_named_where_it_is_missing(
+    here: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    torch_that_sees(here, tmp_path, ("A card", UUIDS[0]))
+    here.delenv("CC", raising=False)
+    here.setenv("PATH", str(tmp_path))
+    (lacking,) = (await findings(here, "torch"))["compiler"]
+    assert lacking.state == "missing"
+    assert "gcc python3-dev" in translator("en").text(lacking.mend or Message(""))
+    here.setenv("CC", "/usr/bin/cc")
+    here.setattr(sysconfig, "get_paths", lambda _: {"include": str(tmp_path)})
+    assert "Python.h is not here" in texts(await findings(here, "torch"), "compiler")[0]
+    (tmp_path / "Python.h").touch()
+    assert texts(await findings(here, "torch"), "compiler")[0].startswith("ok: /usr/bin/cc and")
+    assert "compiler" not in await findings(here, "torch", LORABOT_TRAINER__DEVICE="cpu")
 
 
 async def test_a_broken_preset_is_named(here: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -182,6 +182,10 @@ doctor-gpu-no-nvml = { $name }: { $free } of { $total } GB free; who holds the r
 doctor-gpu-no-nvml-mend = The driver's NVML is missing here. A container gets it with NVIDIA_DRIVER_CAPABILITIES=compute,utility.
 doctor-gpu-limit = of { $name } trainings take at most { $most } GB, as LORABOT_TRAINER__MEMORY_LIMIT says
 doctor-gpu-full-mend = Little of its memory is free. End what holds it, or trainings will be slow or refused.
+doctor-compiler = { $compiler } and Python's headers: kernels for the card can be compiled
+doctor-compiler-none = no C compiler, so that trainings on the card are slower than need be
+doctor-compiler-no-headers = Python.h is not here, so that trainings on the card are slower than need be
+doctor-compiler-mend = Install gcc and Python's headers, on Debian and Ubuntu: apt-get install gcc python3-dev. docs/speed.md says what for.
 doctor-gpu-none = no NVIDIA card found; trainings run on the processor
 doctor-gpu-none-mend = That is fine for the demo model. For real ones install the NVIDIA driver; nvidia-smi should list the card.
 doctor-gpu-wanted = LORABOT_TRAINER__DEVICE is { $device }, but there is no such card

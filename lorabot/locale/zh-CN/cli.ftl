@@ -176,6 +176,10 @@ doctor-gpu-no-nvml = { $name }：共 { $total } GB，空闲 { $free } GB；无�
 doctor-gpu-no-nvml-mend = 这里缺少驱动的 NVML。容器需设置 NVIDIA_DRIVER_CAPABILITIES=compute,utility。
 doctor-gpu-limit = 按 LORABOT_TRAINER__MEMORY_LIMIT，训练最多使用 { $name } 的 { $most } GB
 doctor-gpu-full-mend = 空闲显存很少。请结束占用者，否则训练会很慢或被拒绝。
+doctor-compiler = { $compiler } 和 Python 头文件：可以为显卡编译内核
+doctor-compiler-none = 没有 C 编译器，显卡上的训练会比应有的速度慢
+doctor-compiler-no-headers = 缺少 Python.h，显卡上的训练会比应有的速度慢
+doctor-compiler-mend = 请安装 gcc 和 Python 头文件，在 Debian 和 Ubuntu 上：apt-get install gcc python3-dev。原因见 docs/speed.md。
 doctor-gpu-none = 未找到 NVIDIA 显卡，将用处理器训练
 doctor-gpu-none-mend = 对演示模型来说足够。使用真实模型请安装 NVIDIA 驱动，nvidia-smi 应能列出显卡。
 doctor-gpu-wanted = LORABOT_TRAINER__DEVICE 是 { $device }，但没有这块显卡
