@@ -39,11 +39,24 @@ class Outbox:
         await self._set(entry_id, delivered_at=now())
 
     async def failed(self, entry_id: int, retry_in_s: float | None) -> None:
-        """Try again after ``retry_in_s``; None gives up: the conversation is gone, or doesn't want to hear of us."""
+        """Try again after ``retry_in_s``; None gives up: the conversation is gone, or doesn't want to hear of us.
+
+        What was given up waits for ``take_up``.
+        """
         if retry_in_s is None:
             await self._set(entry_id, tries=outbox.c.tries + 1, given_up=True)
         else:
             await self._set(entry_id, tries=outbox.c.tries + 1, due_at=now_plus(retry_in_s))
+
+    async def take_up(self, owner: str) -> None:
+        """The owner can be reached again: what became of their jobs is due, where telling them was given up."""
+        theirs = select(jobs.c.id).where(jobs.c.owner == owner)
+        async with self._database.write() as connection:
+            await connection.execute(
+                update(outbox)
+                .where(outbox.c.given_up, outbox.c.kind == "outcome", outbox.c.job_id.in_(theirs))
+                .values(given_up=False, due_at=now())
+            )
 
     async def _set(self, entry_id: int, **values: object) -> None:
         async with self._database.write() as connection:

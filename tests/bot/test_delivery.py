@@ -10,14 +10,28 @@ from pathlib import Path
 import pytest
 
 from lorabot.bot.card import Card
+from lorabot.bot.commands import Commands
 from lorabot.bot.delivery import Delivery
 from lorabot.bot.front_end import TokenRefused, TryLater, Unreachable
+from lorabot.bot.intake.service import Intake
 from lorabot.bot.reply import Reply
 from lorabot.locale import Message
 from lorabot.queue import Queue
 from lorabot.queue.model import Address
 from tests.bot.client import ChatClient
-from tests.bot.house import DELIVERY, claimed, eventually, finish, given_up, running_bot, settled, show, store_away
+from tests.bot.house import (
+    DELIVERY,
+    INTAKE,
+    PRESETS,
+    claimed,
+    eventually,
+    finish,
+    given_up,
+    running_bot,
+    settled,
+    show,
+    store_away,
+)
 from tests.bot.pictures import zip_of_photos
 from tests.bot.platform import Platform, asked
 
@@ -220,7 +234,9 @@ async def test_a_conversation_that_is_gone_is_given_up(queue: Queue) -> None:
     assert platform.tries == 2
 
 
-async def test_a_person_who_blocked_us_is_remembered_and_left_alone_until_they_speak_again(queue: Queue) -> None:
+async def test_a_person_who_blocked_us_is_left_alone_until_they_speak_again_and_gets_the_result_then(
+    queue: Queue, tmp_path: Path
+) -> None:
     platform = Platform()
     job = await asked(queue)
     platform.trouble = lambda channel: Unreachable("the person blocked us")
@@ -233,8 +249,10 @@ async def test_a_person_who_blocked_us_is_remembered_and_left_alone_until_they_s
         await platform.until(lambda: platform.tries == 2)  # the result, once
         await given_up(queue, job.owner)
         await asyncio.sleep(3 * DELIVERY.poll_s)
-    assert platform.tries == 2
-    await queue.people.note_met(job.owner, "en")
+        assert platform.tries == 2
+        platform.trouble = lambda channel: None
+        await Commands(queue, PRESETS, Intake(queue, INTAKE, tmp_path)).note_language(job.owner, "en")
+        await platform.until(lambda: len(platform.posts) == 1)
     assert (await queue.people.get(job.owner)).unreachable_at is None
 
 

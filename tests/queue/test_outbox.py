@@ -32,11 +32,21 @@ async def test_a_failed_delivery_comes_again_when_it_is_due(queue: Queue) -> Non
     assert (again.id, again.tries) == (entry.id, 2)
 
 
-async def test_a_given_up_delivery_never_comes_again(queue: Queue) -> None:
-    job = await submit(queue)
-    await queue.jobs.cancel(job.id, "mod", moderator=True)
-    (entry,) = await queue.outbox.pending()
-    await queue.outbox.failed(entry.id, None)
+async def test_a_given_up_delivery_comes_again_only_when_its_owner_is_there_again(queue: Queue) -> None:
+    for owner in ("web:ann", "web:bob"):
+        job = await submit(queue, owner)
+        lease = await queue.jobs.claim("w")
+        assert lease is not None
+        await lease.notice(Message("queue-no-draft"))
+        await lease.fail(Message("queue-no-draft"))
+    for entry in await queue.outbox.pending():
+        await queue.outbox.failed(entry.id, None)
+    assert await queue.outbox.pending() == []
+    await queue.outbox.take_up("web:bob")
+    (again,) = await queue.outbox.pending()
+    assert (again.job_id, again.kind) == (job.id, "outcome"), "what was told on the way is no news any more"
+    await queue.outbox.delivered(again.id)
+    await queue.outbox.take_up("web:bob")
     assert await queue.outbox.pending() == []
 
 

@@ -66,15 +66,18 @@ async def test_a_card_that_somebody_deleted_comes_again(house: House, anna: Pers
     await house.telegram.state.until(lambda: "60 / 100" in again.text)
 
 
-async def test_a_person_who_blocked_the_bot_is_given_up(house: House, anna: Person) -> None:
+@pytest.mark.parametrize("words", ["/start", "/jobs"])
+async def test_a_person_who_blocked_the_bot_gets_the_result_when_they_are_back(
+    house: House, anna: Person, words: str
+) -> None:
     await asks(house.queue, anna)
     await anna.sees("Next in line")
     anna.blocks_bot()
     await finish(await claimed(house.queue), house.queue)
     await given_up(house.queue, f"telegram:{anna.member.id}")
     anna.unblocks_bot()
-    anna.says("/jobs")
-    await anna.sees("zuri")
+    anna.says(words)
+    await anna.sees(lambda message: has_action("again:", message))
 
 
 async def test_a_chat_that_is_gone_is_given_up(house: House, anna: Person) -> None:

@@ -60,7 +60,7 @@ test_a_file_over_the_limit = test_photos.test_what_telegram_does_not_hand_out_go
 boris, group = test_groups.boris, test_groups.group
 test_a_group_without_messages = test_groups.test_a_group_that_takes_no_messages_is_told_of_in_private
 test_a_deleted_card = test_delivering.test_a_card_that_somebody_deleted_comes_again
-test_a_blocked_bot = test_delivering.test_a_person_who_blocked_the_bot_is_given_up
+test_a_blocked_bot = test_delivering.test_a_person_who_blocked_the_bot_gets_the_result_when_they_are_back
 test_a_chat_that_is_gone = test_delivering.test_a_chat_that_is_gone_is_given_up
 
 

@@ -102,8 +102,11 @@ class Commands:
                 return Reply(say("command-help") + "\n" + "\n".join(_help_lines(actor, say)))
 
     async def note_language(self, owner: str, language: str) -> None:
-        """Remember the language that ``owner`` speaks, and that they can be reached."""
+        """Remember the language that ``owner`` speaks, and that they can be reached: they get what waits for them."""
+        before = await self._queue.people.get(owner)
         await self._queue.people.note_met(owner, language)
+        if before.unreachable_at is not None:
+            await self._queue.outbox.take_up(owner)
 
     def check(self, request: Train) -> Checked | None:
         """Check the words of ``request``; None where it names no preset. Raises ``UserError``."""

@@ -109,6 +109,9 @@ class Talking:
         command = _COMMAND.match(text)
         if command is not None and command[1] == "start" and self._mine(command[2]):
             await self._tell(spoken, self.welcome(spoken.language, place))
+            if not place.group:  # who had blocked us comes back with it
+                with suppress(StoreUnavailable):
+                    await self._commands.note_language(spoken.owner, spoken.language)
             return
         replied = message.reply_to_message
         meant = replied is not None and replied.from_user is not None and replied.from_user.id == self._voice.client.id
