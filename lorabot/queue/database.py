@@ -28,8 +28,8 @@ _SQLITE_AWAY = {5, 6, 8, 10, 13, 14}
 _SQLITE_NOT_A_DATABASE = 26
 # SQLSTATE classes: connection exception, insufficient resources, operator intervention, system error.
 _POSTGRESQL_AWAY = ("08", "53", "57P", "58")
-# Invalid authorization, invalid catalog name.
-_POSTGRESQL_REFUSES = ("28", "3D")
+# Invalid authorization, invalid catalog name, insufficient privilege.
+_POSTGRESQL_REFUSES = ("28", "3D", "42501")
 # Those asyncpg knows. Dropping another one in silence could drop somebody's encryption.
 _POSTGRESQL_OPTIONS = {"ssl", "host", "port", "passfile", "prepared_statement_cache_size"}
 

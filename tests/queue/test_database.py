@@ -227,6 +227,18 @@ async def test_a_database_that_does_not_exist_is_a_wrong_url_not_an_outage(postg
         await migrate(postgresql.url("nothere"))
 
 
+async def test_a_database_whose_user_may_not_make_tables_is_a_wrong_url_before_and_at_the_start(
+    postgresql: PostgreSQL,
+) -> None:
+    postgresql.sql("CREATE ROLE guest LOGIN")
+    postgresql.sql("CREATE DATABASE anothers")
+    url = postgresql.url("anothers").replace("postgres@", "guest@")
+    with pytest.raises(BadUrl, match="the database's owner"):
+        await current(url)
+    with pytest.raises(BadUrl, match="permission denied for schema public"):
+        await migrate(url)
+
+
 async def test_a_file_that_is_no_database_is_a_wrong_url_and_left_as_it_is(tmp_path: Path) -> None:
     file = tmp_path / "photo.png"
     file.write_bytes(b"\x89PNG" * 1000)

@@ -18,13 +18,14 @@ from lorabot.queue.database import (
     parse_database_url,
     sqlite_file,
 )
-from lorabot.queue.errors import NewerDatabase
+from lorabot.queue.errors import BadUrl, NewerDatabase
 
 if TYPE_CHECKING:
     from alembic.config import Config
 
 _HERE = Path(__file__).parent
 _TRY_AGAIN_S = 0.02
+_MAY_MAKE_TABLES = "SELECT has_schema_privilege(current_schema(), 'CREATE')"
 
 
 def _config(connection: Connection | None = None) -> "Config":
@@ -77,11 +78,18 @@ async def migrate(database_url: str, to: str = "head") -> None:
 
 
 async def current(database_url: str) -> str | None:
-    """The version the database has; None when it is empty. Raises ``BadUrl``, ``StoreUnavailable``."""
+    """The version the database has; None when it is empty. Raises ``StoreUnavailable``, and ``BadUrl``.
+
+    The latter also where it is empty and can't be brought to any version: since PostgreSQL 15 only its owner may make
+    tables in a database, unless told otherwise.
+    """
     database = Database(create_engine(parse_database_url(database_url)))
     try:
         async with database.read() as connection:
-            return await connection.run_sync(_version)
+            version = await connection.run_sync(_version)
+            if version is None and database.postgresql and not await connection.scalar(text(_MAY_MAKE_TABLES)):
+                raise BadUrl("its user may not make tables in it; make the user the database's owner")
+            return version
     finally:
         await database.close()
 
