@@ -13,7 +13,7 @@ from tests.bot.pictures import zip_of_photos
 from tests.chaos.house import PRESET, House, Part, looking_in, until, up
 from tests.house import all_gone, free_port
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(360)]  # three deaths a test, each with a start of what died
 _ORDER = tuple(Stage)
 
 
