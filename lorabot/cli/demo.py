@@ -16,8 +16,8 @@ import lorabot
 from lorabot.cli.folders import make_results_folder
 from lorabot.cli.meter import Meter
 from lorabot.cli.terminal import EXIT_FAILED, Terminal
-from lorabot.demo import Line, VisitFailed, Visitor
 from lorabot.locale import UserError
+from lorabot.visitor import Line, VisitFailed, Visitor
 
 _COMMAND = "/train preset:anime trigger:zuri"
 _EXAMPLE = "zuri.zip"

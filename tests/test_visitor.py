@@ -11,11 +11,11 @@ from pydantic import SecretStr
 
 from lorabot.bot.config import DeliveryConfig, IntakeConfig, WebConfig
 from lorabot.bot.run import run_bot
-from lorabot.demo import FILES, Line, VisitFailed, Visitor
 from lorabot.locale import Message, translator
 from lorabot.presets import load_presets
 from lorabot.queue import Lease, Queue, run_worker
 from lorabot.queue.model import Artefact, ArtefactKind, Outcome, Progress, Stage
+from lorabot.visitor import FILES, Line, VisitFailed, Visitor
 from tests.house import free_port
 from tests.test_cli import photos
 
