@@ -69,15 +69,15 @@ class Autoencoder:
             self._room = self._around.room() if self._around else 0
             yield
         finally:
-            off_card(self._vae)  # before the UNet comes back
-            self._stack.close()
+            try:
+                off_card(self._vae)  # before the UNet comes back
+            finally:
+                self._stack.close()
 
     def close(self) -> None:
         """Leave the VAE as it was: whole pictures, with the numbers it was loaded with."""
         self._vae.disable_tiling()
-        for name, value in self._whole.items():
-            self._vae.get_parameter(name).data = value
-        self._whole = {}
+        self._make_whole()
 
     @torch.no_grad()
     def encode(self, pixels: torch.Tensor) -> torch.Tensor:
@@ -160,17 +160,33 @@ class Autoencoder:
             vae.tile_sample_min_size = _TILE
             vae.tile_latent_min_size = _TILE // Shapes.of(self._base).factor
             code = "training-notice-vae-tiles"
-        elif vae.dtype == torch.float32 and self._base.unet.dtype == torch.bfloat16:
-            for name, value in vae.named_parameters():
-                self._whole[name] = self._gauge.stow(value.data)
-                value.data = value.data.to(torch.bfloat16)
+        elif vae.dtype == torch.float32 and self._base.unet.dtype == torch.bfloat16 and self._halved():
             code = "training-notice-vae-16-bits"
         elif self._leave_it_alone():
+            self._arrive()  # what could not be halved is in the host's memory
             return
         else:
             raise torch.OutOfMemoryError("the VAE finds no room for one tile of one picture")
         self._per_pixel.clear()
         self._unsaid = Message(code)
+
+    def _halved(self) -> bool:
+        """Have numbers of 16 bits from now on; False where there is no room to make them, and they are as they were."""
+        try:
+            for name, value in self._vae.named_parameters():
+                self._whole[name] = self._gauge.stow(value.data)
+                value.data = value.data.to(torch.bfloat16)
+            return True
+        except Exception as error:
+            if not ran_out_of_memory(error):
+                raise
+        self._make_whole()
+        return False
+
+    def _make_whole(self) -> None:
+        for name, value in self._whole.items():
+            self._vae.get_parameter(name).data = value
+        self._whole = {}
 
     def _arrive(self) -> None:
         """Come to the card; where there is no room even for that, the UNet goes first."""

@@ -88,8 +88,8 @@ class Route:
             yield
             return
         self.close()
-        take_off(self._unet, belongs_to_adapter, self._gauge)
         try:
+            take_off(self._unet, belongs_to_adapter, self._gauge)
             yield
         finally:
             self._wanted = wanted

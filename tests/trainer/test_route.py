@@ -1,17 +1,21 @@
 """What a route lets go of, and when."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 
+import pytest
 import torch
 
+from lorabot.trainer.conditions import Conditions
 from lorabot.trainer.denoising import Denoiser, plain
 from lorabot.trainer.fast import Warm
 from lorabot.trainer.fast.entrance import lay_out
 from lorabot.trainer.fast.reference import Reference
-from lorabot.trainer.memory import Fitting, gauge_of
+from lorabot.trainer.memory import Fitting, away, gauge_of
 from lorabot.trainer.route import route
 from tests.trainer.lessons import smallest_base
+from tests.trainer.memory.simulated_card import SimulatedCard
+from tests.trainer.small_bases import TEXT_WIDTH
 
 
 def test_what_is_kept_for_the_next_job_goes_only_where_another_way_is_taken() -> None:
@@ -36,3 +40,23 @@ def test_what_is_kept_for_the_next_job_goes_only_where_another_way_is_taken() ->
         assert told[1:] == ["shut", "open True"]
         assert not warm.kept
     assert told[3:] == ["shut"]
+
+
+def test_weights_that_find_no_room_on_the_host_leave_the_way_as_it_was() -> None:
+    class Small(SimulatedCard):  # type: ignore[no-untyped-call]
+        """Beside a host with room for one weight."""
+
+        def stow(self, tensor: torch.Tensor) -> torch.Tensor:
+            if away(unet):
+                raise MemoryError
+            return super().stow(tensor)
+
+    unet, given = smallest_base().unet, (torch.randn(1, 4, 8, 8), torch.tensor([5]))
+    conditions = Conditions(torch.randn(1, 77, TEXT_WIDTH))
+    with torch.no_grad(), route(unet, Small(), lambda _: nullcontext(plain(unet, "fp32"))) as made:
+        made.choose(Fitting(1))
+        expected = made(*given, conditions)
+        with pytest.raises(MemoryError), made.aside():
+            raise AssertionError("there was room")
+        assert torch.equal(made(*given, conditions), expected)
+        assert not away(unet)

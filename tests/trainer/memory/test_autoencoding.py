@@ -134,6 +134,21 @@ def test_numbers_of_16_bits_are_tried_where_the_base_has_them_and_taken_back() -
     assert all(torch.equal(value, before[name]) for name, value in base.vae.state_dict().items())
 
 
+def test_numbers_that_cannot_all_be_rounded_stay_whole_and_the_unet_makes_room() -> None:
+    base = small_bases.base_model("sd15")
+    unet: torch.nn.Module = base.unet
+    unet.to(torch.bfloat16)
+    before = {name: value.clone() for name, value in base.vae.state_dict().items()}
+    work = Work(base, room=1, held=1 << 26)
+    work.card.bring(base.vae)
+    work.budget = work.card.held() + (1 << 26) + 60_000  # the picture takes 49,152, a weight of 16 bits 18,432
+    found = work.encode(pictures(1, 64))
+    assert work.said == ["alone"]
+    assert all(torch.equal(value, before[name]) for name, value in base.vae.state_dict().items())
+    work.autoencoder.close()
+    torch.testing.assert_close(found, Work(base).encode(pictures(1, 64)))
+
+
 def test_a_vae_that_finds_no_room_to_come_to_the_card_has_the_unet_make_some(base: BaseModel) -> None:
     full, said = [True], list[Message]()
 
