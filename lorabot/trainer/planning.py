@@ -218,22 +218,27 @@ def moved(made: Plan, hardware: Hardware, fit: Fit) -> Plan:
     if stays and hardware.card is None:
         return replace(made, device=hardware.device)
     fitted = _fitted(made.rows, hardware, fit)
+    now, said = fitted.fitting, list(made.reasons)
+    if not stays or now != made.fitting:
+        said.append(Message("plan-moved", {"device": hardware.name, "batch": now.batch}))
+    if now.checkpointing and not made.checkpointing:
+        said.append(Message("plan-checkpointing-fits"))
+    if now.offloading and not made.offloading:
+        said.append(Message("plan-offloading"))
+    if optimiser != made.optimiser:
+        said.append(Message("plan-optimiser-no-8bit"))
     return replace(
         made,
         device=hardware.device,
         device_name=hardware.name,
         precision=hardware.precision,
         optimiser=optimiser,
-        batch=fitted.fitting.batch,
-        checkpointing=fitted.fitting.checkpointing,
-        offloading=fitted.fitting.offloading,
+        batch=now.batch,
+        checkpointing=now.checkpointing,
+        offloading=now.offloading,
         peak_bytes=fitted.peak,
         step_s=fitted.step_s,
-        reasons=(
-            *made.reasons,
-            *([] if stays else [Message("plan-moved", {"device": hardware.name, "batch": fitted.fitting.batch})]),
-            *([Message("plan-optimiser-no-8bit")] if optimiser != made.optimiser else []),
-        ),
+        reasons=tuple(said),
     )
 
 

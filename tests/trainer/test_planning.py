@@ -136,3 +136,11 @@ def test_going_on_elsewhere_keeps_what_is_learnt_and_fits_the_batch_anew() -> No
     assert elsewhere.split == made.split
     assert elsewhere.precision == "bf16"
     assert elsewhere.reasons[-1].code == "plan-moved"
+
+    assert moved(elsewhere, CARD, lambda rows: Fitted(Fitting(2), 1.0)).reasons == elsewhere.reasons
+    fuller = moved(elsewhere, CARD, lambda rows: Fitted(Fitting(1, checkpointing=True, offloading=True), 1.0))
+    assert [message.code for message in fuller.reasons[len(elsewhere.reasons) :]] == [
+        "plan-moved",
+        "plan-checkpointing-fits",
+        "plan-offloading",
+    ]
