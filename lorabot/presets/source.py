@@ -19,6 +19,8 @@ Place = tuple[str | int, ...]
 """Where a value stands in the document: keys and list indexes from the root."""
 
 _Model = TypeVar("_Model", bound=BaseModel)
+_MOST_VALUES = 10_000
+"""Eighty times those of the longest of ours. A few lines that refer to each other can stand for billions."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +92,8 @@ def read(path: Path, model: type[_Model]) -> Source[_Model]:
         raise Broken((BrokenPreset(path, mark.line + 1 if mark else 0, "", reason),)) from error
     except yaml.YAMLError as error:  # a control character: the only YAML error without a mark
         raise Broken((BrokenPreset(path, 0, "", f"is not YAML: {error}".splitlines()[0]),)) from error
+    except RecursionError:
+        raise Broken((BrokenPreset(path, 0, "", "is nested too deeply"),)) from None
     try:
         return Source(path, model.model_validate(data), lines)
     except ValidationError as error:
@@ -116,6 +120,9 @@ class _Reader:
 
     def value(self, node: yaml.Node, place: Place, above: tuple[yaml.Node, ...]) -> Any:
         self._lines.setdefault(place, node.start_mark.line + 1)
+        if len(self._lines) > _MOST_VALUES:
+            reason = f"holds more than {_MOST_VALUES:,} values, each reference counted as what it stands for"
+            raise Broken((BrokenPreset(self._path, 0, "", reason),))
         if node in above:
             raise Broken((_fault(self._path, self._lines, place, "refers to itself"),))
         if isinstance(node, yaml.MappingNode):

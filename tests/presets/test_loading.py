@@ -92,7 +92,10 @@ def test_words_that_older_yaml_took_for_switches_are_words(tmp_path: Path) -> No
         ("&a\nid: *a", 2, "refers to itself"),
         ("id: !!python/object/apply:os.system [echo]", 1, ""),
         ("id: \x07", 0, "is not YAML"),
+        ("id: " + 1000 * "[", 0, "nested too deeply"),
+        ("\n".join(f"a{n}: &a{n} [{', '.join(9 * [f'*a{n - 1}'] if n else [])}]" for n in range(10)), 0, "more than"),
     ],
+    ids=lambda value: value[:20] if isinstance(value, str) else value,
 )
 def test_what_is_no_preset_at_all_is_named_too(tmp_path: Path, text: str, line: int, reason: str) -> None:
     (tmp_path / "robot.yaml").write_text(text, encoding="utf-8")
