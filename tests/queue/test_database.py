@@ -195,6 +195,7 @@ async def test_the_database_itself_refuses_jobs_that_can_not_be(queue: Queue, br
 async def test_a_missing_sqlite_file_is_away_and_no_empty_one_takes_its_place(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
+    before = set(threading.enumerate())
     database = open_database(f"sqlite:///{tmp_path}/gone.sqlite3")
 
     async def look() -> None:
@@ -212,7 +213,8 @@ async def test_a_missing_sqlite_file_is_away_and_no_empty_one_takes_its_place(
     assert not (tmp_path / "gone.sqlite3").exists()
 
     async def no_thread_left() -> bool:
-        return not any("connection_worker" in thread.name for thread in threading.enumerate())
+        new = set(threading.enumerate()) - before
+        return not any("connection_worker" in thread.name for thread in new)
 
     await eventually(no_thread_left)
 
