@@ -5,7 +5,9 @@ machine with a card; ``--small --device cpu`` does the same with a small UNet an
 torch. Parts:
 
 - ``speed``: images/s (median, by CUDA events), peak memory and seconds to the first step; ``plain`` is a straight loop
-  over diffusers and peft, ``plain, graph`` the same as one CUDA graph, ``fast`` the trainer's way.
+  over diffusers and peft, ``plain, graph`` the same as one CUDA graph, ``fast`` the trainer's way. ``kohya``, which has
+  to be asked for (``--ways kohya --kohya PATH``, a checkout of kohya-ss/sd-scripts), is their step by their own code,
+  without loading data, encoding text or saving: kinder to them than a whole run (``benchmarks/kohya.py``).
 - ``gradients``: each adapter's gradient in bfloat16 against float32, plain and fast, at several shapes of latents.
 - ``curves``: the loss over 200 steps from the same start, plain and fast; a plot beside FILE.
 - ``samples``: pictures of the built-in base with an adapter of random weights on it, at the same seeds, plain and fast,
@@ -17,6 +19,7 @@ Results are added to FILE, JSON with versions, device and date.
 """
 
 import argparse
+import gc
 import itertools
 import json
 import os
@@ -42,6 +45,7 @@ from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
 from PIL import Image, ImageChops, ImageStat
 from torch.nn import functional
 
+from benchmarks import kohya
 from lorabot.locale import translator
 from lorabot.presets import Recipe, load_presets
 from lorabot.trainer import adapter
@@ -169,6 +173,23 @@ def stepping(bench: Bench, name: str, denoise: Denoiser, parameters: list[torch.
     return recorded.replay
 
 
+@contextmanager
+def ready(bench: Bench, name: str, warm: Warm, checkout: Path | None) -> Iterator[Callable[[int], Work]]:
+    """The way of that name, its adapter on: what makes its step for so many pictures."""
+    if name == "kohya":
+        assert checkout is not None
+        with kohya.training(checkout, bench.unet) as theirs:
+
+            def made(batch: int) -> Work:
+                latents, _, conditions = bench.given(3, batch, bench.side, bench.side)
+                return theirs(latents, conditions.states)
+
+            yield made
+        return
+    with bench.adapted() as parameters, bench.way(name, warm) as denoise:
+        yield lambda batch: stepping(bench, name, denoise, parameters, batch)
+
+
 def milliseconds(bench: Bench, step: Work, times: int) -> list[float]:
     """Of each of so many steps, one after the other as in a training: on a card nothing waits between them."""
     if not bench.cuda:
@@ -187,6 +208,29 @@ def milliseconds(bench: Bench, step: Work, times: int) -> list[float]:
     return [before.elapsed_time(after) for before, after in itertools.pairwise(marks)]
 
 
+def measured(bench: Bench, name: str, batch: int, warm: Warm, words: argparse.Namespace) -> dict[str, Any]:
+    if name != "fast":
+        warm.let_go()  # or what it keeps on the card would be in the others' peaks
+    if bench.cuda:
+        gc.collect()
+        torch.cuda.empty_cache()
+        torch.cuda.reset_peak_memory_stats()
+    with ready(bench, name, warm, words.kohya) as made:
+        began = time.perf_counter()
+        step = made(batch)
+        step()
+        bench.synchronise()
+        row: dict[str, Any] = {"first_step_s": round(time.perf_counter() - began, 2)}
+        milliseconds(bench, step, 3)
+        found = milliseconds(bench, step, words.steps)
+    median = statistics.median(found)
+    row |= {"ms": round(median, 2), "images_per_second": round(1000 * batch / median, 1)}
+    if bench.cuda:
+        row["peak_gib"] = round(torch.cuda.max_memory_allocated() / 2**30, 2)
+        row["reserved_gib"] = round(torch.cuda.max_memory_reserved() / 2**30, 2)
+    return row
+
+
 def speed(bench: Bench, words: argparse.Namespace) -> Any:
     rows, warm = [], Warm()
     for name in words.ways:
@@ -195,22 +239,7 @@ def speed(bench: Bench, words: argparse.Namespace) -> Any:
                 continue
             row: dict[str, Any] = {"way": name, "batch": batch}
             try:
-                if bench.cuda:
-                    torch.cuda.empty_cache()
-                    torch.cuda.reset_peak_memory_stats()
-                with bench.adapted() as parameters, bench.way(name, warm) as denoise:
-                    began = time.perf_counter()
-                    step = stepping(bench, name, denoise, parameters, batch)
-                    step()
-                    bench.synchronise()
-                    row["first_step_s"] = round(time.perf_counter() - began, 2)
-                    milliseconds(bench, step, 3)
-                    found = milliseconds(bench, step, words.steps)
-                median = statistics.median(found)
-                row |= {"ms": round(median, 2), "images_per_second": round(1000 * batch / median, 1)}
-                if bench.cuda:
-                    row["peak_gib"] = round(torch.cuda.max_memory_allocated() / 2**30, 2)
-                    row["reserved_gib"] = round(torch.cuda.max_memory_reserved() / 2**30, 2)
+                row |= measured(bench, name, batch, warm, words)
             except Exception as error:  # the other rows are worth having all the same
                 row["error"] = f"{type(error).__name__}: {error}"[:300]
             print(json.dumps(row), flush=True)
@@ -393,11 +422,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--family", default="sd15", choices=small_bases.FAMILIES)
     parser.add_argument("--batches", type=int, nargs="+", default=[1, 4, 16, 32])
     parser.add_argument("--ways", nargs="+", default=["plain", "plain, graph", "fast"])
+    parser.add_argument("--kohya", type=Path, metavar="PATH", help="a checkout of kohya-ss/sd-scripts")
     parser.add_argument("--steps", type=int, default=20, help="that are timed")
     parser.add_argument("--small", action="store_true")
     parser.add_argument("--device", default="auto")
     parser.add_argument("--out", type=Path, default=Path("benchmarks/results/fast_step.json"))
     words = parser.parse_args(arguments)
+    if "kohya" in words.ways and (words.kohya is None or words.small or words.family != "sd15"):
+        parser.error("the way kohya needs --kohya PATH, and is of sd15 at full size")
     words.out.parent.mkdir(parents=True, exist_ok=True)
     found = PARTS[words.part](Bench(words), words)
     if words.part == "first":
