@@ -16,8 +16,12 @@ _TILE, _WIDE = 64, 64
 networks' widths (``benchmarks/fast_step.py``)."""
 _MANY = 1024
 """Rows of a picture from which programs that add up columns are tall ones: fewer sums are left to be added up."""
-_SOME = 16
-"""Tiles that a program adds up at once."""
+_WHOLE, _WHOLE_WIDTH = 256, 1280
+"""Rows of a picture up to which, and channels from which, a program norms a whole group: three kernels took longer to
+begin. Small maps with fewer channels are rare, and not worth their kernels."""
+_SOME, _ACROSS = 16, 128
+"""Tiles that a program adds up at once, and channels that it can take in: a group's in all networks known, so that one
+kernel serves all its levels."""
 _ROW_ELEMENTS, _ROW_ELEMENTS_BACK = 4096, 1024
 """Of whole rows, what a program has in registers."""
 
@@ -61,9 +65,6 @@ class Compiled:
         total = torch.empty_like(rows)
         return total, self._stats(rows, other, bias, total, batch)
 
-    def stats(self, rows: torch.Tensor, batch: int) -> Stats:
-        return self._stats(rows, None, None, rows, batch)
-
     def _stats(
         self,
         rows: torch.Tensor,
@@ -76,23 +77,48 @@ class Compiled:
         tile, wide, warps = (128, 64, 4) if size >= _MANY else (32, 64, 2)
         tiles = triton.cdiv(size, tile)
         mean, spread = (rows.new_empty(batch, tiles, channels, dtype=torch.float32) for _ in range(2))
-        self._go(_norms.add, (batch * tiles, triton.cdiv(channels, wide)),
+        self._go(_norms.add, (batch * tiles * triton.cdiv(channels, wide),),
             rows, rows if other is None else other, rows if bias is None else bias, total, mean, spread,
             size, channels, tiles, has_other=other is not None, has_bias=bias is not None, write=total is not rows,
             tile=tile, wide=wide, num_warps=warps,
         )  # fmt: skip
         return Stats(mean, spread, tile)
 
-    def factors(self, sources: Sequence[Source], shift: torch.Tensor | None, norm: GroupNorm) -> Factors:
-        (rows, stats), (_, stats2) = sources[0], sources[-1]
-        batch, tiles, channels = stats.mean.shape
-        every = sum(each.shape[1] for each, _ in sources)
-        slope, offset = (stats.mean.new_empty(batch, every) for _ in range(2))
+    def group_norm(
+        self, sources: Sequence[Source], batch: int, shift: torch.Tensor | None, norm: GroupNorm, silu: bool
+    ) -> tuple[torch.Tensor, Factors]:
+        rows = [each for each, _ in sources]
+        if _at_once(len(rows[0]) // batch, _width(rows)):
+            return self._whole(rows, batch, shift, norm, silu)
+        known = [stats or self._stats(each, None, None, each, batch) for each, stats in sources]
+        factors = self._factors(known, len(rows[0]) // batch, shift, norm)
+        return self.normalise(rows, factors, norm, silu), factors
+
+    def _whole(
+        self, rows: Sequence[torch.Tensor], batch: int, shift: torch.Tensor | None, norm: GroupNorm, silu: bool
+    ) -> tuple[torch.Tensor, Factors]:
+        channels, every = rows[0].shape[1], _width(rows)
         each = every // norm.groups
+        out = rows[0].new_empty(len(rows[0]), every)
+        slope, offset = (out.new_empty(batch, every, dtype=torch.float32) for _ in range(2))
+        self._go(_norms.whole, (batch * norm.groups,),
+            rows[0], rows[-1], slope if shift is None else shift, norm.weight, norm.bias, slope, offset, out,
+            len(out) // batch, channels, every, norm.eps, has_shift=shift is not None, two=len(rows) > 1, silu=silu,
+            each=each, tile=_WHOLE, wide=triton.next_power_of_2(each), num_warps=_whole_warps(each),
+        )  # fmt: skip
+        return out, Factors(slope, offset)
+
+    def _factors(self, known: Sequence[Stats], size: int, shift: torch.Tensor | None, norm: GroupNorm) -> Factors:
+        one, two = known[0], known[-1]
+        batch, tiles, channels = one.mean.shape
+        every = sum(stats.mean.shape[2] for stats in known)
+        slope, offset = (one.mean.new_empty(batch, every) for _ in range(2))
+        each = every // norm.groups
+        wide = max(_ACROSS, triton.next_power_of_2(each))
         self._go(_norms.factors, (batch, norm.groups),
-            stats.mean, stats.spread, stats2.mean, stats2.spread, slope if shift is None else shift, slope, offset,
-            len(rows) // batch, channels, every, tiles, stats.tile, each, norm.eps,
-            has_shift=shift is not None, two=len(sources) > 1, wide=triton.next_power_of_2(each), some=_SOME,
+            one.mean, one.spread, two.mean, two.spread, slope if shift is None else shift, slope, offset,
+            size, channels, every, tiles, one.tile, each, norm.eps,
+            has_shift=shift is not None, two=len(known) > 1, wide=wide, some=_SOME,
         )  # fmt: skip
         return Factors(slope, offset)
 
@@ -100,14 +126,11 @@ class Compiled:
         batch, every = factors.slope.shape
         size = len(sources[0]) // batch
         tiles = triton.cdiv(size, _TILE)
-        out, at = sources[0].new_empty(len(sources[0]), every), 0
-        for rows in sources:
-            channels = rows.shape[1]
-            self._go(_norms.normalise, (batch * tiles, triton.cdiv(channels, _WIDE)),
-                rows, factors.slope, factors.offset, norm.weight, norm.bias, out, size, channels, at, every, tiles,
-                silu=silu, tile=_TILE, wide=_WIDE,
-            )  # fmt: skip
-            at += channels
+        out = sources[0].new_empty(len(sources[0]), every)
+        self._go(_norms.normalise, (batch * tiles * _columns(sources, _WIDE),),
+            sources[0], sources[-1], factors.slope, factors.offset, norm.weight, norm.bias, out,
+            size, sources[0].shape[1], every, tiles, two=len(sources) > 1, silu=silu, tile=_TILE, wide=_WIDE,
+        )  # fmt: skip
         return out
 
     def normalise_back(
@@ -120,33 +143,38 @@ class Compiled:
         more: Sequence[Sequence[torch.Tensor]],
     ) -> tuple[torch.Tensor, ...]:
         batch, every = factors.slope.shape
-        size, each = len(gradient) // batch, every // norm.groups
+        size, each, channels = len(gradient) // batch, every // norm.groups, sources[0].shape[1]
+        found = tuple(torch.empty_like(rows) for rows in sources)
+        normal = (factors.slope, factors.offset, norm.weight, norm.bias)
+        one, two = (sources[0], sources[-1]), len(sources) > 1
+        # A kernel wants a place for what may be added, also where nothing is.
+        added = [(*given, rows, rows)[:2] for given, rows in zip(more, sources, strict=True)]
+        given = (*added[0], *added[-1], found[0], found[-1])
+        kind = {"two": two, "silu": silu, "adds": len(more[0]), "adds2": len(more[-1])}
+        if _at_once(size, every):
+            self._go(_norms.whole_back, (batch * norm.groups,),
+                *one, gradient, *normal, *given, size, channels, every, **kind, each=each, tile=_WHOLE,
+                wide=triton.next_power_of_2(each), num_warps=_whole_warps(each, back=True),
+            )  # fmt: skip
+            return found
         tile, wide, warps = (128, 32, 4) if size >= _MANY else (32, 64, 2)
         tiles = triton.cdiv(size, tile)
         first, second = (factors.slope.new_empty(batch, tiles, every) for _ in range(2))
         means = factors.slope.new_empty(batch, norm.groups, 2)
-        normal = (factors.slope, factors.offset, norm.weight, norm.bias)
-        at = 0
-        for rows in sources:
-            self._go(_norms.back_sums, (batch * tiles, triton.cdiv(rows.shape[1], wide)),
-                rows, gradient, *normal, first, second, size, rows.shape[1], at, every, tiles,
-                silu=silu, tile=tile, wide=wide, num_warps=warps,
-            )  # fmt: skip
-            at += rows.shape[1]
+        self._go(_norms.back_sums, (batch * tiles * _columns(sources, wide),),
+            *one, gradient, *normal, first, second, size, channels, every, tiles,
+            two=two, silu=silu, tile=tile, wide=wide, num_warps=warps,
+        )  # fmt: skip
         self._go(_norms.back_means, (batch, norm.groups),
             first, second, means, size, every, tiles, norm.groups, each,
-            wide=triton.next_power_of_2(each), some=_SOME,
+            wide=max(_ACROSS, triton.next_power_of_2(each)), some=_SOME,
         )  # fmt: skip
-        found, at, tiles = [], 0, triton.cdiv(size, _TILE)
-        for rows, added in zip(sources, more, strict=True):
-            one, two = (*added, rows, rows)[:2]
-            found.append(torch.empty_like(rows))
-            self._go(_norms.back_rows, (batch * tiles, triton.cdiv(rows.shape[1], _WIDE)),
-                rows, gradient, *normal, means, one, two, found[-1], size, rows.shape[1], at, every, tiles, norm.groups,
-                each, silu=silu, adds=len(added), tile=_TILE, wide=_WIDE,
-            )  # fmt: skip
-            at += rows.shape[1]
-        return tuple(found)
+        tiles = triton.cdiv(size, _TILE)
+        self._go(_norms.back_rows, (batch * tiles * _columns(sources, _WIDE),),
+            *one, gradient, *normal, means, *given, size, channels, every, tiles, norm.groups, each,
+            **kind, tile=_TILE, wide=_WIDE,
+        )  # fmt: skip
+        return found
 
     def layer_norm(
         self, rows: torch.Tensor, other: torch.Tensor | None, bias: torch.Tensor | None, norm: LayerNorm
@@ -179,7 +207,7 @@ class Compiled:
         out = rows.new_empty(count, channels)
         self._go(
             _rows.geglu,
-            (triton.cdiv(count, 16), triton.cdiv(channels, 128)),
+            (triton.cdiv(count, 16) * triton.cdiv(channels, 128),),
             rows,
             bias,
             out,
@@ -198,7 +226,7 @@ class Compiled:
         made = torch.empty_like(gradient) if again else None
         self._go(
             _rows.geglu_back,
-            (triton.cdiv(count, 16), triton.cdiv(channels, 128)),
+            (triton.cdiv(count, 16) * triton.cdiv(channels, 128),),
             rows,
             bias,
             gradient,
@@ -222,3 +250,21 @@ class Compiled:
             pattern=PATTERN, dithers=base.dtype == torch.bfloat16, most=max(16, triton.next_power_of_2(rank)),
             tile=64, wide=64,
         )  # fmt: skip
+
+
+def _at_once(size: int, channels: int) -> bool:
+    return size <= _WHOLE and channels >= _WHOLE_WIDTH
+
+
+def _width(sources: Sequence[torch.Tensor]) -> int:
+    return sum(rows.shape[1] for rows in sources)
+
+
+def _columns(sources: Sequence[torch.Tensor], wide: int) -> int:
+    """Programs side by side; none has channels of two sources."""
+    return sum(triton.cdiv(rows.shape[1], wide) for rows in sources)
+
+
+def _whole_warps(each: int, back: bool = False) -> int:
+    """So many that their registers hold a group of ``each`` channels."""
+    return min(16, (2 if back else 1) * (8 if each <= 64 else 16))

@@ -41,11 +41,10 @@ class Resnet:
         ops, one = step.ops, sources[0]
         batch, size, learnt = one.batch, (one.height, one.width), any(each.learnt for each in sources)
         rows = [each.rows for each in sources]
-        before = ops.factors([each.source for each in sources], None, self.first_norm)
-        normal = ops.normalise(rows, before, self.first_norm, silu=True)
+        normal, before = ops.group_norm([each.source for each in sources], batch, None, self.first_norm, silu=True)
         middle = flat(functional.conv2d(pictures(normal, batch, *size), self.first, padding=1))
-        within = ops.factors([(middle, ops.stats(middle, batch))], step.shifts[self.shift], self.second_norm)
-        normal = ops.normalise([middle], within, self.second_norm, silu=True)
+        shift = step.shifts[self.shift]
+        normal, within = ops.group_norm([(middle, None)], batch, shift, self.second_norm, silu=True)
         last = flat(functional.conv2d(pictures(normal, batch, *size), self.second, padding=1))
         beside = rows[0]
         widths = [each.shape[1] for each in rows]

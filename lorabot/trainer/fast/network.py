@@ -78,8 +78,7 @@ class Network:
                 went.append((sources, now, back))
             if link.puts:
                 by.append(now)
-        factors = ops.factors([now.source], None, self.norm)
-        normal = ops.normalise([now.rows], factors, self.norm, silu=True)
+        normal, factors = ops.group_norm([now.source], now.batch, None, self.norm, silu=True)
         size = (now.height, now.width)
         predicted = functional.conv2d(
             now.next(normal, now.stats, True).pictures(), self.last, self.last_bias, padding=1

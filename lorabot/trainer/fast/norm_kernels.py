@@ -1,17 +1,30 @@
 """Triton kernels of the norms: statistics in tiles, their sum over a group, and the rows made normal, both ways.
 
 Everything is loaded and stored in the rows' type and computed in float32. Names: ``size`` rows a picture has, ``tile``
-rows and ``wide`` channels a program has, ``at`` the channel of the norm at which a source begins, ``all_channels`` how
-many the norm has.
+rows and ``wide`` channels a program has, ``all_channels`` how many the norm has, of which the first ``channels`` are
+those of the first source and the others, where there are ``two``, those of the second.
+
+Programs that come one after the other have neighbouring channels, then the rows below. Where most of what a kernel
+reads was only just written it begins at the end, which the card's cache still holds, and whoever reads what it has
+written finds the beginning there.
 
 Triton compiles a kernel anew for numbers that are 1 or multiples of 16. Of channels that is worth it, since it says how
 rows are aligned; of what depends on pictures and batches it would only mean that each new size has to be compiled.
 """
 
-# mypy: disable-error-code="no-untyped-def, no-untyped-call, untyped-decorator, misc, index"
+# mypy: disable-error-code="no-untyped-def, no-untyped-call, untyped-decorator, misc, index, arg-type"
 
 import triton
 import triton.language as tl
+
+
+@triton.jit
+def _turn(columns, backwards: tl.constexpr):
+    """Which tile of rows and which of ``columns`` of channels it is this program's turn to do."""
+    number = tl.program_id(0)
+    if backwards:
+        number = tl.num_programs(0) - 1 - number
+    return number // columns, number % columns
 
 
 @triton.jit(do_not_specialize=["size", "tiles"])
@@ -20,10 +33,11 @@ def add(
     has_other: tl.constexpr, has_bias: tl.constexpr, write: tl.constexpr, tile: tl.constexpr, wide: tl.constexpr,
 ):  # fmt: skip
     """``total`` = ``rows`` + ``other`` + ``bias``, with its mean and spread in each tile; see ``Primitives.add``."""
-    batch = tl.program_id(0) // tiles
-    number = tl.program_id(0) % tiles
+    part, column = _turn(tl.cdiv(channels, wide), backwards=True)
+    batch = part // tiles
+    number = part % tiles
     row = number * tile + tl.arange(0, tile)
-    channel = tl.program_id(1) * wide + tl.arange(0, wide)
+    channel = column * wide + tl.arange(0, wide)
     mask = (row < size)[:, None] & (channel < channels)[None, :]
     place = (batch.to(tl.int64) * size + row)[:, None] * channels + channel[None, :]
     value = tl.load(rows + place, mask=mask, other=0.0).to(tl.float32)
@@ -38,7 +52,7 @@ def add(
     count = tl.minimum(size - number * tile, tile).to(tl.float32)
     middle = tl.sum(tl.where(mask, value, 0.0), axis=0) / count
     away = tl.where(mask, value - middle[None, :], 0.0)
-    where = tl.program_id(0).to(tl.int64) * channels + channel
+    where = part.to(tl.int64) * channels + channel
     tl.store(mean + where, middle, mask=channel < channels)
     tl.store(spread + where, tl.sum(away * away, axis=0), mask=channel < channels)
 
@@ -102,22 +116,54 @@ def _either(first, second, batch, number, channel, channels, all_channels, tiles
 
 @triton.jit(do_not_specialize=["size", "tiles"])
 def normalise(
-    rows, slope, offset, weight, bias, out, size, channels, at, all_channels, tiles,
-    silu: tl.constexpr, tile: tl.constexpr, wide: tl.constexpr,
+    rows, rows2, slope, offset, weight, bias, out, size, channels, all_channels, tiles,
+    two: tl.constexpr, silu: tl.constexpr, tile: tl.constexpr, wide: tl.constexpr,
 ):  # fmt: skip
-    """One source's channels of the norm's rows ``out``."""
-    batch = tl.program_id(0) // tiles
-    row = (tl.program_id(0) % tiles) * tile + tl.arange(0, tile)
-    channel = tl.program_id(1) * wide + tl.arange(0, wide)
-    inside = channel < channels
-    mask = (row < size)[:, None] & inside[None, :]
-    row = batch.to(tl.int64) * size + row
-    value = tl.load(rows + row[:, None] * channels + channel[None, :], mask=mask, other=0.0).to(tl.float32)
-    _, z = _normal(value, slope, offset, weight, bias, batch * all_channels, at + channel, inside)
+    """The norm's rows ``out``."""
+    batch, row, channel, inside, mask, _ = _tile(size, channels, all_channels, tiles, two, tile, wide, False)
+    value = _of_sources(rows, rows2, row, channel, channels, all_channels, mask, two)
+    _, z = _normal(value, slope, offset, weight, bias, batch * all_channels, channel, inside)
     if silu:
         z = z * tl.sigmoid(z)
-    place = row[:, None] * all_channels + at + channel[None, :]
+    place = row[:, None] * all_channels + channel[None, :]
     tl.store(out + place, z.to(out.dtype.element_ty), mask=mask)
+
+
+@triton.jit
+def _tile(
+    size, channels, all_channels, tiles, two: tl.constexpr, tile: tl.constexpr, wide: tl.constexpr,
+    backwards: tl.constexpr,
+):  # fmt: skip
+    """What a program that has a tile of one source has to do: its picture, its rows among all pictures', its channels
+    of the norm and which of them are there, what of all that is there, and the tile's number."""
+    columns = tl.cdiv(channels, wide)
+    if two:
+        part, column = _turn(columns + tl.cdiv(all_channels - channels, wide), backwards)
+        beyond = column >= columns
+        at = tl.where(beyond, channels, 0)
+        width = tl.where(beyond, all_channels - channels, channels)
+        column -= tl.where(beyond, columns, 0)
+    else:
+        part, column = _turn(columns, backwards)
+        at = 0
+        width = channels
+    batch = part // tiles
+    row = (part % tiles) * tile + tl.arange(0, tile)
+    within = column * wide + tl.arange(0, wide)
+    inside = within < width
+    mask = (row < size)[:, None] & inside[None, :]
+    return batch, batch.to(tl.int64) * size + row, at + within, inside, mask, part
+
+
+@triton.jit
+def _of_sources(rows, rows2, row, channel, channels, all_channels, mask, two: tl.constexpr):
+    """The rows' channels of the norm, from wherever they are."""
+    first = mask & (channel < channels)[None, :]
+    value = tl.load(rows + row[:, None] * channels + channel[None, :], mask=first, other=0.0)
+    if two:
+        place = row[:, None] * (all_channels - channels) + (channel - channels)[None, :]
+        value += tl.load(rows2 + place, mask=mask & (channel >= channels)[None, :], other=0.0)
+    return value.to(tl.float32)
 
 
 @triton.jit
@@ -140,22 +186,17 @@ def _through(gradient, z, silu: tl.constexpr):
 
 @triton.jit(do_not_specialize=["size", "tiles"])
 def back_sums(
-    rows, gradient, slope, offset, weight, bias, first, second, size, channels, at, all_channels, tiles,
-    silu: tl.constexpr, tile: tl.constexpr, wide: tl.constexpr,
+    rows, rows2, gradient, slope, offset, weight, bias, first, second, size, channels, all_channels, tiles,
+    two: tl.constexpr, silu: tl.constexpr, tile: tl.constexpr, wide: tl.constexpr,
 ):  # fmt: skip
     """Of one tile of a source and each channel, the sums of the gradient, and of it times the normal rows."""
-    batch = tl.program_id(0) // tiles
-    row = (tl.program_id(0) % tiles) * tile + tl.arange(0, tile)
-    channel = tl.program_id(1) * wide + tl.arange(0, wide)
-    inside = channel < channels
-    mask = (row < size)[:, None] & inside[None, :]
-    row = batch.to(tl.int64) * size + row
-    value = tl.load(rows + row[:, None] * channels + channel[None, :], mask=mask, other=0.0).to(tl.float32)
-    given = tl.load(gradient + row[:, None] * all_channels + at + channel[None, :], mask=mask, other=0.0)
-    normal, z = _normal(value, slope, offset, weight, bias, batch * all_channels, at + channel, inside)
-    heavy = tl.load(weight + at + channel, mask=inside, other=0.0).to(tl.float32)
+    batch, row, channel, inside, mask, part = _tile(size, channels, all_channels, tiles, two, tile, wide, True)
+    value = _of_sources(rows, rows2, row, channel, channels, all_channels, mask, two)
+    given = tl.load(gradient + row[:, None] * all_channels + channel[None, :], mask=mask, other=0.0)
+    normal, z = _normal(value, slope, offset, weight, bias, batch * all_channels, channel, inside)
+    heavy = tl.load(weight + channel, mask=inside, other=0.0).to(tl.float32)
     weighted = _through(given.to(tl.float32), z, silu) * heavy[None, :]
-    where = tl.program_id(0).to(tl.int64) * all_channels + at + channel
+    where = part.to(tl.int64) * all_channels + channel
     tl.store(first + where, tl.sum(tl.where(mask, weighted, 0.0), axis=0), mask=inside)
     tl.store(second + where, tl.sum(tl.where(mask, weighted * normal, 0.0), axis=0), mask=inside)
 
@@ -184,33 +225,101 @@ def back_means(
 
 @triton.jit(do_not_specialize=["size", "tiles", "groups", "each"])
 def back_rows(
-    rows, gradient, slope, offset, weight, bias, means, more, more2, out,
-    size, channels, at, all_channels, tiles, groups, each,
-    silu: tl.constexpr, adds: tl.constexpr, tile: tl.constexpr, wide: tl.constexpr,
+    rows, rows2, gradient, slope, offset, weight, bias, means, more, more2, others, others2, out, out2,
+    size, channels, all_channels, tiles, groups, each,
+    two: tl.constexpr, silu: tl.constexpr, adds: tl.constexpr, adds2: tl.constexpr, tile: tl.constexpr,
+    wide: tl.constexpr,
 ):  # fmt: skip
-    """The gradient of one source, with ``adds`` more of it added."""
-    batch = tl.program_id(0) // tiles
-    row = (tl.program_id(0) % tiles) * tile + tl.arange(0, tile)
-    channel = tl.program_id(1) * wide + tl.arange(0, wide)
-    inside = channel < channels
-    mask = (row < size)[:, None] & inside[None, :]
-    row = batch.to(tl.int64) * size + row
-    place = row[:, None] * channels + channel[None, :]
-    value = tl.load(rows + place, mask=mask, other=0.0).to(tl.float32)
-    given = tl.load(gradient + row[:, None] * all_channels + at + channel[None, :], mask=mask, other=0.0)
-    normal, z = _normal(value, slope, offset, weight, bias, batch * all_channels, at + channel, inside)
-    heavy = tl.load(weight + at + channel, mask=inside, other=0.0).to(tl.float32)
-    steep = tl.load(slope + batch * all_channels + at + channel, mask=inside, other=0.0)
-    group = (batch * groups + (at + channel) // each) * 2
+    """The gradient of each source, with ``adds`` more of it added to the first and ``adds2`` to the second."""
+    batch, row, channel, inside, mask, _ = _tile(size, channels, all_channels, tiles, two, tile, wide, False)
+    value = _of_sources(rows, rows2, row, channel, channels, all_channels, mask, two)
+    given = tl.load(gradient + row[:, None] * all_channels + channel[None, :], mask=mask, other=0.0)
+    normal, z = _normal(value, slope, offset, weight, bias, batch * all_channels, channel, inside)
+    heavy = tl.load(weight + channel, mask=inside, other=0.0).to(tl.float32)
+    steep = tl.load(slope + batch * all_channels + channel, mask=inside, other=0.0)
+    group = (batch * groups + channel // each) * 2
     one = tl.load(means + group, mask=inside, other=0.0)
-    two = tl.load(means + group + 1, mask=inside, other=0.0)
+    other = tl.load(means + group + 1, mask=inside, other=0.0)
     weighted = _through(given.to(tl.float32), z, silu) * heavy[None, :]
-    found = steep[None, :] * (weighted - one[None, :] - normal * two[None, :])
+    found = steep[None, :] * (weighted - one[None, :] - normal * other[None, :])
+    place = row[:, None] * channels + channel[None, :]
+    _give(out, found, more, more2, place, mask & (channel < channels)[None, :], adds)
+    if two:
+        place = row[:, None] * (all_channels - channels) + (channel - channels)[None, :]
+        _give(out2, found, others, others2, place, mask & (channel >= channels)[None, :], adds2)
+
+
+@triton.jit
+def _give(out, found, more, more2, place, mask, adds: tl.constexpr):
+    """Store what was ``found``, with ``adds`` more added."""
     if adds > 0:
         found += tl.load(more + place, mask=mask, other=0.0).to(tl.float32)
     if adds > 1:
         found += tl.load(more2 + place, mask=mask, other=0.0).to(tl.float32)
     tl.store(out + place, found.to(out.dtype.element_ty), mask=mask)
+
+
+@triton.jit(do_not_specialize=["size"])
+def whole(
+    rows, rows2, shift, weight, bias, slope, offset, out, size, channels, all_channels, eps,
+    has_shift: tl.constexpr, two: tl.constexpr, silu: tl.constexpr, each: tl.constexpr, tile: tl.constexpr,
+    wide: tl.constexpr,
+):  # fmt: skip
+    """A group norm of small maps at once: a program has all rows of one group of a picture."""
+    batch, row, channel, inside, mask = _group(size, all_channels, each, tile, wide)
+    value = _of_sources(rows, rows2, row, channel, channels, all_channels, mask, two)
+    place = batch * all_channels + channel
+    moved = tl.zeros([wide], tl.float32)
+    if has_shift:
+        moved += tl.load(shift + place, mask=inside, other=0.0).to(tl.float32)
+    value += moved[None, :]
+    middle = tl.sum(tl.sum(tl.where(mask, value, 0.0), axis=1), axis=0) / (size * each)
+    away = tl.where(mask, value - middle, 0.0)
+    steep = 1.0 / tl.sqrt(tl.sum(tl.sum(away * away, axis=1), axis=0) / (size * each) + eps)
+    tl.store(slope + place, tl.zeros([wide], tl.float32) + steep, mask=inside)
+    tl.store(offset + place, (moved - middle) * steep, mask=inside)
+    heavy = tl.load(weight + channel, mask=inside, other=0.0).to(tl.float32)
+    beside = tl.load(bias + channel, mask=inside, other=0.0).to(tl.float32)
+    z = away * steep * heavy[None, :] + beside[None, :]
+    if silu:
+        z = z * tl.sigmoid(z)
+    tl.store(out + row[:, None] * all_channels + channel[None, :], z.to(out.dtype.element_ty), mask=mask)
+
+
+@triton.jit(do_not_specialize=["size"])
+def whole_back(
+    rows, rows2, gradient, slope, offset, weight, bias, more, more2, others, others2, out, out2,
+    size, channels, all_channels,
+    two: tl.constexpr, silu: tl.constexpr, adds: tl.constexpr, adds2: tl.constexpr, each: tl.constexpr,
+    tile: tl.constexpr, wide: tl.constexpr,
+):  # fmt: skip
+    """What ``back_sums``, ``back_means`` and ``back_rows`` do, of small maps at once."""
+    batch, row, channel, inside, mask = _group(size, all_channels, each, tile, wide)
+    value = _of_sources(rows, rows2, row, channel, channels, all_channels, mask, two)
+    given = tl.load(gradient + row[:, None] * all_channels + channel[None, :], mask=mask, other=0.0)
+    normal, z = _normal(value, slope, offset, weight, bias, batch * all_channels, channel, inside)
+    heavy = tl.load(weight + channel, mask=inside, other=0.0).to(tl.float32)
+    steep = tl.load(slope + batch * all_channels + channel, mask=inside, other=0.0)
+    weighted = tl.where(mask, _through(given.to(tl.float32), z, silu) * heavy[None, :], 0.0)
+    one = tl.sum(tl.sum(weighted, axis=1), axis=0) / (size * each)
+    other = tl.sum(tl.sum(weighted * normal, axis=1), axis=0) / (size * each)
+    found = steep[None, :] * (weighted - one - normal * other)
+    place = row[:, None] * channels + channel[None, :]
+    _give(out, found, more, more2, place, mask & (channel < channels)[None, :], adds)
+    if two:
+        place = row[:, None] * (all_channels - channels) + (channel - channels)[None, :]
+        _give(out2, found, others, others2, place, mask & (channel >= channels)[None, :], adds2)
+
+
+@triton.jit
+def _group(size, all_channels, each: tl.constexpr, tile: tl.constexpr, wide: tl.constexpr):
+    """This program's picture, its rows among all pictures', its channels of the norm, and what of them is there."""
+    groups = all_channels // each
+    batch = tl.program_id(0) // groups
+    row, within = tl.arange(0, tile), tl.arange(0, wide)
+    inside = within < each
+    mask = (row < size)[:, None] & inside[None, :]
+    return batch, batch.to(tl.int64) * size + row, (tl.program_id(0) % groups) * each + within, inside, mask
 
 
 @triton.jit(do_not_specialize=["count"])
@@ -219,7 +328,8 @@ def layer_norm(
     has_other: tl.constexpr, has_bias: tl.constexpr, tile: tl.constexpr, wide: tl.constexpr,
 ):  # fmt: skip
     """``total`` = ``rows`` + ``other`` + ``bias``, and that normalised row by row, in ``out``."""
-    row = tl.program_id(0).to(tl.int64) * tile + tl.arange(0, tile)
+    part, _ = _turn(1, backwards=True)
+    row = part.to(tl.int64) * tile + tl.arange(0, tile)
     channel = tl.arange(0, wide)
     inside = channel < channels
     mask = (row < count)[:, None] & inside[None, :]
@@ -250,7 +360,8 @@ def _rows_normal(value, inside, channels, eps):
 @triton.jit(do_not_specialize=["count"])
 def layer_norm_back(rows, gradient, weight, more, out, count, channels, eps, tile: tl.constexpr, wide: tl.constexpr):
     """The gradient of ``rows``, with ``more`` added; their mean and spread are found again."""
-    row = tl.program_id(0).to(tl.int64) * tile + tl.arange(0, tile)
+    part, _ = _turn(1, backwards=True)
+    row = part.to(tl.int64) * tile + tl.arange(0, tile)
     channel = tl.arange(0, wide)
     inside = channel < channels
     mask = (row < count)[:, None] & inside[None, :]

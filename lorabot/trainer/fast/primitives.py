@@ -51,8 +51,9 @@ class Factors:
     offset: torch.Tensor
 
 
-Source = tuple[torch.Tensor, Stats]
-"""Rows with their statistics. Several side by side stand for one map with all their channels, never concatenated."""
+Source = tuple[torch.Tensor, Stats | None]
+"""Rows, with their statistics where those are known. One or two side by side stand for one map with all their channels,
+never concatenated."""
 
 
 class Primitives(Protocol):
@@ -68,16 +69,15 @@ class Primitives(Protocol):
         """``rows`` + ``other`` + ``bias`` (C), and the statistics of the sum."""
         ...
 
-    def stats(self, rows: torch.Tensor, batch: int) -> Stats:
-        """The statistics of ``rows``."""
-        ...
-
-    def factors(self, sources: Sequence[Source], shift: torch.Tensor | None, norm: GroupNorm) -> Factors:
-        """Of the group norm of ``sources`` + ``shift`` (B, C): a bias and a time embedding, say."""
+    def group_norm(
+        self, sources: Sequence[Source], batch: int, shift: torch.Tensor | None, norm: GroupNorm, silu: bool
+    ) -> tuple[torch.Tensor, Factors]:
+        """The group norm (N, all channels) of ``sources`` + ``shift`` (B, C), a bias and a time embedding, say; with
+        SiLU if so asked."""
         ...
 
     def normalise(self, sources: Sequence[torch.Tensor], factors: Factors, norm: GroupNorm, silu: bool) -> torch.Tensor:
-        """The group norm's rows (N, all channels), with SiLU if so asked."""
+        """What ``group_norm`` has made, once more from its factors."""
         ...
 
     def normalise_back(
@@ -89,7 +89,7 @@ class Primitives(Protocol):
         gradient: torch.Tensor,
         more: Sequence[Sequence[torch.Tensor]],
     ) -> tuple[torch.Tensor, ...]:
-        """From the ``gradient`` of ``normalise`` that of each source; up to two ``more`` gradients of it are added."""
+        """From the ``gradient`` of ``group_norm`` that of each source; up to two ``more`` gradients of it are added."""
         ...
 
     def layer_norm(

@@ -22,24 +22,22 @@ class Reference:
         self, rows: torch.Tensor, other: torch.Tensor | None, bias: torch.Tensor | None, batch: int
     ) -> tuple[torch.Tensor, Stats]:
         total = _added(rows, other, bias).to(rows.dtype)
-        return total, self.stats(total, batch)
+        return total, _stats(total, batch)
 
-    def stats(self, rows: torch.Tensor, batch: int) -> Stats:
-        maps = _wide(rows).view(batch, -1, rows.shape[1])
-        mean = maps.mean(dim=1, keepdim=True)
-        return Stats(mean, (maps - mean).square().sum(dim=1, keepdim=True), maps.shape[1])
-
-    def factors(self, sources: Sequence[Source], shift: torch.Tensor | None, norm: GroupNorm) -> Factors:
-        size = len(sources[0][0]) // len(sources[0][1].mean)
-        mean = torch.cat([_merged(stats, size)[0] for _, stats in sources], dim=1)
-        spread = torch.cat([_merged(stats, size)[1] for _, stats in sources], dim=1)
+    def group_norm(
+        self, sources: Sequence[Source], batch: int, shift: torch.Tensor | None, norm: GroupNorm, silu: bool
+    ) -> tuple[torch.Tensor, Factors]:
+        size = len(sources[0][0]) // batch
+        merged = [_merged(stats or _stats(rows, batch), size) for rows, stats in sources]
+        mean, spread = (torch.cat(each, dim=1) for each in zip(*merged, strict=True))
         moved = mean if shift is None else mean + shift
         grouped = moved.view(len(moved), norm.groups, -1)
         centre = grouped.mean(dim=2, keepdim=True)
         total = spread.view(grouped.shape) + size * (grouped - centre).square()
         slope = (total.mean(dim=2, keepdim=True) / size + norm.eps).rsqrt().expand_as(grouped).flatten(1)
         away = (0 if shift is None else shift) - centre.expand_as(grouped).flatten(1)
-        return Factors(slope.contiguous(), (away * slope).contiguous())
+        factors = Factors(slope.contiguous(), (away * slope).contiguous())
+        return self.normalise([rows for rows, _ in sources], factors, norm, silu), factors
 
     def normalise(self, sources: Sequence[torch.Tensor], factors: Factors, norm: GroupNorm, silu: bool) -> torch.Tensor:
         z = _normal(sources, factors) * norm.weight + norm.bias
@@ -123,6 +121,12 @@ def _added(rows: torch.Tensor, other: torch.Tensor | None, bias: torch.Tensor | 
         if each is not None:
             total = total + each
     return total
+
+
+def _stats(rows: torch.Tensor, batch: int) -> Stats:
+    maps = _wide(rows).view(batch, -1, rows.shape[1])
+    mean = maps.mean(dim=1, keepdim=True)
+    return Stats(mean, (maps - mean).square().sum(dim=1, keepdim=True), maps.shape[1])
 
 
 def _merged(stats: Stats, size: int) -> tuple[torch.Tensor, torch.Tensor]:

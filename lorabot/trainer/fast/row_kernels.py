@@ -6,11 +6,19 @@ import triton
 import triton.language as tl
 
 
+@triton.jit
+def _turn(columns):
+    """As in the norms' kernels, from the end."""
+    number = tl.num_programs(0) - 1 - tl.program_id(0)
+    return number // columns, number % columns
+
+
 @triton.jit(do_not_specialize=["count"])
 def geglu(rows, bias, out, count, channels, tile: tl.constexpr, wide: tl.constexpr):
     """``out`` (N, channels) from ``rows`` (N, 2 * channels); see ``Primitives.geglu``."""
-    row = tl.program_id(0).to(tl.int64) * tile + tl.arange(0, tile)
-    channel = tl.program_id(1) * wide + tl.arange(0, wide)
+    part, column = _turn(tl.cdiv(channels, wide))
+    row = part.to(tl.int64) * tile + tl.arange(0, tile)
+    channel = column * wide + tl.arange(0, wide)
     inside = channel < channels
     mask = (row < count)[:, None] & inside[None, :]
     value, gate = _sides(rows, bias, row, channel, channels, inside, mask)
@@ -23,8 +31,9 @@ def geglu_back(
     rows, bias, gradient, sides, again, count, channels, want: tl.constexpr, tile: tl.constexpr, wide: tl.constexpr
 ):
     """The gradient of ``rows`` in ``sides``; where ``want``, what ``geglu`` made of them in ``again``."""
-    row = tl.program_id(0).to(tl.int64) * tile + tl.arange(0, tile)
-    channel = tl.program_id(1) * wide + tl.arange(0, wide)
+    part, column = _turn(tl.cdiv(channels, wide))
+    row = part.to(tl.int64) * tile + tl.arange(0, tile)
+    channel = column * wide + tl.arange(0, wide)
     inside = channel < channels
     mask = (row < count)[:, None] & inside[None, :]
     value, gate = _sides(rows, bias, row, channel, channels, inside, mask)

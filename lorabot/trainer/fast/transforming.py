@@ -110,8 +110,8 @@ class Transformer:
     def forward(self, step: Step, sources: Sequence[Map]) -> tuple[Map, Back]:
         ops, (one,) = step.ops, sources
         batch = one.batch
-        factors = ops.factors([one.source], None, self.norm)
-        projected = self.into(ops.normalise([one.rows], factors, self.norm, silu=False))
+        normal, factors = ops.group_norm([one.source], batch, None, self.norm, silu=False)
+        projected = self.into(normal)
         pending: Pending = (projected, None, self.into.bias)
         kept: list[tuple[_Attentions, torch.Tensor, torch.Tensor]] = []
         for block in self.blocks:

@@ -13,7 +13,7 @@ from lorabot.presets import RealFamily
 from lorabot.trainer.conditions import Conditions
 from lorabot.trainer.fast.compiled import Compiled
 from lorabot.trainer.fast.entrance import lay_out, prepare
-from lorabot.trainer.fast.primitives import Factors, GroupNorm, LayerNorm
+from lorabot.trainer.fast.primitives import GroupNorm, LayerNorm
 from lorabot.trainer.fast.reference import Reference
 from tests.trainer.published import UNETS
 
@@ -41,10 +41,14 @@ def group_norm(channels: int, groups: int) -> GroupNorm:
 @pytest.mark.parametrize(
     ("size", "widths", "groups", "dtype"),
     [
-        (70, (70, 20), 6, torch.float32),  # a whole tile and a cut one, both ways; a group across two sources
-        (64, (64,), 4, torch.float32),
-        (7, (12,), 3, torch.bfloat16),
+        (300, (70, 20), 6, torch.float32),  # a whole tile and a cut one, both ways; a group across two sources
+        (320, (64,), 4, torch.float32),
+        (257, (12,), 3, torch.bfloat16),
         (1100, (8,), 2, torch.float32),  # by programs for large maps
+        (70, (70, 20), 6, torch.float32),
+        (70, (1220, 70), 6, torch.float32),  # a group of a small map at once, across two sources too
+        (256, (1280,), 32, torch.float32),
+        (7, (1290,), 30, torch.bfloat16),
     ],
 )
 def test_a_group_norm_goes_both_ways_as_in_torch(
@@ -64,9 +68,9 @@ def test_a_group_norm_goes_both_ways_as_in_torch(
     )
     wanted = torch.autograd.grad(expected, maps, gradient.double().view(BATCH, size, -1).mT)
     for ops in (REFERENCE, COMPILED):
-        factors = ops.factors([(each, ops.stats(each, BATCH)) for each in rows], shift, norm)
-        out = ops.normalise(rows, factors, norm, silu=True)
+        out, factors = ops.group_norm([(each, None) for each in rows], BATCH, shift, norm, silu=True)
         alike(out, expected.detach().mT.flatten(0, 1).to(dtype))
+        alike(ops.normalise(rows, factors, norm, silu=True), out)
         found = ops.normalise_back(rows, factors, norm, True, gradient, more)
         for mine, theirs, others in zip(found, wanted, more, strict=True):
             alike(mine, (theirs.mT.flatten(0, 1) + torch.stack(others).sum(dim=0)).to(dtype))
@@ -78,12 +82,11 @@ def test_a_mean_that_is_large_against_the_spread_costs_no_digits() -> None:
     wide = rows.double().view(BATCH, 70, 8).mT
     expected = torch.nn.functional.group_norm(wide, 2, norm.weight.double(), norm.bias.double(), norm.eps)
     for ops in (REFERENCE, COMPILED):
-        factors = ops.factors([(rows, ops.stats(rows, BATCH))], None, norm)
-        out = ops.normalise([rows], factors, norm, silu=False).double()
-        assert (out - expected.mT.flatten(0, 1)).abs().max() < 1e-4
+        out, _ = ops.group_norm([(rows, None)], BATCH, None, norm, silu=False)
+        assert (out.double() - expected.mT.flatten(0, 1)).abs().max() < 1e-4
 
 
-@pytest.mark.parametrize(("size", "channels", "dtype"), [(64, 64, torch.bfloat16), (70, 70, torch.float32)])
+@pytest.mark.parametrize(("size", "channels", "dtype"), [(320, 64, torch.bfloat16), (290, 70, torch.float32)])
 def test_a_sum_comes_with_its_statistics(size: int, channels: int, dtype: torch.dtype) -> None:
     rows, other = (some(BATCH * size, channels, dtype=dtype, seed=n) for n in (1, 2))
     bias, norm = some(channels, seed=3), group_norm(channels, 2)
@@ -91,9 +94,9 @@ def test_a_sum_comes_with_its_statistics(size: int, channels: int, dtype: torch.
         total, stats = COMPILED.add(rows, given[0], given[1], BATCH)
         expected, theirs = REFERENCE.add(rows, given[0], given[1], BATCH)
         alike(total, expected)
-        found: list[Factors] = [
-            COMPILED.factors([(total, stats)], None, norm),
-            REFERENCE.factors([(total, theirs)], None, norm),
+        found = [
+            COMPILED.group_norm([(total, stats)], BATCH, None, norm, silu=False)[1],
+            REFERENCE.group_norm([(total, theirs)], BATCH, None, norm, silu=False)[1],
         ]
         torch.testing.assert_close(found[0].slope, found[1].slope, rtol=2e-3, atol=2e-3)
         torch.testing.assert_close(found[0].offset, found[1].offset, rtol=2e-3, atol=2e-3)

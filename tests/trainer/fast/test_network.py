@@ -225,7 +225,7 @@ class _Launches(Reference):
     """The reference, counted as the kernels that the compiled primitives launch."""
 
     def __init__(self, counting: _Counting) -> None:
-        names = "add stats factors normalise normalise_back layer_norm layer_norm_back geglu geglu_back fold"
+        names = "add group_norm normalise normalise_back layer_norm layer_norm_back geglu geglu_back fold"
         for name in names.split():
             setattr(self, name, self._counted(getattr(self, name), name, counting))
 
@@ -234,8 +234,8 @@ class _Launches(Reference):
         def counted(*given: Any, **named: Any) -> Any:
             before = counting.count
             found = work(*given, **named)
-            sources = len(given[0])
-            counting.count = before + {"normalise": sources, "normalise_back": 2 * sources + 1}.get(name, 1)
+            unknown = sum(stats is None for _, stats in given[0]) if name == "group_norm" else 0
+            counting.count = before + {"group_norm": 2 + unknown, "normalise_back": 3}.get(name, 1)
             return found
 
         return counted
