@@ -3,7 +3,8 @@
 ``python -m benchmarks.memory [--families sd15 sdxl] [--leave 6 8 12 16 24 40] [--out FILE]`` in the repository's root,
 on a machine with an NVIDIA card. For each amount another process takes all of the card but so many GiB (``ballast``),
 or lorabot's own setting keeps to them (``cap``); a third kind of run lets the ballast grow midway (``growing``), a
-fourth plans the same job twice, where nothing was measured yet and where all was (``planning``).
+fourth as soon as the plan is made, which was made for 40 GiB then (``sudden``), a fifth plans the same job twice, where
+nothing was measured yet and where all was (``planning``).
 What is recorded: the plan, the predicted and the true peak, images/s, and what was told on the way. ``--small`` tries
 the same code with small models and no ballast, on a processor too. Results go into FILE after each run; runs that are
 in there already are skipped, and none begins that would not end within ``--minutes``: call again for the rest.
@@ -46,7 +47,7 @@ from lorabot.trainer.job import run
 from lorabot.trainer.models import Models, pick_device
 from lorabot.trainer.report import versions
 
-BATCH, GROWS_AT = 16, 12
+BATCH, GROWS_AT = 16, {"growing": 12, "sudden": 0}
 LEAST = 0.2
 """GiB that the other process leaves free where the weights alone are more than is to be left."""
 _BALLAST = """
@@ -121,7 +122,8 @@ def measure(
             nonlocal grown
             if isinstance(event, wire.Notice):
                 told.append(translator("en").text(event.message))
-            if isinstance(event, wire.Progress) and event.step >= GROWS_AT and kind == "growing" and not grown:
+            step = event.step if isinstance(event, wire.Progress) and event.stage == "training" else -1
+            if step >= GROWS_AT.get(kind, math.inf) and not grown:
                 grown = True
                 if taken:
                     torch.cuda.empty_cache()  # so that the other process finds something to take
@@ -182,7 +184,8 @@ def benchmark(words: argparse.Namespace) -> dict[str, Any]:
     for family in words.families:
         base: BaseModel | None = None
         for kind in words.kinds:
-            for leave in {"growing": words.leave[:1], "planning": words.leave[-1:]}.get(kind, words.leave):
+            once = {"growing": words.leave[:1], "sudden": (words.leave[1:] or words.leave)[:1], "planning": words.leave[-1:]}
+            for leave in once.get(kind, words.leave):
                 key = {"family": family, "kind": kind, "leave_gib": leave, "small": words.small}
                 if any(all(each[word] == value for word, value in key.items()) for each in results["runs"]):
                     continue
@@ -211,7 +214,7 @@ def benchmark(words: argparse.Namespace) -> dict[str, Any]:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--families", nargs="+", default=["sd15", "sdxl"], choices=["sd15", "sd21", "sdxl"])
-    parser.add_argument("--kinds", nargs="+", default=["ballast", "growing", "cap", "planning"])
+    parser.add_argument("--kinds", nargs="+", default=["ballast", "growing", "sudden", "cap", "planning"])
     parser.add_argument("--leave", nargs="+", type=float, default=[6.0, 8.0, 12.0, 16.0, 24.0, 40.0])
     parser.add_argument("--steps", type=int, default=40, help=f"of {BATCH} pictures")
     parser.add_argument("--small", action="store_true", help="small models of the families instead of full-size ones")
