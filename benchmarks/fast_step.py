@@ -71,7 +71,7 @@ SLIGHT = 0.01
 KINDS = {
     "attention": ("sdpa", "fmha", "flash", "attention"),
     "convolution": ("conv", "fprop", "dgrad", "implicit", "winograd"),
-    "norm": ("norm", "add", "factors", "back_sums", "back_means", "back_rows", "normalise", "layer_norm"),
+    "norm": ("norm", "whole", "add", "factors", "back_sums", "back_means", "back_rows", "normalise", "layer_norm"),
     "gate": ("geglu",),
     "adapter": ("fold", "adam", "foreach", "multi_tensor"),
     "product": ("gemm", "nvjet", "cutlass", "cublas", "matmul", "splitk"),

@@ -184,7 +184,11 @@ def benchmark(words: argparse.Namespace) -> dict[str, Any]:
     for family in words.families:
         base: BaseModel | None = None
         for kind in words.kinds:
-            once = {"growing": words.leave[:1], "sudden": (words.leave[1:] or words.leave)[:1], "planning": words.leave[-1:]}
+            once = {
+                "growing": words.leave[:1],
+                "sudden": (words.leave[1:] or words.leave)[:1],
+                "planning": words.leave[-1:],
+            }
             for leave in once.get(kind, words.leave):
                 key = {"family": family, "kind": kind, "leave_gib": leave, "small": words.small}
                 if any(all(each[word] == value for word, value in key.items()) for each in results["runs"]):

@@ -7,7 +7,8 @@ from typing import Any
 import torch
 import triton
 
-from lorabot.trainer.fast import norm_kernels, row_kernels
+from lorabot.trainer.fast import norm_kernels, row_kernels, text_kernels
+from lorabot.trainer.fast.attention import Attended, attend
 from lorabot.trainer.fast.primitives import Factors, GroupNorm, LayerNorm, Source, Stats
 from lorabot.trainer.fast.reference import PATTERN
 
@@ -16,17 +17,22 @@ _TILE, _WIDE = 64, 64
 networks' widths (``benchmarks/fast_step.py``)."""
 _MANY = 1024
 """Rows of a picture from which programs that add up columns are tall ones: fewer sums are left to be added up."""
-_WHOLE, _WHOLE_WIDTH = 256, 1280
+_WHOLE, _WHOLE_WIDTH = 64, 1280
 """Rows of a picture up to which, and channels from which, a program norms a whole group: three kernels took longer to
 begin. Small maps with fewer channels are rare, and not worth their kernels."""
-_SOME, _ACROSS = 16, 128
-"""Tiles that a program adds up at once, and channels that it can take in: a group's in all networks known, so that one
-kernel serves all its levels."""
+_SOME, _ACROSS = 16, (16, 128)
+"""Tiles that a program adds up at once, and channels that it can take in: those of a group in the largest maps, and in
+all, so that two kernels serve all levels."""
 _ROW_ELEMENTS, _ROW_ELEMENTS_BACK = 4096, 1024
 """Of whole rows, what a program has in registers."""
+_KEYS, _HEAD = (64, 16), 64
+"""Keys that are heard at once, in two pieces: 77 and few more; and the largest head that leaves registers for them."""
+_HEARERS = 264
+"""Programs that fill a card twice; so many parts are pictures' tokens heard in on the way back."""
 
 _norms: Any = norm_kernels
 _rows: Any = row_kernels
+_texts: Any = text_kernels
 
 
 class Compiled:
@@ -114,11 +120,10 @@ class Compiled:
         every = sum(stats.mean.shape[2] for stats in known)
         slope, offset = (one.mean.new_empty(batch, every) for _ in range(2))
         each = every // norm.groups
-        wide = max(_ACROSS, triton.next_power_of_2(each))
         self._go(_norms.factors, (batch, norm.groups),
             one.mean, one.spread, two.mean, two.spread, slope if shift is None else shift, slope, offset,
             size, channels, every, tiles, one.tile, each, norm.eps,
-            has_shift=shift is not None, two=len(known) > 1, wide=wide, some=_SOME,
+            has_shift=shift is not None, two=len(known) > 1, wide=_across(each), some=_SOME,
         )  # fmt: skip
         return Factors(slope, offset)
 
@@ -167,7 +172,7 @@ class Compiled:
         )  # fmt: skip
         self._go(_norms.back_means, (batch, norm.groups),
             first, second, means, size, every, tiles, norm.groups, each,
-            wide=max(_ACROSS, triton.next_power_of_2(each)), some=_SOME,
+            wide=_across(each), some=_SOME,
         )  # fmt: skip
         tiles = triton.cdiv(size, _TILE)
         self._go(_norms.back_rows, (batch * tiles * _columns(sources, _WIDE),),
@@ -201,6 +206,33 @@ class Compiled:
             rows, gradient, norm.weight, more, out, count, channels, norm.eps, tile=tile, wide=wide, num_warps=2
         )  # fmt: skip
         return out
+
+    def hear(self, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor) -> Attended:
+        batch, heads, tokens, each = query.shape
+        keys, tile = key.shape[2], 64
+        if keys > sum(_KEYS) or each > _HEAD:
+            return attend(query, key, value)
+        most, rest = _KEYS
+        kind = {"each": each, "wide": max(16, triton.next_power_of_2(each)), "most": most, "rest": rest, "tile": tile}
+        lying = (heads * each, key.stride(2), key.stride(0), each**-0.5)
+        tiles = triton.cdiv(tokens, tile)
+        out = query.new_empty(batch, tokens, heads, each)
+        self._go(_texts.hear, (batch * tiles * heads,),
+            query, key, value, out, tokens, keys, heads, tiles, *lying, **kind,
+        )  # fmt: skip
+
+        def back(gradient: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+            parts = min(tiles, triton.cdiv(_HEARERS, batch * heads))
+            of_query = torch.empty_like(out)
+            of_texts = out.new_empty(2, parts, batch, keys, heads, each, dtype=torch.float32)
+            self._go(_texts.hear_back, (batch * parts * heads,),
+                query, key, value, gradient, of_query, of_texts[0], of_texts[1], tokens, keys, heads, parts,
+                triton.cdiv(tiles, parts), *lying, **kind, num_warps=8,
+            )  # fmt: skip
+            of_key, of_value = of_texts.sum(dim=1).to(out.dtype)
+            return of_query.transpose(1, 2), of_key.transpose(1, 2), of_value.transpose(1, 2)
+
+        return Attended(out.transpose(1, 2), back)
 
     def geglu(self, rows: torch.Tensor, bias: torch.Tensor) -> torch.Tensor:
         count, channels = len(rows), rows.shape[1] // 2
@@ -240,6 +272,23 @@ class Compiled:
         )
         return sides, made
 
+    def interleave(self, made: torch.Tensor, batch: int, height: int, width: int) -> torch.Tensor:
+        return self._copied(_rows.interleave, made, batch * 4 * height * width, made.shape[1] // 4, (height, width))
+
+    def interleave_back(self, gradient: torch.Tensor, batch: int, height: int, width: int) -> torch.Tensor:
+        channels, count = gradient.shape[1], batch * (height + 1) * (width + 1)
+        found = self._copied(_rows.interleave_back, gradient, 4 * count, channels, (height, width))
+        return found.view(count, 4 * channels)
+
+    def _copied(
+        self, kernel: Any, given: torch.Tensor, count: int, channels: int, size: tuple[int, int]
+    ) -> torch.Tensor:
+        out = given.new_empty(count, channels)
+        self._go(kernel, (triton.cdiv(count, 32) * triton.cdiv(channels, 128),),
+            given, out, *size, count, channels, tile=32, wide=128,
+        )  # fmt: skip
+        return out
+
     def fold(
         self, base: torch.Tensor, down: torch.Tensor, up: torch.Tensor, scale: torch.Tensor, folded: torch.Tensor
     ) -> None:
@@ -263,6 +312,10 @@ def _width(sources: Sequence[torch.Tensor]) -> int:
 def _columns(sources: Sequence[torch.Tensor], wide: int) -> int:
     """Programs side by side; none has channels of two sources."""
     return sum(triton.cdiv(rows.shape[1], wide) for rows in sources)
+
+
+def _across(each: int) -> int:
+    return next((wide for wide in _ACROSS if each <= wide), triton.next_power_of_2(each))
 
 
 def _whole_warps(each: int, back: bool = False) -> int:

@@ -52,7 +52,7 @@ class Resnet:
         if pasts is not None:
             beside = rows[0] @ pasts[0].t()
             for each, past in zip(rows[1:], pasts[1:], strict=True):
-                beside = torch.addmm(beside, each, past.t())
+                beside = beside.addmm_(each, past.t())  # in place: else it is copied first
         out, stats = ops.add(last, beside, self.bias, batch)
 
         def back(gradient: torch.Tensor, more: Sequence[Sequence[torch.Tensor]]) -> Gradients:
@@ -116,32 +116,14 @@ class Upsampling:
     def forward(self, step: Step, sources: Sequence[Map]) -> tuple[Map, Back]:
         (one,) = sources
         batch, height, width = one.batch, one.height, one.width
-        made = flat(functional.conv2d(one.pictures(), self.weight, padding=1)).view(
-            batch, height + 1, width + 1, 2, 2, -1
-        )
-        large = made.new_empty(batch, height, 2, width, 2, made.shape[-1])
-        for (down, right), corner in _corners(height, width):
-            large[:, :, down, :, right] = made[:, *corner, down, right]
-        rows, stats = step.ops.add(large.view(-1, made.shape[-1]), None, self.bias, batch)
+        made = flat(functional.conv2d(one.pictures(), self.weight, padding=1))
+        rows, stats = step.ops.add(step.ops.interleave(made, batch, height, width), None, self.bias, batch)
 
         def back(gradient: torch.Tensor, more: Sequence[Sequence[torch.Tensor]]) -> Gradients:
-            of_large = gradient.view(batch, height, 2, width, 2, -1)
-            of_made = gradient.new_zeros(batch, height + 1, width + 1, 2, 2, of_large.shape[-1])
-            for (down, right), corner in _corners(height, width):
-                of_made[:, *corner, down, right] = of_large[:, :, down, :, right]
-            maps = of_made.flatten(3).permute(0, 3, 1, 2)
-            return (_plus(flat(convolve_back(maps, self.weight, (height, width))), more[0]),)
+            of_made = pictures(step.ops.interleave_back(gradient, batch, height, width), batch, height + 1, width + 1)
+            return (_plus(flat(convolve_back(of_made, self.weight, (height, width))), more[0]),)
 
         return Map(rows, batch, 2 * height, 2 * width, stats, one.learnt), back
-
-
-def _corners(height: int, width: int) -> list[tuple[tuple[int, int], tuple[slice, slice]]]:
-    """Which of the (height + 1) x (width + 1) outputs belong to even (0) and odd (1) pixels of rows and columns."""
-    return [
-        ((down, right), (slice(down, down + height), slice(right, right + width)))
-        for down in (0, 1)
-        for right in (0, 1)
-    ]
 
 
 def _plus(gradient: torch.Tensor, more: Sequence[torch.Tensor]) -> torch.Tensor:

@@ -25,8 +25,9 @@ _LEAST_CAPABILITY = (8, 0)
 """Of a card: the first with bfloat16."""
 _PREDICTS, _LEARNS = 0.05, 0.98
 """How far two ways in bfloat16 may be apart: a prediction, of its length; the cosine of an adapter's gradients."""
-_SMALL = ((32, 48), (16, 24))
-"""Heights and widths of latents whose halves, and halves' halves, go through the kernels for small maps."""
+_SMALL = ((16, 24), (32, 48))
+"""Heights and widths of latents: with one a little larger than usual, all their halves and halves' halves together go
+through the kernels for maps of every size."""
 _log = logging.getLogger(__name__)
 
 Denoise = Callable[[torch.Tensor, torch.Tensor, Conditions], torch.Tensor]
@@ -204,7 +205,7 @@ def prepare(unet: "UNet2DConditionModel", passes: Passes) -> None:
     network, side = passes.network, unet.config["sample_size"]
 
     def there_and_back() -> None:
-        for height, width in (*_SMALL, (side, side)):
+        for height, width in (*_SMALL, (side, side + side // 8)):
             noisy, timesteps, conditions = _some_inputs(unet, 1, height, width)
             _, learn = network.forward(noisy, timesteps, conditions)
             learn(noisy)

@@ -4,10 +4,6 @@ Everything is loaded and stored in the rows' type and computed in float32. Names
 rows and ``wide`` channels a program has, ``all_channels`` how many the norm has, of which the first ``channels`` are
 those of the first source and the others, where there are ``two``, those of the second.
 
-Programs that come one after the other have neighbouring channels, then the rows below. Where most of what a kernel
-reads was only just written it begins at the end, which the card's cache still holds, and whoever reads what it has
-written finds the beginning there.
-
 Triton compiles a kernel anew for numbers that are 1 or multiples of 16. Of channels that is worth it, since it says how
 rows are aligned; of what depends on pictures and batches it would only mean that each new size has to be compiled.
 """
@@ -17,14 +13,7 @@ rows are aligned; of what depends on pictures and batches it would only mean tha
 import triton
 import triton.language as tl
 
-
-@triton.jit
-def _turn(columns, backwards: tl.constexpr):
-    """Which tile of rows and which of ``columns`` of channels it is this program's turn to do."""
-    number = tl.program_id(0)
-    if backwards:
-        number = tl.num_programs(0) - 1 - number
-    return number // columns, number % columns
+from lorabot.trainer.fast.turns import turn
 
 
 @triton.jit(do_not_specialize=["size", "tiles"])
@@ -33,7 +22,7 @@ def add(
     has_other: tl.constexpr, has_bias: tl.constexpr, write: tl.constexpr, tile: tl.constexpr, wide: tl.constexpr,
 ):  # fmt: skip
     """``total`` = ``rows`` + ``other`` + ``bias``, with its mean and spread in each tile; see ``Primitives.add``."""
-    part, column = _turn(tl.cdiv(channels, wide), backwards=True)
+    part, column = turn(tl.cdiv(channels, wide), backwards=True)
     batch = part // tiles
     number = part % tiles
     row = number * tile + tl.arange(0, tile)
@@ -138,13 +127,13 @@ def _tile(
     of the norm and which of them are there, what of all that is there, and the tile's number."""
     columns = tl.cdiv(channels, wide)
     if two:
-        part, column = _turn(columns + tl.cdiv(all_channels - channels, wide), backwards)
+        part, column = turn(columns + tl.cdiv(all_channels - channels, wide), backwards)
         beyond = column >= columns
         at = tl.where(beyond, channels, 0)
         width = tl.where(beyond, all_channels - channels, channels)
         column -= tl.where(beyond, columns, 0)
     else:
-        part, column = _turn(columns, backwards)
+        part, column = turn(columns, backwards)
         at = 0
         width = channels
     batch = part // tiles
@@ -328,7 +317,7 @@ def layer_norm(
     has_other: tl.constexpr, has_bias: tl.constexpr, tile: tl.constexpr, wide: tl.constexpr,
 ):  # fmt: skip
     """``total`` = ``rows`` + ``other`` + ``bias``, and that normalised row by row, in ``out``."""
-    part, _ = _turn(1, backwards=True)
+    part, _ = turn(1, backwards=True)
     row = part.to(tl.int64) * tile + tl.arange(0, tile)
     channel = tl.arange(0, wide)
     inside = channel < channels
@@ -360,7 +349,7 @@ def _rows_normal(value, inside, channels, eps):
 @triton.jit(do_not_specialize=["count"])
 def layer_norm_back(rows, gradient, weight, more, out, count, channels, eps, tile: tl.constexpr, wide: tl.constexpr):
     """The gradient of ``rows``, with ``more`` added; their mean and spread are found again."""
-    part, _ = _turn(1, backwards=True)
+    part, _ = turn(1, backwards=True)
     row = part.to(tl.int64) * tile + tl.arange(0, tile)
     channel = tl.arange(0, wide)
     inside = channel < channels

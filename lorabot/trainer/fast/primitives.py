@@ -10,6 +10,8 @@ from typing import Protocol
 
 import torch
 
+from lorabot.trainer.fast.attention import Attended
+
 
 @dataclass(frozen=True, slots=True)
 class Stats:
@@ -104,6 +106,10 @@ class Primitives(Protocol):
         """From the ``gradient`` of ``layer_norm``'s second result that of its first, with ``more`` added."""
         ...
 
+    def hear(self, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor) -> Attended:
+        """``attend`` to texts, all three as it has them; queries are a view of rows, keys and values are of one."""
+        ...
+
     def geglu(self, rows: torch.Tensor, bias: torch.Tensor) -> torch.Tensor:
         """a * GELU(b) of ``rows`` + ``bias``, whose first half is a and second b (arXiv 2002.05202); exact GELU."""
         ...
@@ -112,6 +118,18 @@ class Primitives(Protocol):
         self, rows: torch.Tensor, bias: torch.Tensor, gradient: torch.Tensor, again: bool
     ) -> tuple[torch.Tensor, torch.Tensor | None]:
         """From the ``gradient`` of ``geglu`` that of ``rows``; and ``geglu`` again, where asked for."""
+        ...
+
+    def interleave(self, made: torch.Tensor, batch: int, height: int, width: int) -> torch.Tensor:
+        """Rows of a map of ``2 height`` x ``2 width`` from those (B * (height + 1) * (width + 1), 4 C) of four.
+
+        The four are for pixels at (even, even), (even, odd), (odd, even) and (odd, odd) places; of each the first or
+        the last row and column are left out.
+        """
+        ...
+
+    def interleave_back(self, gradient: torch.Tensor, batch: int, height: int, width: int) -> torch.Tensor:
+        """From the ``gradient`` of ``interleave`` that of ``made``."""
         ...
 
     def fold(

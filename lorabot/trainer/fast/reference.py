@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 import torch
 from torch.nn import functional
 
+from lorabot.trainer.fast.attention import Attended, attend
 from lorabot.trainer.fast.primitives import Factors, GroupNorm, LayerNorm, Source, Stats
 
 PATTERN = 2654435761
@@ -87,6 +88,9 @@ class Reference:
         second = (weighted * normal).mean(dim=1, keepdim=True)
         return (slope * (weighted - first - normal * second) + more).to(rows.dtype)
 
+    def hear(self, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor) -> Attended:
+        return attend(query, key, value)
+
     def geglu(self, rows: torch.Tensor, bias: torch.Tensor) -> torch.Tensor:
         value, gate = _added(rows, None, bias).chunk(2, dim=1)
         return (value * functional.gelu(gate)).to(rows.dtype)
@@ -100,6 +104,20 @@ class Reference:
         sides = torch.cat([gradient * gate * below, gradient * value * (below + gate * density)], dim=1)
         return sides.to(rows.dtype), (value * gate * below).to(rows.dtype) if again else None
 
+    def interleave(self, made: torch.Tensor, batch: int, height: int, width: int) -> torch.Tensor:
+        corners = made.view(batch, height + 1, width + 1, 2, 2, -1)
+        large = made.new_empty(batch, height, 2, width, 2, corners.shape[-1])
+        for (down, right), corner in _corners(height, width):
+            large[:, :, down, :, right] = corners[:, *corner, down, right]
+        return large.view(-1, corners.shape[-1])
+
+    def interleave_back(self, gradient: torch.Tensor, batch: int, height: int, width: int) -> torch.Tensor:
+        large = gradient.view(batch, height, 2, width, 2, -1)
+        found = gradient.new_zeros(batch, height + 1, width + 1, 2, 2, large.shape[-1])
+        for (down, right), corner in _corners(height, width):
+            found[:, *corner, down, right] = large[:, :, down, :, right]
+        return found.view(-1, 4 * large.shape[-1])
+
     def fold(
         self, base: torch.Tensor, down: torch.Tensor, up: torch.Tensor, scale: torch.Tensor, folded: torch.Tensor
     ) -> None:
@@ -109,6 +127,15 @@ class Reference:
             below = ((places * PATTERN & 0xFFFFFFFF) >> 16).to(torch.int32)
             total = ((total.view(torch.int32) + below) & -0x10000).view(torch.float32)
         folded.copy_(total)
+
+
+def _corners(height: int, width: int) -> list[tuple[tuple[int, int], tuple[slice, slice]]]:
+    """Which of the (height + 1) x (width + 1) outputs belong to even (0) and odd (1) pixels of rows and columns."""
+    return [
+        ((down, right), (slice(down, down + height), slice(right, right + width)))
+        for down in (0, 1)
+        for right in (0, 1)
+    ]
 
 
 def _wide(tensor: torch.Tensor) -> torch.Tensor:

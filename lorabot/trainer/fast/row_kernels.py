@@ -1,22 +1,17 @@
-"""Triton kernels of the gated feed-forward layer and of folding the adapter into weights."""
+"""Triton kernels of the gated feed-forward layer, of maps that grow, and of folding the adapter into weights."""
 
-# mypy: disable-error-code="no-untyped-def, no-untyped-call, untyped-decorator, misc, index"
+# mypy: disable-error-code="no-untyped-def, no-untyped-call, untyped-decorator, misc, index, arg-type"
 
 import triton
 import triton.language as tl
 
-
-@triton.jit
-def _turn(columns):
-    """As in the norms' kernels, from the end."""
-    number = tl.num_programs(0) - 1 - tl.program_id(0)
-    return number // columns, number % columns
+from lorabot.trainer.fast.turns import turn
 
 
 @triton.jit(do_not_specialize=["count"])
 def geglu(rows, bias, out, count, channels, tile: tl.constexpr, wide: tl.constexpr):
     """``out`` (N, channels) from ``rows`` (N, 2 * channels); see ``Primitives.geglu``."""
-    part, column = _turn(tl.cdiv(channels, wide))
+    part, column = turn(tl.cdiv(channels, wide), backwards=True)
     row = part.to(tl.int64) * tile + tl.arange(0, tile)
     channel = column * wide + tl.arange(0, wide)
     inside = channel < channels
@@ -31,7 +26,7 @@ def geglu_back(
     rows, bias, gradient, sides, again, count, channels, want: tl.constexpr, tile: tl.constexpr, wide: tl.constexpr
 ):
     """The gradient of ``rows`` in ``sides``; where ``want``, what ``geglu`` made of them in ``again``."""
-    part, column = _turn(tl.cdiv(channels, wide))
+    part, column = turn(tl.cdiv(channels, wide), backwards=True)
     row = part.to(tl.int64) * tile + tl.arange(0, tile)
     channel = column * wide + tl.arange(0, wide)
     inside = channel < channels
@@ -63,6 +58,36 @@ def _sides(rows, bias, row, channel, channels, inside, mask):
 def _below(gate):
     """The share of a normal distribution below ``gate``."""
     return 0.5 * (1.0 + tl.erf(gate * 0.7071067811865476))
+
+
+@triton.jit(do_not_specialize=["height", "width", "count"])
+def interleave(made, out, height, width, count, channels, tile: tl.constexpr, wide: tl.constexpr):
+    """See ``Primitives.interleave``; ``count`` rows come out."""
+    part, column = turn(tl.cdiv(channels, wide), backwards=True)
+    row = part.to(tl.int64) * tile + tl.arange(0, tile)
+    channel = column * wide + tl.arange(0, wide)
+    mask = (row < count)[:, None] & (channel < channels)[None, :]
+    line, x = row // (2 * width), row % (2 * width)
+    batch, y = line // (2 * height), line % (2 * height)
+    corner = (batch * (height + 1) + (y + 1) // 2) * (width + 1) + (x + 1) // 2
+    place = (corner * 4 + y % 2 * 2 + x % 2)[:, None] * channels + channel[None, :]
+    tl.store(out + row[:, None] * channels + channel[None, :], tl.load(made + place, mask=mask), mask=mask)
+
+
+@triton.jit(do_not_specialize=["height", "width", "count"])
+def interleave_back(gradient, out, height, width, count, channels, tile: tl.constexpr, wide: tl.constexpr):
+    """See ``Primitives.interleave_back``; ``count`` pieces of ``channels`` come out, four a row."""
+    part, column = turn(tl.cdiv(channels, wide), backwards=True)
+    row = part.to(tl.int64) * tile + tl.arange(0, tile)
+    channel = column * wide + tl.arange(0, wide)
+    mask = (row < count)[:, None] & (channel < channels)[None, :]
+    down, right, corner = row // 2 % 2, row % 2, row // 4
+    line, x = corner // (width + 1), corner % (width + 1) - right
+    batch, y = line // (height + 1), line % (height + 1) - down
+    there = (y >= 0) & (y < height) & (x >= 0) & (x < width)
+    place = ((batch * height + y) * 2 + down) * (2 * width) + 2 * x + right
+    found = tl.load(gradient + place[:, None] * channels + channel[None, :], mask=mask & there[:, None], other=0.0)
+    tl.store(out + row[:, None] * channels + channel[None, :], found, mask=mask)
 
 
 @triton.jit(do_not_specialize=["rank"])

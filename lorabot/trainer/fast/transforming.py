@@ -42,7 +42,7 @@ class Block:
         middle, second = ops.layer_norm(begun, self.own_out(own_rows), self.own_out.bias, self.norms[1])
         query = self._split(self.query(second), batch)
         key, value = (self._split(step.texts[..., part], batch) for part in self.texts)
-        heard = attend(query, key, value)
+        heard = ops.hear(query, key, value)
         heard_rows = _rows(heard.out)
         kept = _Attentions(begun, first, own, own_rows, middle, second, heard, heard_rows)
         return (middle, self.query_out(heard_rows), self.query_out.bias), kept
@@ -121,7 +121,7 @@ class Transformer:
             gated = ops.geglu(wide, _bias(block.widen))
             kept.append((attended, before, wide))
             if block is self.blocks[-1] and self.ending is not None:
-                made = torch.addmm(self.out(before), gated, self.ending.t())
+                made = self.out(before).addmm_(gated, self.ending.t())  # in place: else it is copied first
                 last = before
             else:
                 pending = (before, block.narrow(gated), block.narrow.bias)

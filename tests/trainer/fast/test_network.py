@@ -225,8 +225,8 @@ class _Launches(Reference):
     """The reference, counted as the kernels that the compiled primitives launch."""
 
     def __init__(self, counting: _Counting) -> None:
-        names = "add group_norm normalise normalise_back layer_norm layer_norm_back geglu geglu_back fold"
-        for name in names.split():
+        norms = "add group_norm normalise normalise_back layer_norm layer_norm_back"
+        for name in [*norms.split(), "geglu", "geglu_back", "interleave", "interleave_back", "fold"]:
             setattr(self, name, self._counted(getattr(self, name), name, counting))
 
     @staticmethod
