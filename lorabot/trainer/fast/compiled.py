@@ -29,6 +29,8 @@ _KEYS, _HEAD = (64, 16), 64
 """Keys that are heard at once, in two pieces: 77 and few more; and the largest head that leaves registers for them."""
 _HEARERS = 264
 """Programs that fill a card twice; so many parts are pictures' tokens heard in on the way back."""
+_EARLY = (9, 0)
+"""From which cards on a kernel's programs may come onto the card before the last one's are done."""
 
 _norms: Any = norm_kernels
 _rows: Any = row_kernels
@@ -40,6 +42,8 @@ class Compiled:
 
     def __init__(self) -> None:
         self._asked: list[Any] | None = None
+        early = torch.cuda.is_available() and torch.cuda.get_device_capability() >= _EARLY
+        self._early = {"waits": True, "launch_pdl": True} if early else {"waits": False}
 
     def prepare(self, act: Callable[[], object]) -> None:
         self._asked, device = [], torch.cuda.current_device()
@@ -61,9 +65,9 @@ class Compiled:
 
     def _go(self, kernel: Any, grid: tuple[int, ...], *given: object, **constants: object) -> None:
         if self._asked is not None:
-            self._asked.append(kernel.warmup(*given, grid=grid, **constants))
+            self._asked.append(kernel.warmup(*given, grid=grid, **constants, **self._early))
         else:
-            kernel[grid](*given, **constants)
+            kernel[grid](*given, **constants, **self._early)
 
     def add(
         self, rows: torch.Tensor, other: torch.Tensor | None, bias: torch.Tensor | None, batch: int

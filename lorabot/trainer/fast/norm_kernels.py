@@ -13,15 +13,17 @@ rows are aligned; of what depends on pictures and batches it would only mean tha
 import triton
 import triton.language as tl
 
-from lorabot.trainer.fast.turns import turn
+from lorabot.trainer.fast.turns import begin, turn
 
 
 @triton.jit(do_not_specialize=["size", "tiles"])
 def add(
     rows, other, bias, total, mean, spread, size, channels, tiles,
     has_other: tl.constexpr, has_bias: tl.constexpr, write: tl.constexpr, tile: tl.constexpr, wide: tl.constexpr,
+    waits: tl.constexpr,
 ):  # fmt: skip
     """``total`` = ``rows`` + ``other`` + ``bias``, with its mean and spread in each tile; see ``Primitives.add``."""
+    begin(waits)
     part, column = turn(tl.cdiv(channels, wide), backwards=True)
     batch = part // tiles
     number = part % tiles
@@ -49,12 +51,13 @@ def add(
 @triton.jit(do_not_specialize=["size", "tiles", "tile", "each"])
 def factors(
     mean, spread, mean2, spread2, shift, slope, offset, size, channels, all_channels, tiles, tile, each, eps,
-    has_shift: tl.constexpr, two: tl.constexpr, wide: tl.constexpr, some: tl.constexpr,
+    has_shift: tl.constexpr, two: tl.constexpr, wide: tl.constexpr, some: tl.constexpr, waits: tl.constexpr,
 ):  # fmt: skip
     """Slope and offset of one group of ``each`` channels in one picture, by tiles, ``some`` at a time.
 
     The first ``channels`` are those of ``mean``, the others of ``mean2``.
     """
+    begin(waits)
     batch = tl.program_id(0)
     within = tl.arange(0, wide)
     channel = tl.program_id(1) * each + within
@@ -106,9 +109,10 @@ def _either(first, second, batch, number, channel, channels, all_channels, tiles
 @triton.jit(do_not_specialize=["size", "tiles"])
 def normalise(
     rows, rows2, slope, offset, weight, bias, out, size, channels, all_channels, tiles,
-    two: tl.constexpr, silu: tl.constexpr, tile: tl.constexpr, wide: tl.constexpr,
+    two: tl.constexpr, silu: tl.constexpr, tile: tl.constexpr, wide: tl.constexpr, waits: tl.constexpr,
 ):  # fmt: skip
     """The norm's rows ``out``."""
+    begin(waits)
     batch, row, channel, inside, mask, _ = _tile(size, channels, all_channels, tiles, two, tile, wide, False)
     value = _of_sources(rows, rows2, row, channel, channels, all_channels, mask, two)
     _, z = _normal(value, slope, offset, weight, bias, batch * all_channels, channel, inside)
@@ -176,9 +180,10 @@ def _through(gradient, z, silu: tl.constexpr):
 @triton.jit(do_not_specialize=["size", "tiles"])
 def back_sums(
     rows, rows2, gradient, slope, offset, weight, bias, first, second, size, channels, all_channels, tiles,
-    two: tl.constexpr, silu: tl.constexpr, tile: tl.constexpr, wide: tl.constexpr,
+    two: tl.constexpr, silu: tl.constexpr, tile: tl.constexpr, wide: tl.constexpr, waits: tl.constexpr,
 ):  # fmt: skip
     """Of one tile of a source and each channel, the sums of the gradient, and of it times the normal rows."""
+    begin(waits)
     batch, row, channel, inside, mask, part = _tile(size, channels, all_channels, tiles, two, tile, wide, True)
     value = _of_sources(rows, rows2, row, channel, channels, all_channels, mask, two)
     given = tl.load(gradient + row[:, None] * all_channels + channel[None, :], mask=mask, other=0.0)
@@ -192,9 +197,11 @@ def back_sums(
 
 @triton.jit(do_not_specialize=["size", "tiles", "groups", "each"])
 def back_means(
-    first, second, means, size, all_channels, tiles, groups, each, wide: tl.constexpr, some: tl.constexpr
+    first, second, means, size, all_channels, tiles, groups, each, wide: tl.constexpr, some: tl.constexpr,
+    waits: tl.constexpr,
 ):  # fmt: skip
     """From ``back_sums`` the two means over one group of a picture, side by side in ``means`` (B, groups, 2)."""
+    begin(waits)
     batch = tl.program_id(0)
     group = tl.program_id(1)
     within = tl.arange(0, wide)
@@ -217,9 +224,10 @@ def back_rows(
     rows, rows2, gradient, slope, offset, weight, bias, means, more, more2, others, others2, out, out2,
     size, channels, all_channels, tiles, groups, each,
     two: tl.constexpr, silu: tl.constexpr, adds: tl.constexpr, adds2: tl.constexpr, tile: tl.constexpr,
-    wide: tl.constexpr,
+    wide: tl.constexpr, waits: tl.constexpr,
 ):  # fmt: skip
     """The gradient of each source, with ``adds`` more of it added to the first and ``adds2`` to the second."""
+    begin(waits)
     batch, row, channel, inside, mask, _ = _tile(size, channels, all_channels, tiles, two, tile, wide, False)
     value = _of_sources(rows, rows2, row, channel, channels, all_channels, mask, two)
     given = tl.load(gradient + row[:, None] * all_channels + channel[None, :], mask=mask, other=0.0)
@@ -252,9 +260,10 @@ def _give(out, found, more, more2, place, mask, adds: tl.constexpr):
 def whole(
     rows, rows2, shift, weight, bias, slope, offset, out, size, channels, all_channels, eps,
     has_shift: tl.constexpr, two: tl.constexpr, silu: tl.constexpr, each: tl.constexpr, tile: tl.constexpr,
-    wide: tl.constexpr,
+    wide: tl.constexpr, waits: tl.constexpr,
 ):  # fmt: skip
     """A group norm of small maps at once: a program has all rows of one group of a picture."""
+    begin(waits)
     batch, row, channel, inside, mask = _group(size, all_channels, each, tile, wide)
     value = _of_sources(rows, rows2, row, channel, channels, all_channels, mask, two)
     place = batch * all_channels + channel
@@ -280,9 +289,10 @@ def whole_back(
     rows, rows2, gradient, slope, offset, weight, bias, more, more2, others, others2, out, out2,
     size, channels, all_channels,
     two: tl.constexpr, silu: tl.constexpr, adds: tl.constexpr, adds2: tl.constexpr, each: tl.constexpr,
-    tile: tl.constexpr, wide: tl.constexpr,
+    tile: tl.constexpr, wide: tl.constexpr, waits: tl.constexpr,
 ):  # fmt: skip
     """What ``back_sums``, ``back_means`` and ``back_rows`` do, of small maps at once."""
+    begin(waits)
     batch, row, channel, inside, mask = _group(size, all_channels, each, tile, wide)
     value = _of_sources(rows, rows2, row, channel, channels, all_channels, mask, two)
     given = tl.load(gradient + row[:, None] * all_channels + channel[None, :], mask=mask, other=0.0)
@@ -314,9 +324,10 @@ def _group(size, all_channels, each: tl.constexpr, tile: tl.constexpr, wide: tl.
 @triton.jit(do_not_specialize=["count"])
 def layer_norm(
     rows, other, bias, weight, beside, total, out, count, channels, eps,
-    has_other: tl.constexpr, has_bias: tl.constexpr, tile: tl.constexpr, wide: tl.constexpr,
+    has_other: tl.constexpr, has_bias: tl.constexpr, tile: tl.constexpr, wide: tl.constexpr, waits: tl.constexpr,
 ):  # fmt: skip
     """``total`` = ``rows`` + ``other`` + ``bias``, and that normalised row by row, in ``out``."""
+    begin(waits)
     part, _ = turn(1, backwards=True)
     row = part.to(tl.int64) * tile + tl.arange(0, tile)
     channel = tl.arange(0, wide)
@@ -347,8 +358,11 @@ def _rows_normal(value, inside, channels, eps):
 
 
 @triton.jit(do_not_specialize=["count"])
-def layer_norm_back(rows, gradient, weight, more, out, count, channels, eps, tile: tl.constexpr, wide: tl.constexpr):
+def layer_norm_back(
+    rows, gradient, weight, more, out, count, channels, eps, tile: tl.constexpr, wide: tl.constexpr, waits: tl.constexpr
+):
     """The gradient of ``rows``, with ``more`` added; their mean and spread are found again."""
+    begin(waits)
     part, _ = turn(1, backwards=True)
     row = part.to(tl.int64) * tile + tl.arange(0, tile)
     channel = tl.arange(0, wide)

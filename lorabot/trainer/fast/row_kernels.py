@@ -5,12 +5,13 @@
 import triton
 import triton.language as tl
 
-from lorabot.trainer.fast.turns import turn
+from lorabot.trainer.fast.turns import begin, turn
 
 
 @triton.jit(do_not_specialize=["count"])
-def geglu(rows, bias, out, count, channels, tile: tl.constexpr, wide: tl.constexpr):
+def geglu(rows, bias, out, count, channels, tile: tl.constexpr, wide: tl.constexpr, waits: tl.constexpr):
     """``out`` (N, channels) from ``rows`` (N, 2 * channels); see ``Primitives.geglu``."""
+    begin(waits)
     part, column = turn(tl.cdiv(channels, wide), backwards=True)
     row = part.to(tl.int64) * tile + tl.arange(0, tile)
     channel = column * wide + tl.arange(0, wide)
@@ -23,9 +24,20 @@ def geglu(rows, bias, out, count, channels, tile: tl.constexpr, wide: tl.constex
 
 @triton.jit(do_not_specialize=["count"])
 def geglu_back(
-    rows, bias, gradient, sides, again, count, channels, want: tl.constexpr, tile: tl.constexpr, wide: tl.constexpr
+    rows,
+    bias,
+    gradient,
+    sides,
+    again,
+    count,
+    channels,
+    want: tl.constexpr,
+    tile: tl.constexpr,
+    wide: tl.constexpr,
+    waits: tl.constexpr,
 ):
     """The gradient of ``rows`` in ``sides``; where ``want``, what ``geglu`` made of them in ``again``."""
+    begin(waits)
     part, column = turn(tl.cdiv(channels, wide), backwards=True)
     row = part.to(tl.int64) * tile + tl.arange(0, tile)
     channel = column * wide + tl.arange(0, wide)
@@ -61,8 +73,9 @@ def _below(gate):
 
 
 @triton.jit(do_not_specialize=["height", "width", "count"])
-def interleave(made, out, height, width, count, channels, tile: tl.constexpr, wide: tl.constexpr):
+def interleave(made, out, height, width, count, channels, tile: tl.constexpr, wide: tl.constexpr, waits: tl.constexpr):
     """See ``Primitives.interleave``; ``count`` rows come out."""
+    begin(waits)
     part, column = turn(tl.cdiv(channels, wide), backwards=True)
     row = part.to(tl.int64) * tile + tl.arange(0, tile)
     channel = column * wide + tl.arange(0, wide)
@@ -75,8 +88,11 @@ def interleave(made, out, height, width, count, channels, tile: tl.constexpr, wi
 
 
 @triton.jit(do_not_specialize=["height", "width", "count"])
-def interleave_back(gradient, out, height, width, count, channels, tile: tl.constexpr, wide: tl.constexpr):
+def interleave_back(
+    gradient, out, height, width, count, channels, tile: tl.constexpr, wide: tl.constexpr, waits: tl.constexpr
+):
     """See ``Primitives.interleave_back``; ``count`` pieces of ``channels`` come out, four a row."""
+    begin(waits)
     part, column = turn(tl.cdiv(channels, wide), backwards=True)
     row = part.to(tl.int64) * tile + tl.arange(0, tile)
     channel = column * wide + tl.arange(0, wide)
@@ -94,8 +110,10 @@ def interleave_back(gradient, out, height, width, count, channels, tile: tl.cons
 def fold(
     base, down, up, scale, folded, out_width, in_width, rank,
     pattern: tl.constexpr, dithers: tl.constexpr, most: tl.constexpr, tile: tl.constexpr, wide: tl.constexpr,
+    waits: tl.constexpr,
 ):  # fmt: skip
     """One tile of one layer's folded weight; ``most`` is the rank as a power of two, at least 16."""
+    begin(waits)
     layer = tl.program_id(0).to(tl.int64)
     row = tl.program_id(1) * tile + tl.arange(0, tile)
     column = tl.program_id(2) * wide + tl.arange(0, wide)

@@ -11,13 +11,17 @@ powers of two and 77 keys made 128 would not fit into its registers.
 import triton
 import triton.language as tl
 
+from lorabot.trainer.fast.turns import begin
+
 
 @triton.jit(do_not_specialize=["tokens", "keys", "heads", "tiles"])
 def hear(
     query, key, value, out, tokens, keys, heads, tiles, across, key_row, key_batch, scale,
     each: tl.constexpr, wide: tl.constexpr, most: tl.constexpr, rest: tl.constexpr, tile: tl.constexpr,
+    waits: tl.constexpr,
 ):  # fmt: skip
     """``out`` = softmax(``query`` ``key``^T ``scale``) ``value``, of one head and ``tile`` tokens of a picture."""
+    begin(waits)
     head = tl.program_id(0) % heads
     part = tl.program_id(0) // heads
     batch = part // tiles
@@ -40,9 +44,11 @@ def hear_back(
     query, key, value, gradient, of_query, of_key, of_value, tokens, keys, heads, parts, span, across, key_row,
     key_batch, scale,
     each: tl.constexpr, wide: tl.constexpr, most: tl.constexpr, rest: tl.constexpr, tile: tl.constexpr,
+    waits: tl.constexpr,
 ):  # fmt: skip
     """From the ``gradient`` of ``out`` those of the queries, and of keys and values what one of the ``parts`` of a
     picture's tokens, ``span`` tiles of them, adds to theirs: (parts, B, keys, across)."""
+    begin(waits)
     head = tl.program_id(0) % heads
     part = (tl.program_id(0) // heads) % parts
     batch = tl.program_id(0) // (heads * parts)

@@ -4,6 +4,16 @@
 
 import triton
 import triton.language as tl
+from triton.language.extra import cuda
+
+
+@triton.jit
+def begin(waits: tl.constexpr):
+    """Where programs come onto the card while those of the kernel before are still at work: let the next kernel's do so
+    too, and wait here until what was before is done (CUDA's programmatic dependent launch)."""
+    if waits:
+        cuda.gdc_launch_dependents()
+        cuda.gdc_wait()
 
 
 @triton.jit
