@@ -7,7 +7,8 @@ full size, and lies in a folder, as a person's would. Parts:
 - ``cold``: a fresh engine process that has no kernels yet and remembers no plan, and one job.
 - ``warm``: a fresh engine process that finds both where ``cold`` left them, and three jobs of the same kind one after
   the other, each with other pictures.
-- ``many``: 20 short jobs in one process with different pictures, ranks and buckets; what is held after each.
+- ``many``: 20 short jobs in one process with different pictures, ranks and buckets; what is held after each: by the
+  process in all, of that in files (libraries, mostly), page-locked, and on the card.
 
 Results are added to FILE, JSON with versions, device and date; the time line of all jobs in it is drawn beside it.
 """
@@ -186,16 +187,22 @@ def many(words: argparse.Namespace, data: Path) -> list[dict[str, Any]]:
             "images": len(images),
             "seconds": round(time.perf_counter() - began, 2),
             "graphs": models.warm.recorded,
-            "process_mib": psutil.Process().memory_info().rss >> 20,
+            **dict(zip(("process_mib", "files_mib"), _held(), strict=True)),
         }
         if cuda:
             row |= {
+                "locked_mib": torch.cuda.host_memory_stats().get("allocated_bytes.current", 0) >> 20,
                 "allocated_mib": torch.cuda.memory_allocated() >> 20,
                 "reserved_mib": torch.cuda.memory_reserved() >> 20,
             }
         print(json.dumps(row), flush=True)
         rows.append(row)
     return rows
+
+
+def _held() -> tuple[int, int]:
+    held = psutil.Process().memory_info()
+    return held.rss >> 20, getattr(held, "shared", 0) >> 20
 
 
 def draw(jobs: Sequence[dict[str, Any]], title: str, path: Path) -> None:
