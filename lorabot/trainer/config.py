@@ -39,6 +39,12 @@ class TrainerConfig(BaseModel):
         1.0, ge=0.0, le=60.0, description="The least time between two progress reports of the engine (seconds)"
     )
     recycle_jobs: int = Field(50, ge=1, le=100_000, description="Jobs after which the engine process is started afresh")
+    recycle_gib: float = Field(
+        4.0,
+        gt=0.0,
+        le=1024.0,
+        description="Host memory that the engine process may gain from job to job before it is started afresh (GiB)",
+    )
     cancel_grace_s: float = Field(
         10.0, ge=0.0, le=600.0, description="How long an engine may take to obey before it is terminated (seconds)"
     )

@@ -11,10 +11,13 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+import psutil
+
 from lorabot.children import has_ended, start_child
 from lorabot.locale import UserError
 from lorabot.trainer import wire
 from lorabot.trainer.config import TrainerConfig
+from lorabot.trainer.devices import GIB, MIB
 
 ENGINE = (sys.executable, "-m", "lorabot.trainer.engine")
 ENVIRONMENT = {
@@ -56,6 +59,7 @@ class Engine:
         self._process: _Process | None = None
         self._starting: asyncio.Task[_Process] | None = None
         self._jobs = 0
+        self._least: int | None = None
 
     async def __aenter__(self) -> Self:
         return self
@@ -95,9 +99,19 @@ class Engine:
             await self._withdraw(process, wire.Suspend(job=job.id) if keep() else wire.Cancel(job=job.id), on_event)
             raise
         self._jobs += 1
-        if isinstance(terminal, wire.Crashed) or self._jobs >= self._config.recycle_jobs:
+        if isinstance(terminal, wire.Crashed) or self._jobs >= self._config.recycle_jobs or self._has_grown(process):
             await self._renew()
         return terminal
+
+    def _has_grown(self, process: "_Process") -> bool:
+        """Whether the process holds much more of the host's memory than it did after another job."""
+        held = process.held()
+        if held is None:
+            return False
+        self._least = min(held, self._least or held)
+        if grown := held - self._least > self._config.recycle_gib * GIB:
+            _log.warning("the engine process holds %d MiB more than after an earlier job", (held - self._least) // MIB)
+        return grown
 
     async def close(self) -> None:
         """End the process: SIGTERM, a bounded wait, SIGKILL, reap."""
@@ -106,7 +120,7 @@ class Engine:
             with contextlib.suppress(asyncio.CancelledError, EngineDied, EngineRefused):
                 await self._starting
             self._starting = None
-        process, self._process, self._jobs = self._process, None, 0
+        process, self._process, self._jobs, self._least = self._process, None, 0, None
         if process is not None:
             await process.end(self._config.terminate_grace_s)
 
@@ -219,6 +233,13 @@ class _Process:
     @property
     def pid(self) -> int:
         return self._process.pid
+
+    def held(self) -> int | None:
+        """How many bytes of the host's memory it holds; None once it has ended."""
+        try:
+            return int(psutil.Process(self.pid).memory_info().rss)
+        except psutil.Error:
+            return None
 
     @property
     def alive(self) -> bool:

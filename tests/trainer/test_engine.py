@@ -200,6 +200,23 @@ async def test_an_engine_is_replaced_after_its_number_of_jobs(tmp_path: Path) ->
     assert pids[0] == pids[1] != pids[2] == pids[3]
 
 
+@pytest.mark.parametrize(("each", "engines"), [(30, 2), (0, 1)])
+async def test_an_engine_whose_memory_grows_from_job_to_job_is_replaced(
+    tmp_path: Path, each: int, engines: int
+) -> None:
+    done = f'kept.append(b"1" * ({each} << 20)); say(type="stopped", job="job1", how="cancelled")'
+    job = make_job(tmp_path, 1)
+    config = TrainerConfig(device="cpu", recycle_gib=40 / 1024)
+    async with Engine(config, fake(done, before="kept = []")) as engine:
+        pids = []
+        for _ in range(4):
+            await engine.start()
+            pids.append(engine.pid)
+            await engine.run(job, nothing, never)
+    assert len(set(pids)) == engines
+    assert pids[0] == pids[1], "a single job may take what it needs"
+
+
 def test_a_crashs_signature_is_its_type_and_our_innermost_place() -> None:
     from lorabot.trainer.pictures import picture_size
 
