@@ -239,6 +239,17 @@ def back_rows(
     other = tl.load(means + group + 1, mask=inside, other=0.0)
     weighted = _through(given.to(tl.float32), z, silu) * heavy[None, :]
     found = steep[None, :] * (weighted - one[None, :] - normal * other[None, :])
+    _to_sources(
+        out, out2, found, more, more2, others, others2, row, channel, channels, all_channels, mask, two, adds, adds2
+    )
+
+
+@triton.jit
+def _to_sources(
+    out, out2, found, more, more2, others, others2, row, channel, channels, all_channels, mask,
+    two: tl.constexpr, adds: tl.constexpr, adds2: tl.constexpr,
+):  # fmt: skip
+    """Store what was ``found`` for the norm's channels where their sources' gradients are, with more of them added."""
     place = row[:, None] * channels + channel[None, :]
     _give(out, found, more, more2, place, mask & (channel < channels)[None, :], adds)
     if two:
@@ -303,11 +314,9 @@ def whole_back(
     one = tl.sum(tl.sum(weighted, axis=1), axis=0) / (size * each)
     other = tl.sum(tl.sum(weighted * normal, axis=1), axis=0) / (size * each)
     found = steep[None, :] * (weighted - one - normal * other)
-    place = row[:, None] * channels + channel[None, :]
-    _give(out, found, more, more2, place, mask & (channel < channels)[None, :], adds)
-    if two:
-        place = row[:, None] * (all_channels - channels) + (channel - channels)[None, :]
-        _give(out2, found, others, others2, place, mask & (channel >= channels)[None, :], adds2)
+    _to_sources(
+        out, out2, found, more, more2, others, others2, row, channel, channels, all_channels, mask, two, adds, adds2
+    )
 
 
 @triton.jit
