@@ -112,62 +112,11 @@ def plan(
 
     Raises ``OutOfMemory`` when not even one image fits.
     """
-    images = len(sorted_in.buckets)
     preserved = recipe.preserve.rows if recipe.preserve else 0
     rows = recipe.batch + preserved
     fitted = _fitted(rows, hardware, fit)
     steps = math.ceil(recipe.views / recipe.batch)
-    warmup = min(math.ceil(recipe.warmup * steps), steps - 1)
-    split = hold_out(images, seed)
-    optimiser = chosen_optimiser(recipe.optimiser, hardware.device)
-    estimate = steps * fitted.step_s
-    reasons = [
-        Message("plan-resolution", {"resolution": recipe.resolution}),
-        *_on_buckets(sorted_in, recipe.resolution),
-        Message(
-            "plan-steps",
-            {
-                "views": recipe.views,
-                "batch": recipe.batch,
-                "steps": steps,
-                "each": round(steps * recipe.batch / len(split.training)),
-            },
-        ),
-        *_on_fitting(fitted, rows, recipe.checkpointing),
-        _precision(hardware),
-        Message(
-            "plan-rate",
-            {
-                "rate": f"{recipe.unet_lr:.1e}",
-                "warmup": warmup,
-                "schedule": recipe.schedule,
-                "restarts": recipe.restarts,
-                "rank": recipe.rank,
-                "alpha": f"{recipe.alpha:g}",
-                "scale": f"{effective_alpha(recipe) / recipe.rank:g}",
-            },
-        ),
-        Message("plan-file", {"megabytes": megabytes(file_bytes), "precision": recipe.save_precision}),
-        *_on_learning(recipe, optimiser, hardware.device),
-        Message("plan-held-out", {"count": len(split.held_out)})
-        if split.held_out
-        else Message("plan-none-held-out", {"images": images, "least": HOLD_OUT_FROM}),
-        Message("plan-estimate", {"seconds": round(estimate), "step_ms": round(1000 * fitted.step_s)}),
-    ]
-    if recipe.preserve:
-        reasons.append(Message("plan-preserved", {"rows": preserved, "pictures": recipe.preserve.pictures}))
-    if recipe.text_encoder_lr > 0:
-        reasons.append(Message("plan-text-encoder", {"rate": f"{recipe.text_encoder_lr:.1e}"}))
-    if hardware.card is not None:
-        params: dict[str, Param] = {
-            "free": hardware.card.free // MIB,
-            "total": hardware.card.total // MIB,
-            "card": hardware.card.name,
-        }
-        reasons.insert(0, Message("plan-card", params))
-        if hardware.holders:
-            reasons.insert(1, Message("plan-card-shared", {"holders": hardware.holders}))
-    return Plan(
+    made = Plan(
         device=hardware.device,
         device_name=hardware.name,
         precision=hardware.precision,
@@ -175,25 +124,77 @@ def plan(
         batch=fitted.fitting.batch,
         rows=rows,
         steps=steps,
-        warmup_steps=warmup,
+        warmup_steps=min(math.ceil(recipe.warmup * steps), steps - 1),
         learning_rate=recipe.unet_lr,
-        optimiser=optimiser,
+        optimiser=chosen_optimiser(recipe.optimiser, hardware.device),
         schedule=recipe.schedule,
         restarts=recipe.restarts,
         rank=recipe.rank,
         alpha=effective_alpha(recipe),
-        split=split,
+        split=hold_out(len(sorted_in.buckets), seed),
         sample_at=_spread(steps, config.sample_rounds + 1)[:-1],
         validate_at=_spread(steps, config.validations),
         step_s=fitted.step_s,
-        estimate_s=estimate,
-        reasons=tuple(reasons),
+        estimate_s=steps * fitted.step_s,
+        reasons=(),
         preserved=preserved,
         buckets=filled(sorted_in.buckets),
         checkpointing=fitted.fitting.checkpointing,
         offloading=fitted.fitting.offloading,
         peak_bytes=fitted.peak,
     )
+    reasons = [
+        *_on_card(hardware),
+        Message("plan-resolution", {"resolution": made.resolution}),
+        *_on_buckets(sorted_in, made.resolution),
+        _on_steps(made, recipe),
+        *_on_fitting(fitted, rows, recipe.checkpointing),
+        _precision(hardware),
+        _on_rate(made, recipe),
+        Message("plan-file", {"megabytes": megabytes(file_bytes), "precision": recipe.save_precision}),
+        *_on_learning(recipe, made.optimiser, hardware.device),
+        _on_holding_out(made.split),
+        Message("plan-estimate", {"seconds": round(made.estimate_s), "step_ms": round(1000 * made.step_s)}),
+    ]
+    if recipe.preserve:
+        reasons.append(Message("plan-preserved", {"rows": preserved, "pictures": recipe.preserve.pictures}))
+    if recipe.text_encoder_lr > 0:
+        reasons.append(Message("plan-text-encoder", {"rate": f"{recipe.text_encoder_lr:.1e}"}))
+    return replace(made, reasons=tuple(reasons))
+
+
+def _on_card(hardware: Hardware) -> Iterator[Message]:
+    """Which card it is, how much of it is free, and who has the rest."""
+    if hardware.card is None:
+        return
+    free, total = hardware.card.free // MIB, hardware.card.total // MIB
+    yield Message("plan-card", {"free": free, "total": total, "card": hardware.card.name})
+    if hardware.holders:
+        yield Message("plan-card-shared", {"holders": hardware.holders})
+
+
+def _on_steps(made: Plan, recipe: Recipe) -> Message:
+    each = round(made.steps * recipe.batch / len(made.split.training))
+    return Message("plan-steps", {"views": recipe.views, "batch": recipe.batch, "steps": made.steps, "each": each})
+
+
+def _on_rate(made: Plan, recipe: Recipe) -> Message:
+    params: dict[str, Param] = {
+        "rate": f"{made.learning_rate:.1e}",
+        "warmup": made.warmup_steps,
+        "schedule": made.schedule,
+        "restarts": made.restarts,
+        "rank": made.rank,
+        "alpha": f"{recipe.alpha:g}",
+        "scale": f"{made.alpha / made.rank:g}",
+    }
+    return Message("plan-rate", params)
+
+
+def _on_holding_out(split: Split) -> Message:
+    if split.held_out:
+        return Message("plan-held-out", {"count": len(split.held_out)})
+    return Message("plan-none-held-out", {"images": len(split.training), "least": HOLD_OUT_FROM})
 
 
 def _on_buckets(sorted_in: Sorted, resolution: int) -> list[Message]:
