@@ -13,6 +13,7 @@ import pytest
 import pytest_asyncio
 from safetensors import safe_open
 
+from lorabot.queue import Queue
 from lorabot.queue.model import JobState, Stage
 from tests.bot.pictures import photo, zip_of_photos
 from tests.chaos.house import PRESET, House, looking_in, until, up
@@ -66,6 +67,13 @@ async def asks(person: Person, trigger: str, group: Group | None = None) -> None
     await person.sees(lambda message: has_action("cancel:", message) and trigger in message.text, group=group)
 
 
+async def noted(queue: Queue, job_id: str) -> None:
+    """Wait until the bot knows which message is the card: nobody can ask Telegram for one whose answer was lost."""
+    async with asyncio.timeout(60):
+        while (row := await queue.cards.get(job_id)) is None or row.ref is None:  # noqa: ASYNC110
+            await asyncio.sleep(0.02)
+
+
 async def test_photos_become_a_lora_while_the_bot_dies_and_comes_back(evening: Evening, tmp_path: Path) -> None:
     telegram, house = evening.telegram, evening.house
     async with looking_in(evening.folder) as queue:
@@ -83,6 +91,7 @@ async def test_photos_become_a_lora_while_the_bot_dies_and_comes_back(evening: E
         job = (await queue.jobs.of(f"telegram:{anna.member.id}", 1))[0]
         card = await anna.sees(lambda message: has_action("cancel:", message))
         await until(queue, job.id, lambda job: job.progress is not None and job.progress.stage is Stage.TRAINING)
+        await noted(queue, job.id)
         house.kill("bot")
         telegram.state.bot_was_killed()
         result = await anna.sees(lambda message: has_action("again:", message), timeout_s=TRAINED_S)
