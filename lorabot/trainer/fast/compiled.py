@@ -7,10 +7,11 @@ from typing import Any
 import torch
 import triton
 
-from lorabot.trainer.fast import norm_kernels, row_kernels, text_kernels
 from lorabot.trainer.fast.attention import Attended, attend
 from lorabot.trainer.fast.primitives import Factors, GroupNorm, LayerNorm, Source, Stats
 from lorabot.trainer.fast.reference import PATTERN
+from lorabot.trainer.kernels import norms, rows, texts
+from lorabot.trainer.kernels.ahead import compile_apart, wanted_by
 
 _TILE, _WIDE = 64, 64
 """Rows and channels of a program of the group norms. These sizes and the numbers of warps are an H100's best at the
@@ -32,21 +33,26 @@ _HEARERS = 264
 _EARLY = (9, 0)
 """From which cards on a kernel's programs may come onto the card before the last one's are done."""
 
-_norms: Any = norm_kernels
-_rows: Any = row_kernels
-_texts: Any = text_kernels
+_norms: Any = norms
+_rows: Any = rows
+_texts: Any = texts
 
 
 class Compiled:
     """See ``Primitives``. Rows are contiguous."""
 
     def __init__(self) -> None:
-        self._asked: list[Any] | None = None
+        self._asking = False
         early = torch.cuda.is_available() and torch.cuda.get_device_capability() >= _EARLY
         self._early = {"waits": True, "launch_pdl": True} if early else {"waits": False}
 
     def prepare(self, act: Callable[[], object]) -> None:
-        self._asked, device = [], torch.cuda.current_device()
+        self._asking, device = True, torch.cuda.current_device()
+        try:
+            wanted = wanted_by(act)
+        finally:
+            self._asking = False
+        compile_apart(wanted)
 
         def load(kernel: Any) -> object:
             ready = kernel.result() if hasattr(kernel, "result") else kernel
@@ -54,18 +60,14 @@ class Compiled:
                 return ready.run  # loads the kernel, and has what starts it compiled, which takes a C compiler
 
         with ThreadPoolExecutor() as pool:
-            try:
-                with triton.AsyncCompileMode(pool):
-                    act()
-                asked = {id(kernel): kernel for kernel in self._asked}
-            finally:
-                self._asked = None
-            for loaded in [pool.submit(load, kernel) for kernel in asked.values()]:
+            with triton.AsyncCompileMode(pool):
+                kernels = [each.compile() for each in wanted]
+            for loaded in [pool.submit(load, kernel) for kernel in kernels]:
                 loaded.result()
 
     def _go(self, kernel: Any, grid: tuple[int, ...], *given: object, **constants: object) -> None:
-        if self._asked is not None:
-            self._asked.append(kernel.warmup(*given, grid=grid, **constants, **self._early))
+        if self._asking:
+            kernel.warmup(*given, grid=grid, **constants, **self._early)
         else:
             kernel[grid](*given, **constants, **self._early)
 

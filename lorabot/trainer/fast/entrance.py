@@ -3,6 +3,7 @@
 import logging
 from collections import OrderedDict
 from collections.abc import Callable
+from copy import deepcopy
 from dataclasses import dataclass, field
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
@@ -129,7 +130,7 @@ def _tried(
     try:
         passes = lay_out(unet, make())
         if signature not in tried:
-            prepare(unet, passes)
+            prepare(unet, passes.network.ops)
             if not agrees(unet, passes, plain):
                 raise Unsupported("differs")
     except Unsupported as error:
@@ -200,20 +201,36 @@ def bind(passes: Passes, unet: "UNet2DConditionModel") -> None:
         (weights.scaling,) = layer.scaling.values()
 
 
-def prepare(unet: "UNet2DConditionModel", passes: Passes) -> None:
-    """Have the kernels for pictures of all sizes compiled at once: one by one, as they are needed, took a minute."""
-    network, side = passes.network, unet.config["sample_size"]
+def prepare(unet: "UNet2DConditionModel", ops: Primitives) -> None:
+    """Have the kernels for pictures of all sizes compiled at once: one by one, as they are needed, took a minute.
+
+    Which ones these are is found out on a shadow of ``unet``, so that nothing is computed and no memory is taken.
+    """
+    side = unet.config["sample_size"]
 
     def there_and_back() -> None:
+        shadow = _shadow(unet)
+        network = lay_out(shadow, ops).network
         for height, width in (*_SMALL, (side, side + side // 8)):
-            noisy, timesteps, conditions = _some_inputs(unet, 1, height, width)
+            noisy, timesteps, conditions = _some_inputs(shadow, 1, height, width)
             _, learn = network.forward(noisy, timesteps, conditions)
             learn(noisy)
 
     try:
-        network.ops.prepare(there_and_back)
-    except Exception:  # memory may be short, or a compiler at odds with this: then each is compiled when it is needed
+        ops.prepare(there_and_back)
+    except Exception:  # a compiler at odds with this, say: then each is compiled when it is needed
         _log.exception("kernels could not be compiled ahead")
+
+
+def _shadow(unet: "UNet2DConditionModel") -> "UNet2DConditionModel":
+    """``unet`` and its adapter without any values."""
+    shapes: dict[int, object] = {}
+    for parameter in unet.parameters():
+        shape = torch.empty_like(parameter, device="meta")
+        shapes[id(parameter)] = torch.nn.Parameter(shape, requires_grad=parameter.requires_grad)
+    for buffer in unet.buffers():
+        shapes[id(buffer)] = torch.empty_like(buffer, device="meta")
+    return deepcopy(unet, shapes)
 
 
 def _some_inputs(

@@ -215,7 +215,7 @@ def test_pictures_of_other_sizes_and_batches_need_no_other_kernels(family: RealF
         inject_adapter_in_model(layers, unet)
     asked = Asked()
     passes = lay_out(unet, asked)
-    prepare(unet, passes)
+    prepare(unet, asked)
     first = set(asked.kernels)
     for batch, height, width in ((1, 64, 64), (4, 72, 56), (3, 88, 40), (1, 24, 40), (2, 128, 128)):
         with torch.device("meta"):

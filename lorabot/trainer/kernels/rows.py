@@ -5,7 +5,7 @@
 import triton
 import triton.language as tl
 
-from lorabot.trainer.fast.turns import begin, turn
+from lorabot.trainer.kernels.turns import begin, turn
 
 
 @triton.jit(do_not_specialize=["count"])

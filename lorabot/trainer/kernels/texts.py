@@ -11,7 +11,7 @@ powers of two and 77 keys made 128 would not fit into its registers.
 import triton
 import triton.language as tl
 
-from lorabot.trainer.fast.turns import begin
+from lorabot.trainer.kernels.turns import begin
 
 
 @triton.jit(do_not_specialize=["tokens", "keys", "heads", "tiles"])

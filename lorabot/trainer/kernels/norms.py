@@ -13,7 +13,7 @@ rows are aligned; of what depends on pictures and batches it would only mean tha
 import triton
 import triton.language as tl
 
-from lorabot.trainer.fast.turns import begin, turn
+from lorabot.trainer.kernels.turns import begin, turn
 
 
 @triton.jit(do_not_specialize=["size", "tiles"])

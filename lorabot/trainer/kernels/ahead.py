@@ -1,0 +1,116 @@
+"""Compiles kernels ahead, in processes of their own: threads take turns wherever Triton is in Python, and in older
+Tritons in all of it. What they leave in Triton's cache the process that asked for it finds there.
+
+    python -m lorabot.trainer.kernels.ahead < kernels.json
+"""
+
+import json
+import logging
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from importlib import import_module
+from typing import Any
+
+from triton import knobs
+from triton.backends.compiler import GPUTarget
+from triton.runtime import driver
+
+_WORTH_IT = 8
+"""Kernels from which on it pays to start processes for them."""
+_SHARE, _MOST = 3, 8
+"""Kernels at the least for each process, and processes at the most: each takes a quarter of a GiB."""
+_PATIENCE_S = 120.0
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """A kernel by its place, and Triton's own description of what it is called with."""
+
+    module: str
+    name: str
+    description: str
+
+    def compile(self) -> Any:
+        """The kernel, or what it will be: as Triton's ``preload``, which takes it from the cache if it is there."""
+        return getattr(import_module(self.module), self.name).preload(self.description)
+
+
+def wanted_by(act: Callable[[], object]) -> list[Wanted]:
+    """The kernels that ``act`` would have compiled now if it weren't for this; none is."""
+    found: dict[Wanted, None] = {}
+
+    def note(*, fn: Any, compile: Any, **_: object) -> bool:  # noqa: A002
+        found[Wanted(fn.module, fn.name, compile["specialization_data"])] = None
+        return True  # leave it
+
+    with knobs.runtime.scope():
+        knobs.runtime.jit_cache_hook = note
+        act()
+    return list(found)
+
+
+def compile_apart(wanted: Sequence[Wanted], cores: int | None = None) -> None:
+    """Have ``wanted`` compiled for this process's card by as many processes as is worth it, and wait for them.
+
+    What they fail at they tell standard error, and it is left to whoever needs it.
+    """
+    count = min(cores or os.cpu_count() or 1, len(wanted) // _SHARE, _MOST)
+    if len(wanted) < _WORTH_IT or count < 2:
+        return
+    card: Any = driver.active
+    target = card.get_current_target()
+    about = {"backend": target.backend, "arch": target.arch, "warp_size": target.warp_size}
+    until = time.monotonic() + _PATIENCE_S
+    children: list[subprocess.Popen[str]] = []
+    try:
+        for _ in range(count):
+            children.append(_child())
+        for first, child in enumerate(children):
+            assert child.stdin is not None
+            with child.stdin:
+                json.dump({"target": about, "kernels": [asdict(each) for each in wanted[first::count]]}, child.stdin)
+        failed = sum(child.wait(max(0.0, until - time.monotonic())) != 0 for child in children)
+        if failed:
+            _log.warning("%d of %d processes could not compile all of their kernels", failed, count)
+    except (OSError, subprocess.TimeoutExpired) as error:
+        _log.warning("kernels are compiled one by one: %s", error)
+    finally:
+        for child in children:
+            child.kill()
+            child.wait()
+
+
+def _child() -> subprocess.Popen[str]:
+    command = [sys.executable, "-m", __name__]
+    return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True)  # noqa: S603
+
+
+@dataclass(frozen=True, slots=True)
+class _Card:
+    """Triton's driver as far as compiling asks for one: the card itself isn't touched."""
+
+    target: GPUTarget
+
+    def get_current_device(self) -> int:
+        return 0
+
+    def get_current_target(self) -> GPUTarget:
+        return self.target
+
+
+def main() -> None:
+    """Compile what standard input names."""
+    given = json.load(sys.stdin)
+    driver.set_active(_Card(GPUTarget(**given["target"])))  # type: ignore[arg-type]
+    for kernel in given["kernels"]:
+        Wanted(**kernel).compile()
+
+
+if __name__ == "__main__":
+    main()
+    os._exit(0)  # else Triton's bindings list all that they did not free

@@ -1,0 +1,54 @@
+"""Kernels are compiled before they are needed, by other processes, and found by the one that needs them."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from lorabot.trainer.fast.entrance import prepare
+from lorabot.trainer.fast.reference import Reference
+from tests.house import clean_environment
+from tests.trainer import small_bases
+from tests.trainer.fast.test_network import with_adapter
+from tests.trainer.fast.without_a_card import SOME
+
+
+def as_on_a_card(folder: Path) -> tuple[dict[str, Any], str]:
+    """What was found, and what went to the log."""
+    environment = clean_environment(TRITON_CACHE_DIR=str(folder))
+    del environment["TRITON_INTERPRET"]
+    command = [sys.executable, "-m", "tests.trainer.fast.without_a_card"]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300, check=True)
+    return json.loads(done.stdout), done.stderr
+
+
+def test_other_processes_compile_all_that_a_step_takes_and_one_that_fails_stands_in_no_way(tmp_path: Path) -> None:
+    found, log = as_on_a_card(tmp_path)
+    assert found["foreseen"] > SOME
+    assert found["not foreseen"] == []
+    assert (found["before"], found["apart"]) == (0, SOME)
+    assert found["new here"] == []
+    assert "2 of 2 processes could not compile" in log
+
+
+def test_a_network_keeps_its_values_while_its_kernels_are_found_out_and_a_failing_compiler_is_told(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    class Failing(Reference):
+        def prepare(self, act: Callable[[], object]) -> None:
+            act()
+            raise OSError("no compiler")
+
+    unet = small_bases.make("sdxl").unet
+    with with_adapter(unet):
+        before = {name: value.clone() for name, value in unet.state_dict().items()}
+        prepare(unet, Failing())
+        after = unet.state_dict()
+        assert all(torch.equal(after[name], value) for name, value in before.items())
+    assert "kernels could not be compiled ahead" in caplog.text
+    assert "no compiler" in caplog.text
