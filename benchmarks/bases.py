@@ -11,7 +11,6 @@ import argparse
 import gc
 import json
 import math
-import os
 import sys
 import tempfile
 import time
@@ -21,11 +20,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from lorabot.trainer.supervising import ENVIRONMENT
-
-os.environ.update({name: value for name, value in ENVIRONMENT.items() if name not in os.environ})
-
-import torch  # it reads the environment
+import torch
 from PIL import Image, ImageDraw
 
 from lorabot.presets import RealFamily, Recipe, load_presets

@@ -9,17 +9,12 @@ better of the straight loops, and how far the losses are apart.
 import argparse
 import contextlib
 import json
-import os
 import statistics
 import time
 from collections.abc import Callable
 from pathlib import Path
 
-from lorabot.trainer.supervising import ENVIRONMENT
-
-os.environ.update({name: value for name, value in ENVIRONMENT.items() if name not in os.environ})
-
-import torch  # it reads the environment
+import torch
 
 from lorabot.presets import load_presets
 from lorabot.trainer import adapter

@@ -35,12 +35,8 @@ from io import BytesIO
 from pathlib import Path
 from typing import Any
 
-from lorabot.trainer.supervising import ENVIRONMENT
-
-os.environ.update({name: value for name, value in ENVIRONMENT.items() if name not in os.environ})
-
 import psutil
-import torch  # it reads the environment
+import torch
 from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
 from PIL import Image, ImageChops, ImageStat
 from torch.nn import functional

@@ -17,7 +17,6 @@ import argparse
 import asyncio
 import gc
 import json
-import os
 import shutil
 import tempfile
 import time
@@ -26,12 +25,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from lorabot.trainer.supervising import ENVIRONMENT, Engine
-
-os.environ.update({name: value for name, value in ENVIRONMENT.items() if name not in os.environ})
-
 import psutil
-import torch  # it reads the environment
+import torch
 
 from benchmarks.bases import RandomModels, draw_images, job_of, located, make, precision_of, read_results
 from lorabot.presets import Recipe, load_presets
@@ -41,6 +36,7 @@ from lorabot.trainer.control import Control
 from lorabot.trainer.job import run
 from lorabot.trainer.models import Models, pick_device
 from lorabot.trainer.report import versions
+from lorabot.trainer.supervising import Engine
 from tests.trainer import small_bases
 from tests.trainer.published import published
 
