@@ -49,12 +49,14 @@ async def test_a_person_with_too_few_photos_is_told_to_send_more(house: House, a
 
 async def test_a_wrong_word_is_asked_for_again_until_it_is_right(house: House, anna: Person) -> None:
     await sends_photos(anna)
-    anna.says("/train anime")
+    anna.says("/train anime name:the-longest-name-that-a-file-may-have-00 seed:2147483646")
     question = await anna.sees("Pick one, or just type your own")
     anna.says("my cat")
     await anna.sees("is more than one word")
     anna.says("Zuri")
-    await anna.sees(lambda message: has_action("agree:", message))
+    consent = await anna.sees(lambda message: has_action("agree:", message))
+    await anna.answered(anna.presses(consent, "I agree"))
+    await anna.sees("the-longest-name-that-a-file-may-have-00, Anime character")
     await house.telegram.state.until(lambda: question.labels == [])
 
 

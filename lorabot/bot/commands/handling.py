@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from lorabot.bot.card import card_of
+from lorabot.bot.commands.buttons import Buttons
 from lorabot.bot.commands.cancelling import cancelled
 from lorabot.bot.commands.completion import Choice, base_choices, job_choices, preset_choices
 from lorabot.bot.commands.errors import CommandError
@@ -52,7 +53,8 @@ class Commands:
     def __init__(self, queue: Queue, presets: Catalogue, intake: Intake) -> None:
         self._queue = queue
         self._intake = intake
-        self._training = Training(queue, presets, intake)
+        self.buttons = Buttons(queue.proposals)
+        self._training = Training(queue, presets, intake, self.buttons)
         self._moderation = Moderation(queue)
         self._keeping = Keeping(queue, intake)
         self.presets = presets

@@ -4,9 +4,10 @@ import re
 import secrets
 import unicodedata
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 
 from lorabot.bot.card import duration_text, range_text
+from lorabot.bot.commands.buttons import Buttons, words_of
 from lorabot.bot.commands.errors import CommandError
 from lorabot.bot.commands.estimates import Estimate, Estimates, with_estimate
 from lorabot.bot.commands.requests import Actor, Train
@@ -19,14 +20,13 @@ from lorabot.presets import Base, Bilingual, Catalogue, Family, Preset
 from lorabot.presets.lora_sizes import lora_bytes
 from lorabot.queue import Queue
 from lorabot.queue.errors import AlreadyStarted, NoDraft, NoProposal, NotYours
-from lorabot.queue.model import Address, Image, Job, JsonObject, NewJob, Proposal
+from lorabot.queue.model import Address, Image, Job, NewJob, Proposal
 from lorabot.queue.proposals import digest
 
-_SUGGESTED_TRIGGERS = 3
+_TRIGGERS = 3
 _KNOWN_JOBS = 100
 _MOST_NAME = 40
 _MOST_SEED = 2**31 - 1
-_MOST_ACTION_BYTES = 64
 # One step of 'stronger' or 'weaker': felt, and never more than four times what the preset's author meant.
 _STEP = 1.5
 _MOST_TIMES = 4.0
@@ -54,10 +54,11 @@ class Wish:
 class Training:
     """The commands that lead to a job."""
 
-    def __init__(self, queue: Queue, presets: Catalogue, intake: Intake) -> None:
+    def __init__(self, queue: Queue, presets: Catalogue, intake: Intake, buttons: Buttons) -> None:
         self._queue = queue
         self._presets = presets
         self._intake = intake
+        self._buttons = buttons
 
     def check(self, request: Train) -> Checked | None:
         """Check the words of ``request``; None where it names no preset. Raises ``UserError``."""
@@ -73,6 +74,7 @@ class Training:
 
     async def train(self, actor: Actor, address: Address, request: Train, say: Translator) -> Reply:
         """Queue the job at once."""
+        request = await self._buttons.whole(actor.owner, request)
         wish = await self._wish(actor, address, request, say, "train")
         if isinstance(wish, Reply):
             return wish
@@ -83,10 +85,11 @@ class Training:
 
     async def propose(self, actor: Actor, address: Address, request: Train, say: Translator) -> Reply:
         """Ask for the consent that is missing, then for a yes."""
+        request = await self._buttons.whole(actor.owner, request)
         wish = await self._wish(actor, address, request, say, "pick")
         if isinstance(wish, Reply):
             return wish
-        terms = {"train": _words(request), "seed": wish.job.seed}
+        terms = {"train": words_of(request), "seed": wish.job.seed}
         proposal = await self._queue.proposals.add(actor.owner, address, terms, digest(wish.images))
         if (await self._queue.people.get(actor.owner)).consented_at is None:
             return self._consent(proposal, say)
@@ -165,14 +168,16 @@ class Training:
             if (refusal := no_preset_takes(len(images), self._presets, self._base(request))) is not None:
                 raise refusal
             found = preset_buttons(self._presets, len(images), say, self._base(request), verb)
-            buttons = tuple(
-                replace(button, action=action_of(verb, replace(request, preset=button.action.partition(":")[2])))
-                for button in found
-            )
+            choices = [replace(button, action=button.action.partition(":")[2]) for button in found]
+            buttons = await self._buttons.adding(actor.owner, address, verb, request, "preset", choices)
             return Reply(say("command-which-preset"), buttons)
         refuse_count(checked.preset, len(images), say)
         if checked.trigger is None:
-            return self._which_trigger(request, checked.preset, f"{actor.owner} {len(images)}", say, verb)
+            words = [made_up(f"{actor.owner} {len(images)} {number}", self._presets) for number in range(_TRIGGERS)]
+            asked = replace(request, preset=checked.preset.id)
+            choices = [Button(word, word) for word in words]
+            buttons = await self._buttons.adding(actor.owner, address, verb, asked, "trigger", choices)
+            return Reply(say("command-which-trigger", preset=checked.preset.id, example=words[0]), buttons)
         caption = checked.preset.recipe(checked.base.family).caption
         vocabulary = self._presets.vocabulary_for(caption)
         job = NewJob(
@@ -202,8 +207,8 @@ class Training:
             return Wish(_longer(job, actor, proposal, base.family), images)
         seed = terms.get("seed")
         words = terms.get("train")
-        assert isinstance(words, Mapping)
-        assert isinstance(seed, int)
+        if not isinstance(words, Mapping) or not isinstance(seed, int):
+            raise CommandError("command-old-button")
         request = Train(**{name: str(word) for name, word in words.items()})
         return await self._wish(actor, proposal.address, request, say, "pick", seed)
 
@@ -273,13 +278,6 @@ class Training:
             text = f"{text}\n{say('command-base-nowhere', base=job.base)}"
         return Reply(text, private=False)
 
-    def _which_trigger(self, request: Train, preset: Preset, seed: str, say: Translator, verb: str) -> Reply:
-        words = [made_up(f"{seed} {number}", self._presets) for number in range(_SUGGESTED_TRIGGERS)]
-        buttons = tuple(
-            Button(word, action_of(verb, replace(request, preset=preset.id, trigger=word))) for word in words
-        )
-        return Reply(say("command-which-trigger", preset=preset.id, example=words[0]), buttons)
-
     # Words
 
     def _base(self, request: Train) -> Base:
@@ -337,18 +335,6 @@ def no_preset_takes(count: int, presets: Catalogue, base: Base) -> CommandError 
         return CommandError("command-too-few-for-any", count=count, least=least, more=least - count)
     most = max(send.max_images for send in sends if send.max_images < count)
     return CommandError("command-too-many-for-any", count=count, most=most)
-
-
-def action_of(verb: str, request: Train) -> str:
-    """The button that goes on with ``request``: its words in order, as many of the later ones as find room."""
-    words = [verb, *(word or "" for word in asdict(request).values())]
-    while len(":".join(words).encode()) > _MOST_ACTION_BYTES or not words[-1]:
-        words.pop()
-    return ":".join(words)
-
-
-def _words(request: Train) -> JsonObject:
-    return {name: word for name, word in asdict(request).items() if word is not None}
 
 
 def _longer(job: Job, actor: Actor, proposal: Proposal, family: Family) -> NewJob:

@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 
 import discord
 
+from lorabot.bot.commands.buttons import Buttons
 from lorabot.bot.commands.requests import Train
-from lorabot.bot.commands.training import action_of
 from lorabot.bot.discord import limits
 from lorabot.bot.discord.answering import Answering
 from lorabot.bot.discord.batches import train_of
@@ -112,7 +112,7 @@ class Announcing:
         user = user_of(owner)
         if user is None:
             return
-        out = _photos_here(tally).notifying(user)
+        out = (await _photos_here(tally, self._parts.commands.buttons, owner, address)).notifying(user)
         mark = "-".join(sorted(tally.uploads))
         try:
             await self._sender.post(Place.parse(address), out, mark)
@@ -127,7 +127,7 @@ class Announcing:
             _log.info("photos of a person who can't be reached: %s", error)
 
 
-def _photos_here(tally: Tally) -> Out:
+async def _photos_here(tally: Tally, buttons: Buttons, owner: str, address: Address) -> Out:
     """How many photos there are, and a way on: to what they were sent for where that is known, else to the form.
 
     Names of files are the person's own affair; a channel hears only how many there are.
@@ -138,7 +138,7 @@ def _photos_here(tally: Tally) -> Out:
     if train.preset is None or not tally.draft:
         button = Button(say("discord-go-on"), opening_action(train), "primary")
         return Out(say("discord-photos-here", count=tally.draft), buttons=(button,))
-    button = Button(say("discord-go-on"), action_of("pick", train), "primary")
+    button = Button(say("discord-go-on"), await buttons.action(owner, address, "pick", train), "primary")
     return Out(say("discord-photos-go-on", count=tally.draft), buttons=(button,))
 
 

@@ -1,14 +1,18 @@
 """From `/train` to a job with a yes in between: asked, agreed, confirmed, once."""
 
 import asyncio
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from lorabot.bot.commands import parse_action
+from lorabot.bot.commands.buttons import Buttons
 from lorabot.bot.commands.errors import CommandError
 from lorabot.bot.commands.estimates import estimated_s
-from lorabot.bot.commands.requests import Again, Agree, Pick, Start
+from lorabot.bot.commands.requests import Again, Agree, Pick, Start, Train
 from lorabot.bot.commands.training import no_preset_takes
+from lorabot.bot.reply import Button
 from lorabot.presets import UnknownBase
 from lorabot.queue import Queue
 from lorabot.queue.clock import now_plus
@@ -82,6 +86,46 @@ async def test_what_is_missing_is_asked_for_with_buttons_that_keep_the_rest(ann:
     assert f"`kavo-1`, Anime character on 12 photos, base model `demo`, called up by `{word}`" in confirm.text
     await ann.press(confirm, "start:")
     assert (await ann.queue.jobs.of(ann.owner, 1))[0].seed == 42
+
+
+async def test_what_is_too_long_for_a_button_is_kept_for_whoever_asked(ann: Person, tmp_path: Path) -> None:
+    await consented(ann)
+    await ann.send(12)
+    name = "the-longest-name-that-a-file-may-have-00"
+    which = await ann.say(f"/train base:demo name:{name} seed:2147483646")
+    anime = await ann.press(which, "pick:anime")
+    assert all(len(button.action.encode()) <= 64 for button in (*which.buttons, *anime.buttons))
+    word, action = anime.buttons[0].label, anime.buttons[0].action
+    confirm = await ann.press(anime, action)
+    assert f"`{name}`, Anime character on 12 photos, base model `demo`, called up by `{word}`" in confirm.text
+    await ann.press(confirm, "start:")
+    (job,) = await ann.queue.jobs.of(ann.owner)
+    assert (job.name, job.seed) == (name, 2147483646)
+
+    with pytest.raises(NotYours):
+        await person(ann.queue, tmp_path, "bob").ask(parse_action(action))
+    with pytest.raises(CommandError, match="command-old-button"):
+        await ann.ask(Start(action.split(":")[1].removeprefix("~")))
+    with pytest.raises(CommandError, match="command-old-button"):
+        await ann.ask(Pick(f"~{confirm.buttons[0].action.partition(':')[2]}"))
+    with pytest.raises(NoProposal):
+        await ann.ask(Pick("~gone", word))
+
+
+async def test_the_longest_words_of_all_fit_a_button(ann: Person) -> None:
+    """Presets' and base models' ids may have 40 and 32 characters, trigger words 24."""
+    buttons = Buttons(ann.queue.proposals)
+    rest = Train(preset="p" * 40, base="b" * 32, name="n" * 40, seed="2147483646")
+    (by_trigger,) = await buttons.adding(ann.owner, ann.place, "train", rest, "trigger", [Button("zuri", "z" * 24)])
+    (by_preset,) = await buttons.adding(
+        ann.owner, ann.place, "train", replace(rest, preset=None, trigger="z" * 24), "preset", [Button("P", "p" * 40)]
+    )
+    with_all = await buttons.action(ann.owner, ann.place, "train", replace(rest, trigger="z" * 24))
+    for action in (by_trigger.action, by_preset.action, with_all):
+        assert len(action.encode()) <= 64
+        pressed = parse_action(action)
+        assert isinstance(pressed, Train)
+        assert await buttons.whole(ann.owner, pressed) == replace(rest, trigger="z" * 24)
 
 
 async def test_too_few_photos_are_said_before_anything_is_asked(ann: Person) -> None:
