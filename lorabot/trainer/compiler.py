@@ -3,7 +3,13 @@
 import os
 import shutil
 import sysconfig
+from importlib.util import find_spec
 from pathlib import Path
+
+
+def can_compile() -> bool:
+    """Whether all is there that the fast way's kernels are compiled with."""
+    return find_spec("triton") is not None and c_compiler() is not None and python_headers() is not None
 
 
 def c_compiler() -> str | None:

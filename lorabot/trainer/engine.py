@@ -179,6 +179,7 @@ def measured(wanted: wire.Measure, models: "Models") -> wire.Measured:
     from lorabot.trainer.measuring import measure
 
     try:
+        models.gauge()  # from here on no more of the card is taken than may be
         return measure(models.base(wanted.base), wanted.recipe, models.hardware().precision, models.warm)
     except Exception as error:
         _log.warning("no speed measured: %s", signature(error))

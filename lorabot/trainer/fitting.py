@@ -15,6 +15,7 @@ from lorabot.trainer import adapter
 from lorabot.trainer.attempt import Opened
 from lorabot.trainer.autoencoding import together
 from lorabot.trainer.buckets import Sorted, filled, sort_in
+from lorabot.trainer.compiler import can_compile
 from lorabot.trainer.course import KEPT
 from lorabot.trainer.descent import Descent
 from lorabot.trainer.devices import MIB
@@ -201,6 +202,7 @@ def _depends(opened: Opened, outlook: Outlook) -> Mapping[str, object]:
     return {
         "device": opened.gauge.kind(),
         "versions": (torch.__version__, __version__),
+        "compiles": can_compile(),
         "base": base.identity,
         "precision": opened.hardware.precision,
         "size": outlook.dearest,

@@ -65,11 +65,15 @@ def wait_for_room(
     wait for, and in the end.
     """
     now = hardware()
-    if now.card is None or not now.holders:
+    if now.card is None or not (now.holders or now.hidden):
         raise OutOfMemory(now.holders)
     wanted = now.card.free + max(_FREED, now.card.free // 8)
     until = time.monotonic() + most_s
-    tell(Message("training-notice-waiting", {"holders": now.holders, "minutes": round(most_s / 60)}))
+    minutes, gigabytes = round(most_s / 60), f"{now.hidden / 1e9:.1f}"
+    if now.holders:
+        tell(Message("training-notice-waiting", {"holders": now.holders, "minutes": minutes}))
+    else:
+        tell(Message("training-notice-waiting-hidden", {"gigabytes": gigabytes, "minutes": minutes}))
     while time.monotonic() < until:
         check()
         time.sleep(look_s)

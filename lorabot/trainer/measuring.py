@@ -1,5 +1,6 @@
 """Times a training step before there is any job to learn it from, so that the first one can be estimated."""
 
+import gc
 import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
@@ -40,7 +41,8 @@ def measure(base: "BaseModel", recipe: Recipe, precision: Precision, warm: Warm)
             except (RuntimeError, MemoryError) as error:
                 if rows == 1 or not ran_out_of_memory(error):
                     raise
-                rows //= 2
+            gc.collect()  # a recording that was broken off is held by its own error
+            rows //= 2
 
 
 def _timed(base: "BaseModel", denoise: Denoiser, told: Told, side: int, rows: int) -> Measured:

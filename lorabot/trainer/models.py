@@ -19,6 +19,8 @@ from lorabot.trainer.planning import Hardware, Precision
 _PAGING = sys.platform == "win32" or "microsoft" in platform.release().lower()
 """Whether the driver moves to the host's memory what does not fit on the card (Windows, and WSL on it), which makes
 steps 10 to 150 times slower. Better that torch says so: what is free when a job begins is all that it takes there."""
+_CONTEXT = GIB
+"""That this process holds at most outside of torch: where the driver hides processes, it hides that too."""
 _SMALL_CARD = 12 * GIB
 """Of memory; below this, activations of the VAE in float32 take too much of it."""
 
@@ -41,6 +43,7 @@ class Models:
         device = pick_device(self._wanted)
         if device.type == "cpu":
             return Hardware("cpu", cpu_name(), "fp32")
+        torch.cuda.set_device(device)  # events, streams and kernels are the current card's unless told otherwise
         free, total = torch.cuda.mem_get_info(device)
         reserved, allocated = torch.cuda.memory_reserved(device), torch.cuda.memory_allocated(device)
         properties = torch.cuda.get_device_properties(device)
@@ -48,7 +51,9 @@ class Models:
         seen = card_by(uuid, cards(), ordinal) or Card(ordinal, uuid, properties.name, total, free, ())
         card = usable(seen, Memory(total, free, reserved, allocated), self._limit, os.getpid())
         precision: Precision = "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp32"
-        return Hardware(str(device), properties.name, precision, card, holders_text(card, os.getpid()))
+        named = any(holder.pid == os.getpid() for holder in seen.holders)
+        hidden = max(0, seen.unnamed - (0 if named else reserved + _CONTEXT))
+        return Hardware(str(device), properties.name, precision, card, holders_text(card, os.getpid()), hidden)
 
     def gauge(self) -> Gauge:
         """What reads the device's memory; from here on torch takes no more of a card than ``hardware`` says it may."""

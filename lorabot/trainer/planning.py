@@ -37,13 +37,17 @@ class Split:
 
 @dataclass(frozen=True, slots=True)
 class Hardware:
-    """Where the attempt runs. ``device`` is torch's name for it, ``name`` the people's; ``card`` only with CUDA."""
+    """Where the attempt runs. ``device`` is torch's name for it, ``name`` the people's; ``card`` only with CUDA.
+
+    ``holders`` says who else holds memory of the card; ``hidden`` is what programs hold that can't be named, in bytes.
+    """
 
     device: str
     name: str
     precision: Precision
     card: Card | None = None
     holders: str = ""
+    hidden: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -239,6 +239,7 @@ def test_memory_that_is_not_there_is_told_from_other_errors() -> None:
         torch.empty(10**15)
     assert ran_out_of_memory(caught.value)
     assert ran_out_of_memory(RuntimeError("cuDNN error: CUDNN_STATUS_INTERNAL_ERROR_DEVICE_ALLOCATION_FAILED"))
+    assert ran_out_of_memory(RuntimeError("GET was unable to find an engine to execute this computation"))
     with pytest.raises(OSError, match="Cannot allocate") as mapped:
         mmap.mmap(-1, 1 << 60)
     assert ran_out_of_memory(mapped.value)

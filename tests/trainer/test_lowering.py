@@ -68,6 +68,23 @@ def test_a_card_that_others_hold_is_waited_for_and_they_are_named() -> None:
     assert [message.params["holders"] for message in said] == ["chrome (3.1 GB)"]
 
 
+def test_a_card_is_waited_for_also_where_the_driver_hides_who_holds_it() -> None:
+    said: list[Message] = []
+    frees = iter([1, 3])
+
+    def hardware() -> Hardware:
+        assert CARD.card is not None
+        return replace(CARD, card=replace(CARD.card, free=next(frees) * GIB), holders="", hidden=3_100_000_000)
+
+    wait_for_room(hardware, 60, lambda: None, said.append, look_s=0.001)
+    assert [translator("en").text(message) for message in said] == [
+        "There is no room on the card, so the training waits up to 1 minute for it. "
+        "Programs that can't be seen from here hold 3.1 GB of it."
+    ]
+    with pytest.raises(OutOfMemory):
+        wait_for_room(lambda: replace(CARD, holders=""), 60, lambda: None, said.append)
+
+
 def test_waiting_ends_when_it_is_told_to_and_when_its_time_is_over() -> None:
     control = Control()
     control.cancel()

@@ -46,6 +46,10 @@ training-notice-waiting = There is no room on the card, so the training waits up
     [one] minute
    *[other] minutes
   } for it. Its memory is held by { $holders }.
+training-notice-waiting-hidden = There is no room on the card, so the training waits up to { $minutes } { $minutes ->
+    [one] minute
+   *[other] minutes
+  } for it. Programs that can't be seen from here hold { $gigabytes } GB of it.
 training-notice-disk = The LoRA is learnt, but the disk takes no more. It is tried again for up to { $minutes } { $minutes ->
     [one] minute
    *[other] minutes

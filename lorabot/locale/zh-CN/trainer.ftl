@@ -37,6 +37,7 @@ training-notice-down-8-bit = 按原计划内存放不下，因此优化器的动
 training-notice-down-rank = 按原计划内存放不下，因此 LoRA 的秩改为 { $rank }（原为 { $before }），学到的细节会略少。
 training-notice-down-resolution = 内存实在放不下，因此图片以 { $resolution } 像素训练（原为 { $before }）。
 training-notice-waiting = 显卡没有空闲显存，训练最多等待 { $minutes } 分钟。占用显存的程序：{ $holders }。
+training-notice-waiting-hidden = 显卡没有空闲显存，训练最多等待 { $minutes } 分钟。这里看不到的程序占用了 { $gigabytes } GB。
 training-notice-disk = LoRA 已经训练好，但磁盘写不下了。接下来最多 { $minutes } 分钟内会反复重试；请运维人员清理磁盘。
 training-notice-not-saved = 磁盘写不下了，第 { $step } 步之后的进度无法保存。训练会继续；只有中途被打断时，才需要重做其中一部分。
 training-notice-latents-nowhere = 磁盘写不下更多编码后的图片，其中 { $count } 张改为每次用到时再编码：会慢一些，结果不变。

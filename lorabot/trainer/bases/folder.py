@@ -13,8 +13,10 @@ from lorabot.trainer.bases.model import Parts
 from lorabot.trainer.errors import BadBase
 
 
-def load_folder(base: LocatedBase, device: torch.device, dtype: torch.dtype, vae_dtype: torch.dtype) -> Parts:
-    """The parts in the folder, on ``device``. Raises ``BadBase`` where one can't be loaded."""
+def load_folder(
+    base: LocatedBase, device: torch.device, rest: torch.device, dtype: torch.dtype, vae_dtype: torch.dtype
+) -> Parts:
+    """The folder's UNet on ``device`` and all else on ``rest``. Raises ``BadBase`` where one can't be loaded."""
     second = [_load(base, CLIPTextModelWithProjection, "text_encoder_2", dtype)] if base.family == "sdxl" else []
     scheduler: dict[str, Any] = json.loads((base.path / "scheduler" / "scheduler_config.json").read_text())
     parts = Parts(
@@ -23,8 +25,9 @@ def load_folder(base: LocatedBase, device: torch.device, dtype: torch.dtype, vae
         encoders=(_load(base, CLIPTextModel, "text_encoder", dtype), *second),
         scheduler={**scheduler, "prediction_type": base.prediction},
     )
-    for part in (parts.unet, parts.vae, *parts.encoders):
-        torch.nn.Module.to(part, device)
+    torch.nn.Module.to(parts.unet, device)
+    for part in (parts.vae, *parts.encoders):
+        torch.nn.Module.to(part, rest)
     return parts
 
 

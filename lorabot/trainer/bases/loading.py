@@ -1,10 +1,10 @@
 """Loads a located base model: frozen, on its device, each part in a precision in which it is stable."""
 
-from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from lorabot.presets import Family
+from lorabot.trainer.bases.detection import UNET
 from lorabot.trainer.bases.header import read_header
 from lorabot.trainer.bases.located import PARTS, LocatedBase, demo_base, weights_of
 from lorabot.trainer.bases.model import BaseModel, Parts, TextTower
@@ -29,22 +29,24 @@ def load_base(
     """Load a base model (the demo unless told) frozen and in evaluation mode, as ``dtype`` (float32 unless told).
 
     The VAE has a precision of its own, float32 unless told: in float16 those of SDXL, and broken ones of 1.x, overflow
-    and give black pictures. Raises ``BadBase`` where the file is not what it seems or does not fit into memory.
+    and give black pictures. VAE and text encoders stay in the host's memory where a card has no room for them beside
+    the UNet: who uses them brings them. Raises ``BadBase`` where the file is not what it seems or can't ever fit into
+    memory, ``torch.OutOfMemoryError`` where it would fit if others held less of the card.
     """
     import torch
 
     located = base or demo_base()
     where, single, half = torch.device(device), torch.float32, dtype or torch.float32
     files = _weights(located.path)
-    _refuse_if_too_large(located, files, where, half)
+    rest = place_of_the_rest(located, files, where, half)
     if located.path.is_dir():
         from lorabot.trainer.bases.folder import load_folder
 
-        parts = load_folder(located, where, half, vae_dtype or single)
+        parts = load_folder(located, where, rest, half, vae_dtype or single)
     else:
         from lorabot.trainer.bases.single_file import load_single_file
 
-        parts = load_single_file(located, where, half, vae_dtype or single)
+        parts = load_single_file(located, where, rest, half, vae_dtype or single)
     for part in (parts.unet, parts.vae, *parts.encoders):
         part.requires_grad_(False).eval()
         _refuse_broken_numbers(located, part)
@@ -114,17 +116,40 @@ def _weights(path: Path) -> list[Path]:
     return [file for part in PARTS if (path / part).is_dir() for file in weights_of(path / part)]
 
 
-def _refuse_if_too_large(base: LocatedBase, files: list[Path], device: "torch.device", dtype: "torch.dtype") -> None:
-    """The kernel would end a process that takes too much of the host's memory, without a word to anybody."""
+def place_of_the_rest(
+    base: LocatedBase, files: list[Path], device: "torch.device", dtype: "torch.dtype"
+) -> "torch.device":
+    """Where all parts but the UNet are loaded to. Raises as ``load_base``."""
     import psutil
     import torch
 
-    count = sum(prod(shape) for file in files for shape in read_header(file).shapes.values())
-    needed = round(_ROOM * count * dtype.itemsize)
-    free = torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else psutil.virtual_memory().available
-    if needed > free:
-        code = "base-no-card-memory" if device.type == "cuda" else "base-no-memory"
-        raise BadBase(code, base=base.id, needed=f"{needed / 1e9:.1f}", free=f"{free / 1e9:.1f}")
+    def needed(count: int) -> int:
+        return round(_ROOM * count * dtype.itemsize)
+
+    headers = [read_header(file) for file in files]
+    whole = needed(sum(header.count() for header in headers))
+    if device.type == "cpu":
+        # The kernel would end a process that takes too much of the host's memory, without a word to anybody.
+        free = psutil.virtual_memory().available
+        if whole > free:
+            raise BadBase("base-no-memory", base=base.id, needed=f"{whole / 1e9:.1f}", free=f"{free / 1e9:.1f}")
+        return device
+    free, total = torch.cuda.mem_get_info(device)
+    if whole <= free:
+        return device
+    folder = base.path.is_dir()
+    unet = needed(
+        sum(
+            header.count("" if folder else UNET)
+            for header in headers
+            if not folder or header.path.parent.name == "unet"
+        )
+    )
+    if unet > total:
+        raise BadBase("base-no-card-memory", base=base.id, needed=f"{unet / 1e9:.1f}", free=f"{free / 1e9:.1f}")
+    if unet > free:
+        raise torch.OutOfMemoryError(f"the UNet of {base.id} takes {unet / 1e9:.1f} GB, and {free / 1e9:.1f} are free")
+    return torch.device("cpu")
 
 
 def _refuse_broken_numbers(base: LocatedBase, part: "torch.nn.Module") -> None:

@@ -32,8 +32,13 @@ _State = dict[str, torch.Tensor]
 _convert: Any = single_file_utils  # it carries no hints
 
 
-def load_single_file(base: LocatedBase, device: torch.device, dtype: torch.dtype, vae_dtype: torch.dtype) -> Parts:
-    """The parts of the checkpoint, on ``device``. Raises ``BadBase`` where one lacks weights or is none of ours."""
+def load_single_file(
+    base: LocatedBase, device: torch.device, rest: torch.device, dtype: torch.dtype, vae_dtype: torch.dtype
+) -> Parts:
+    """The checkpoint's UNet on ``device`` and all else on ``rest``.
+
+    Raises ``BadBase`` where a part lacks weights or is none of ours.
+    """
     assert base.family != "demo"
     header = read_header(base.path)
     configs = (
@@ -41,11 +46,11 @@ def load_single_file(base: LocatedBase, device: torch.device, dtype: torch.dtype
         vae_config(header, base.family, base.prediction),
         text_parts(header, base.family),
     )
-    place = _Place(header, device, dtype)
+    beside = _Place(header, rest, dtype)
     return Parts(
-        unet=_unet(place, configs[0]),
-        vae=_vae(_Place(header, device, vae_dtype), configs[1]),
-        encoders=tuple(_text_encoder(place, part) for part in configs[2]),
+        unet=_unet(_Place(header, device, dtype), configs[0]),
+        vae=_vae(_Place(header, rest, vae_dtype), configs[1]),
+        encoders=tuple(_text_encoder(beside, part) for part in configs[2]),
         scheduler=scheduler_config(base.prediction, base.zero_snr),
     )
 

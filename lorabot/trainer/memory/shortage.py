@@ -9,6 +9,7 @@ _SAID = (
     "can't allocate memory",  # torch's allocator of the host's memory
     "alloc_failed",  # CUBLAS_STATUS_ALLOC_FAILED
     "allocation_failed",  # CUDNN_STATUS_INTERNAL_ERROR_DEVICE_ALLOCATION_FAILED, and HOST, of cuDNN 9
+    "unable to find an engine",  # cuDNN's convolutions, once none of their ways found a workspace
 )
 
 

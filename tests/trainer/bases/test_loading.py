@@ -20,6 +20,9 @@ from lorabot.locale import translator
 from lorabot.presets import NamedBase, RealFamily
 from lorabot.trainer.bases import BaseModel, BaseStore, LocatedBase, load_base, pipeline
 from lorabot.trainer.bases.digests import Digests
+from lorabot.trainer.bases.folder import load_folder
+from lorabot.trainer.bases.loading import place_of_the_rest
+from lorabot.trainer.bases.single_file import load_single_file
 from lorabot.trainer.errors import BadBase
 from lorabot.trainer.models import Models
 from lorabot.trainer.tokenizer import BLANK, END, load_tokenizer
@@ -231,6 +234,37 @@ def _refusal(located: LocatedBase) -> str:
     with pytest.raises(BadBase) as caught:
         load_base(located)
     return translator("en").text(caught.value.message)
+
+
+def test_only_the_unet_needs_room_on_a_card_and_what_others_hold_is_waited_for(
+    sd15: Case, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    card, host = torch.device("cuda:0"), torch.device("cpu")
+    unet = sum(value.numel() for value in sd15.small.unet.state_dict().values()) * 2
+    for path in (sd15.file, sd15.folder):
+        located = sd15.located(path)
+        files = [path] if path.is_file() else sorted(path.rglob("*.safetensors"))
+
+        def place(free: int, total: int = 1 << 40) -> torch.device:
+            monkeypatch.setattr(torch.cuda, "mem_get_info", lambda _: (free, total))
+            return place_of_the_rest(located, files, card, torch.bfloat16)  # noqa: B023
+
+        assert place(1 << 40) == card
+        assert place(round(1.1 * unet) + 1) == host
+        with pytest.raises(torch.OutOfMemoryError, match="the UNet of"):
+            place(unet)
+        with pytest.raises(BadBase, match="base-no-card-memory"):
+            place(unet, unet)
+
+
+def test_all_but_the_unet_may_stay_in_the_hosts_memory(sd15: Case) -> None:
+    apart = torch.device("meta"), torch.device("cpu"), torch.float32, torch.float32
+    for parts in (
+        load_folder(sd15.located(sd15.folder), *apart),
+        load_single_file(sd15.located(sd15.file), *apart),
+    ):
+        places = [next(part.parameters()).device.type for part in (parts.unet, parts.vae, *parts.encoders)]
+        assert places == ["meta", "cpu", "cpu"]
 
 
 def test_one_base_leaves_before_another_comes(sd15: Case) -> None:
