@@ -33,6 +33,7 @@ from lorabot.presets import Recipe, load_presets
 from lorabot.trainer import wire
 from lorabot.trainer.config import TrainerConfig
 from lorabot.trainer.control import Control
+from lorabot.trainer.heaps import trim
 from lorabot.trainer.job import run
 from lorabot.trainer.models import Models, pick_device
 from lorabot.trainer.report import versions
@@ -177,6 +178,7 @@ def many(words: argparse.Namespace, data: Path) -> list[dict[str, Any]]:
             job = job_of(words.family, recipe, images, folder, id=f"job-{number}", **more)
             began = time.perf_counter()
             run(job, models, config, Control(), lambda _: None)
+            trim()
         row = {
             "job": number,
             "rank": recipe.rank,

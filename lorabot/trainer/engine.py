@@ -29,6 +29,7 @@ from lorabot.trainer.control import Control
 from lorabot.trainer.devices import MIB
 from lorabot.trainer.disk import disk_is_full
 from lorabot.trainer.errors import Cancelled, DiskTakesNoMore, OutOfMemory, Suspended
+from lorabot.trainer.heaps import trim
 
 if TYPE_CHECKING:
     from lorabot.trainer.models import Models
@@ -143,6 +144,7 @@ def main(arguments: list[str]) -> int:
         terminal = do(job, models, config, control, outlet)
         inlet.forget(job)
         outlet.send(terminal)
+        trim()
     return 0
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import ctypes
 import errno
 import mmap
 import os
@@ -228,6 +229,18 @@ def test_a_crashs_signature_is_its_type_and_our_innermost_place() -> None:
         raise AssertionError
 
     assert provoke(lambda: picture_size(None)) == "AttributeError in pictures.picture_size"  # type: ignore[arg-type]
+
+
+@pytest.mark.skipif(not hasattr(ctypes.CDLL(None), "malloc_trim"), reason="another allocator than glibc's")
+def test_what_was_freed_between_what_is_kept_goes_back_to_the_system() -> None:
+    from lorabot.trainer.heaps import trim
+
+    process = psutil.Process()
+    kept = [bytes(50_000) for _ in range(4000)]  # too small for mappings of their own
+    del kept[:-1]
+    before = process.memory_info().rss
+    trim()
+    assert before - process.memory_info().rss > 100_000_000
 
 
 def test_memory_that_is_not_there_is_told_from_other_errors() -> None:
