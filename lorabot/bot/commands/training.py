@@ -81,7 +81,8 @@ class Training:
         dataset = await self._queue.drafts.seal(actor.owner, address)
         wish = Wish(replace(wish.job, dataset_id=dataset.id), dataset.images)
         job = await self._queue.jobs.submit(await self._estimated(wish))
-        return await self._queued(job, len(dataset.images), say)
+        queued = await self._queued(job, len(dataset.images), say)
+        return replace(queued, text="\n".join([queued.text, *await self._expectations(wish, say)]))
 
     async def propose(self, actor: Actor, address: Address, request: Train, say: Translator) -> Reply:
         """Ask for the consent that is missing, then for a yes."""
@@ -250,13 +251,8 @@ class Training:
 
     async def _prospects(self, wish: Wish, say: Translator) -> list[str]:
         """How long it takes, what it needs and when it starts, as far as that is known."""
-        job = wish.job
+        job, lines = wish.job, await self._expectations(wish, say)
         estimates = Estimates(self._queue, self._presets.bases)
-        lines = _expected(await _estimate(estimates, wish), say)
-        recipe = recipe_of(job, self._presets.bases)
-        if recipe is not None:
-            size = lora_bytes(self._presets.bases[job.base].family, recipe)
-            lines.append(say("command-estimate-file", megabytes=f"{size / 1e6:.1f}"))
         if await self._queue.jobs.paused(job.address.scope):
             return [*lines, say("command-place-paused")]
         place = await self._queue.jobs.next_place(job.owner)
@@ -264,6 +260,15 @@ class Training:
         if wait is None:
             return [*lines, say("command-place", position=place)]
         return [*lines, say("command-place-wait", position=place, duration=duration_text(wait, say))]
+
+    async def _expectations(self, wish: Wish, say: Translator) -> list[str]:
+        """How long it takes and what it needs."""
+        lines = _expected(await _estimate(Estimates(self._queue, self._presets.bases), wish), say)
+        recipe = recipe_of(wish.job, self._presets.bases)
+        if recipe is not None:
+            size = lora_bytes(self._presets.bases[wish.job.base].family, recipe)
+            lines.append(say("command-estimate-file", megabytes=f"{size / 1e6:.1f}"))
+        return lines
 
     async def _estimated(self, wish: Wish) -> NewJob:
         """The wished job with what is expected of it, to be compared with what comes true."""

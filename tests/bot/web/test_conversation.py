@@ -34,6 +34,8 @@ async def test_a_whole_job_is_seen_from_the_zip_to_the_file(chat: ChatClient, ho
     assert (await chat.fetch(report.images[0].url))[8:12] == b"WEBP"
     answer = await chat.ask("/train preset:anime trigger:zuri")
     assert "`zuri` will be trained with Anime character on 12 photos. You're next in line." in answer.text
+    assert "first of its kind" in answer.text, "what it will take is said before it starts"
+    assert "The LoRA file will have about 1.2 MB." in answer.text
     card = await chat.until(is_card)
     assert card.card is not None
     assert (card.card.state, card.card.position) == ("queued", 1)
