@@ -1,18 +1,21 @@
 """The message that ends a job: what it made, or why it made nothing. A pure function of its arguments."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from lorabot.bot.card import preset_title
 from lorabot.bot.reply import Button, File, Picture, Reply
 from lorabot.locale import Message, Translator
-from lorabot.queue.model import Artefact, Job, JobState, JsonObject, Outcome
+from lorabot.queue.model import Artefact, Job, JobState, JsonObject, Outcome, Returned
 
 _PICTURES = ("plot", "grid")
+_LOST = "trainer-dataset-lost"
+"""The failure of a job whose photos can't be read any more."""
 _FILES = ("lora", "report", "report_json", "tensorboard", "log")
 
 
-def result_of(job: Job, photos: int, text: Translator) -> Reply:
-    """The outcome of a job that has ended; ``photos`` of it are there for another try."""
+def result_of(job: Job, photos: Returned, text: Translator) -> Reply:
+    """The outcome of a job that has ended; ``photos`` tells which of it are there for another try."""
     if job.state is JobState.SUCCEEDED and job.outcome is not None:
         artefacts = job.outcome.artefacts
         return Reply(
@@ -31,12 +34,19 @@ def result_of(job: Job, photos: int, text: Translator) -> Reply:
         reason = text.text(job.failure) if job.failure else text("result-no-reason")
         said = text("result-failed", name=job.name, reason=reason)
         files = tuple(_files(job.outcome.artefacts)) if job.outcome else ()
+        if job.failure is not None and job.failure.code == _LOST:
+            photos = replace(photos, displaced=0)  # no others are to blame, and what to do has been said
     return Reply(with_photos(said, photos, text), files=files, private=False, result=True, owner=job.owner)
 
 
-def with_photos(said: str, photos: int, text: Translator) -> str:
+def with_photos(said: str, photos: Returned, text: Translator) -> str:
     """``said``, and what can be done with the ``photos`` of a job that made nothing."""
-    return f"{said}\n{text('result-photos-kept', count=photos)}" if photos else said
+    lines = [said]
+    if photos.kept:
+        lines.append(text("result-photos-kept", count=photos.kept))
+    if photos.displaced:
+        lines.append(text("result-photos-displaced", count=photos.displaced, kept=photos.kept))
+    return "\n".join(lines)
 
 
 def notice_of(job: Job, message: Message, text: Translator) -> Reply:

@@ -379,6 +379,17 @@ result-photos-kept =
         [one] Your photo is still here: `/train` takes it, `/clear` throws it away.
        *[other] Your { $count } photos are still here: `/train` takes them, `/clear` throws them away.
     }
+result-photos-displaced =
+    { $count ->
+        [one] Its { $kept ->
+            [0] photo
+           *[other] other photo
+        } is not here any more, because you have sent others since: send it again to train on it.
+       *[other] Its { $kept ->
+            [0] { $count } photos
+           *[other] other { $count } photos
+        } are not here any more, because you have sent others since: send them again to train on them.
+    }
 result-no-reason = I don't know why; the operator's log may.
 result-notice = `{ $name }`: { $notice }
 

@@ -316,6 +316,10 @@ result-alt-grid = 训练前、训练中、训练后的样图
 result-cancelled = `{ $name }` 已取消。
 result-failed = `{ $name }` 失败了。{ $reason }
 result-photos-kept = 你的 { $count } 张照片还在：`/train` 可以再用它们训练，`/clear` 可以清空。
+result-photos-displaced = { $kept ->
+        [0] 它的
+       *[other] 它另外的
+    } { $count } 张照片已经不在了，因为你后来又发了别的照片；还想用它们训练的话，请重新发送。
 result-no-reason = 原因不明，运维人员的日志里也许有。
 result-notice = `{ $name }`：{ $notice }
 

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from lorabot.bot.web.wire import ShownLine
+from lorabot.locale import Message
 from lorabot.queue import Queue
 from lorabot.queue.embedded import EmbeddedValkey
 from lorabot.queue.model import Address, Progress, Stage
@@ -161,6 +162,26 @@ async def test_a_cancel_stops_a_waiting_job_at_once_and_asks_a_running_one(chat:
     await lease.cancelled()
     result = await chat.until(lambda line: is_result(line) and "`kavo`" in line.text)
     assert "Your 12 photos are still here" in result.text
+
+
+async def test_photos_that_others_have_taken_the_place_of_are_said_to_be_gone(chat: ChatClient, house: House) -> None:
+    gone = "Its 12 photos are not here any more, because you have sent others since"
+    await chat.upload(zip_of_photos(12), "photos.zip")
+    await chat.ask("/train anime zuri")
+    await chat.upload(zip_of_photos(3, first=12), "others.zip")
+    await chat.until(lambda line: "3 good pictures" in line.text)
+    cancelled = (await chat.ask("/cancel")).text
+    assert cancelled.startswith(f"`zuri` is cancelled.\n{gone}")
+
+    await chat.ask("/clear")
+    await chat.upload(zip_of_photos(12), "photos.zip")
+    await chat.ask("/train anime kavo")
+    lease = await claimed(house.queue)
+    await chat.upload(zip_of_photos(4, first=12), "others.zip")
+    await chat.until(lambda line: "4 good pictures" in line.text)
+    await lease.fail(Message("queue-crashed", {"id": lease.job.id}))
+    result = await chat.until(lambda line: is_result(line) and "`kavo`" in line.text)
+    assert gone in result.text
 
 
 async def test_status_and_jobs_tell_how_it_goes(chat: ChatClient, house: House) -> None:
