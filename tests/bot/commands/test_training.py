@@ -74,6 +74,21 @@ async def test_a_confirmation_says_what_will_happen_and_starts_nothing(ann: Pers
     assert await ann.queue.drafts.get(ann.owner, ann.place) is None
 
 
+async def test_where_no_trainer_is_up_nobody_is_told_that_it_starts(ann: Person) -> None:
+    await consented(ann)
+    waits = "No trainer is ready at the moment; it starts as soon as one is."
+    await ann.send(12)
+    confirm = await ann.say("/train anime zuri")
+    assert waits in confirm.text
+    assert waits in (await ann.press(confirm, "start:")).text
+
+    await ann.queue.trainers.announce("w", TrainerState("a processor"))
+    await ann.queue.jobs.cancel((await ann.queue.jobs.of(ann.owner))[0].id, ann.owner)
+    confirm = await ann.say("/train anime kavo")
+    assert waits not in confirm.text
+    assert waits not in (await ann.press(confirm, "start:")).text
+
+
 async def test_what_is_missing_is_asked_for_with_buttons_that_keep_the_rest(ann: Person) -> None:
     await consented(ann)
     await ann.send(12)
@@ -327,6 +342,7 @@ async def test_an_installation_without_a_past_does_not_guess(ann: Person, queue:
 
 async def test_the_place_in_line_and_the_wait_are_told(ann: Person, queue: Queue, tmp_path: Path) -> None:
     bob, eve = person(queue, tmp_path, "bob"), person(queue, tmp_path, "eve")
+    await queue.trainers.announce("w", TrainerState("a processor"))
     await bob.started()
     await (await claimed(queue)).succeed(Outcome((), took(600)))
     await bob.started()
