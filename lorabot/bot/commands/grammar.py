@@ -169,7 +169,8 @@ def _unknown_option(command: Command, word: str) -> CommandError:
 def _too_many(command: Command, word: str) -> CommandError:
     if not command.options:
         return CommandError("command-no-options", command=command.name)
-    return CommandError("command-too-many", command=command.name, word=word[:_MOST_SHOWN])
+    options = ", ".join(command.options)
+    return CommandError("command-too-many", command=command.name, word=word[:_MOST_SHOWN], options=options)
 
 
 def _skip_blanks(text: str, at: int) -> int:

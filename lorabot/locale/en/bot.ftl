@@ -12,7 +12,7 @@ command-option-unknown-near = `/{ $command }` has no option `{ $option }`. Did y
 command-option-twice = You gave `{ $option }` twice. Which one shall it be?
 command-option-empty = There is nothing behind `{ $option }:`. Write it like `{ $option }:word`.
 command-no-options = `/{ $command }` stands alone, without any words behind it.
-command-too-many = I don't know what `{ $word }` is for. Write texts of several words in quotes, and options like `name:word`. `/help` shows what `/{ $command }` takes.
+command-too-many = I don't know what `{ $word }` is for. `/{ $command }` takes no more than: { $options }. Write texts of several words in quotes, and options like `name:word`.
 command-old-button = I don't know that button any more. Please type a command instead; `/help` shows them.
 
 command-hint-train = Train a LoRA on the photos you sent

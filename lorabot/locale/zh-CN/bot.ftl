@@ -12,7 +12,7 @@ command-option-unknown-near = `/{ $command }` 没有 `{ $option }` 这个选项�
 command-option-twice = `{ $option }` 写了两次，以哪个为准？
 command-option-empty = `{ $option }:` 后面是空的。请写成 `{ $option }:内容`。
 command-no-options = `/{ $command }` 后面不需要其他内容。
-command-too-many = 不知道 `{ $word }` 是做什么用的。多个词的内容请加引号，选项请写成 `name:内容`。`/help` 说明 `/{ $command }` 的用法。
+command-too-many = 不知道 `{ $word }` 是做什么用的。`/{ $command }` 只接受：{ $options }。多个词的内容请加引号，选项请写成 `name:内容`。
 command-old-button = 这个按钮已经失效了。请直接输入命令，`/help` 列出全部命令。
 
 command-hint-train = 用发来的照片训练 LoRA
