@@ -378,7 +378,8 @@ def _check_name(typed: str) -> str:
         return typed
     plain = unicodedata.normalize("NFKD", typed).encode("ascii", "ignore").decode()
     slug = re.sub(r"[^A-Za-z0-9_]+", "-", plain).strip("-_")[:_MOST_NAME]
-    raise CommandError("command-name-odd", name=typed[:_MOST_NAME], limit=_MOST_NAME, suggestion=slug or "my-lora")
+    code = "command-name-odd" if len(typed) <= _MOST_NAME else "command-name-long"
+    raise CommandError(code, name=typed[:_MOST_NAME], limit=_MOST_NAME, suggestion=slug or "my-lora")
 
 
 def _check_seed(typed: str) -> int:

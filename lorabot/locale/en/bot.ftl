@@ -57,6 +57,7 @@ command-trigger-short = `{ $trigger }` is too short for a trigger. Three letters
 command-trigger-long = `{ $trigger }…` is too long for a trigger. { $limit } letters is the most. How about `{ $suggestion }`?
 command-trigger-common = `{ $trigger }` already means something to the model, which would mix it up with what you teach. Take a made-up word, like `{ $suggestion }`.
 command-name-odd = `{ $name }` can't be a file's name. Use letters, digits, `-` and `_`, at most { $limit }. How about `{ $suggestion }`?
+command-name-long = `{ $name }…` is too long for a file's name. Use letters, digits, `-` and `_`, at most { $limit }. How about `{ $suggestion }`?
 command-seed-odd = `{ $seed }` is no seed. It must be a whole number from 0 to { $limit }.
 command-too-few =
     { $count ->

@@ -57,6 +57,7 @@ command-trigger-short = `{ $trigger }` 太短，触发词至少要三个字母�
 command-trigger-long = `{ $trigger }…` 太长，触发词最多 { $limit } 个字母。用 `{ $suggestion }` 怎么样？
 command-trigger-common = `{ $trigger }` 对模型来说已有含义，会和要学的内容混在一起。请用自造词，例如 `{ $suggestion }`。
 command-name-odd = `{ $name }` 不能作文件名。请用英文字母、数字、`-` 和 `_`，最多 { $limit } 个字符。用 `{ $suggestion }` 怎么样？
+command-name-long = `{ $name }…` 作文件名太长。请用英文字母、数字、`-` 和 `_`，最多 { $limit } 个字符。用 `{ $suggestion }` 怎么样？
 command-seed-odd = `{ $seed }` 不是有效的种子，必须是 0 到 { $limit } 的整数。
 command-too-few = 目前有 { $count } 张照片，`{ $preset }` 至少需要 { $least } 张，请再发 { $more } 张。{ $kind }
 command-too-many-images = 现在有 { $count } 张照片，`{ $preset }` 最多用 { $most } 张。用 `/clear` 清空后，只发最好的那些。

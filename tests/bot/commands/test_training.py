@@ -13,6 +13,7 @@ from lorabot.bot.commands.estimates import estimated_s
 from lorabot.bot.commands.requests import Again, Agree, Pick, Start, Train
 from lorabot.bot.commands.training import no_preset_takes
 from lorabot.bot.reply import Button
+from lorabot.locale import translator
 from lorabot.presets import UnknownBase
 from lorabot.queue import Queue
 from lorabot.queue.clock import now_plus
@@ -141,6 +142,21 @@ async def test_the_longest_words_of_all_fit_a_button(ann: Person) -> None:
         pressed = parse_action(action)
         assert isinstance(pressed, Train)
         assert await buttons.whole(ann.owner, pressed) == replace(rest, trigger="z" * 24)
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("n" * 500, f"`{'n' * 40}…` is too long for a file's name."),
+        ("../etc", "`../etc` can't be a file's name."),
+    ],
+)
+async def test_a_name_that_no_file_may_have_is_refused_for_what_is_wrong_with_it(
+    ann: Person, name: str, said: str
+) -> None:
+    with pytest.raises(CommandError) as refused:
+        await ann.say(f"/train anime zuri name:{name}")
+    assert translator("en").text(refused.value.message).startswith(said)
 
 
 async def test_too_few_photos_are_said_before_anything_is_asked(ann: Person) -> None:
