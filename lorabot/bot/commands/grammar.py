@@ -149,7 +149,7 @@ def _option_name(word: str) -> str:
 
 
 def _unknown_command(name: str) -> CommandError:
-    near = difflib.get_close_matches(name, COMMANDS, n=1, cutoff=0.5)
+    near = difflib.get_close_matches(name, COMMANDS, n=1, cutoff=0.6)
     if near:
         return CommandError("command-unknown-near", command=name[:_MOST_SHOWN], nearest=near[0])
     return CommandError("command-unknown", command=name[:_MOST_SHOWN])

@@ -53,6 +53,7 @@ def test_a_command_is_understood(text: str, request_: Request) -> None:
     [
         ("/trian anime", "command-unknown-near", {"command": "trian", "nearest": "train"}),
         ("/xyzzy", "command-unknown", {"command": "xyzzy"}),
+        ("/retry", "command-unknown", {"command": "retry"}),
         ("/", "command-unknown", {"command": ""}),
         ("good morning", "command-just-talk", {}),
         ("", "command-just-talk", {}),
