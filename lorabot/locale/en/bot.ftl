@@ -226,7 +226,8 @@ command-forgotten =
         [0] It's done: I have deleted everything of yours ({ $files } files).
         [one] It's done: I have deleted everything of yours (1 job, { $files } files).
        *[other] It's done: I have deleted everything of yours ({ $jobs } jobs, { $files } files).
-    } What stands in a chat stays there: delete your own messages as you like, and mine where the chat lets you; elsewhere ask a moderator.
+    }
+command-forgotten-chat = What stands in a chat stays there: delete your own messages as you like, and mine where the chat lets you; elsewhere ask a moderator.
 command-presets = What I can train (`/presets NAME` says more):
 command-presets-line = `{ $preset }` { $title }: { $description }
 command-preset =

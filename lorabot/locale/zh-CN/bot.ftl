@@ -199,7 +199,8 @@ command-forgotten =
     { $jobs ->
         [0] 好了：你的一切都已删除（{ $files } 个文件）。
        *[other] 好了：你的一切都已删除（{ $jobs } 个任务，{ $files } 个文件）。
-    } 聊天里已有的消息会留在那里：你自己的消息可以自己删除，我的消息在允许的地方也可以删除，否则请联系管理员。
+    }
+command-forgotten-chat = 聊天里已有的消息会留在那里：你自己的消息可以自己删除，我的消息在允许的地方也可以删除，否则请联系管理员。
 command-presets = 我能训练这些（`/presets 名称` 查看详情）：
 command-presets-line = `{ $preset }` { $title }：{ $description }
 command-preset =
