@@ -49,6 +49,14 @@ def with_photos(said: str, photos: Returned, text: Translator) -> str:
     return "\n".join(lines)
 
 
+def kept_text(outcome: Outcome, text: Translator) -> str | None:
+    """The validation loss of the step that was chosen, beside that of the start; None where nothing was chosen."""
+    first, kept, step = (_number(outcome.summary, key) for key in ("first_validation", "best_validation", "best_step"))
+    if first is None or kept is None or step is None:
+        return None
+    return text("result-loss", first=f"{first:.4f}", kept=f"{kept:.4f}", step=int(step))
+
+
 def notice_of(job: Job, message: Message, text: Translator) -> Reply:
     """Something that happened to a job on its way."""
     return Reply(text("result-notice", name=job.name, notice=text.text(message)), private=False, owner=job.owner)
@@ -59,9 +67,8 @@ def _lines(job: Job, outcome: Outcome, text: Translator) -> Iterator[str]:
     images, steps, seconds = (_number(outcome.summary, key) for key in ("images", "steps", "seconds"))
     if images is not None and steps is not None and seconds is not None:
         yield text("result-how", images=int(images), steps=int(steps), duration=_duration(seconds))
-    first, kept, step = (_number(outcome.summary, key) for key in ("first_validation", "best_validation", "best_step"))
-    if first is not None and kept is not None and step is not None:
-        yield text("result-loss", first=f"{first:.4f}", kept=f"{kept:.4f}", step=int(step))
+    if (kept := kept_text(outcome, text)) is not None:
+        yield kept
     lora = next((artefact.filename for artefact in outcome.artefacts if artefact.kind == "lora"), None)
     if lora is not None:
         yield text("result-use", file=lora, trigger=job.trigger, base=job.base)

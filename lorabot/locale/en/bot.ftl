@@ -348,6 +348,7 @@ details-words =
 details-recipe = Plan: { $views } views of { $resolution } pixels, { $batch } at a time, rank { $rank }, learning rate { $rate }.
 details-loss = Loss: { $first } at first, { $last } last.
 details-validation = Validation loss: { $first } at first, { $best } at its best so far.
+details-validation-ended = Validation loss: { $first } at first, { $best } at its best.
 details-took = From its start to its end it took { $duration }.
 details-crashes =
     { $count ->

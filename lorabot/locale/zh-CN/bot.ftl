@@ -301,6 +301,7 @@ details-words = 触发词 `{ $trigger }`，底模 `{ $base }`，种子 { $seed }
 details-recipe = 计划：共看 { $views } 张次，{ $resolution } 像素，每次 { $batch } 张，秩 { $rank }，学习率 { $rate }。
 details-loss = 损失：最初 { $first }，最近 { $last }。
 details-validation = 验证损失：最初 { $first }，目前最好 { $best }。
+details-validation-ended = 验证损失：最初 { $first }，最好 { $best }。
 details-took = 从开始到结束用了{ $duration }。
 details-crashes = 中断过 { $count } 次，之后都接着进行了。
 details-captions = 有 { $count } 张照片带有你写的说明，例如：

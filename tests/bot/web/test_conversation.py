@@ -356,6 +356,31 @@ async def test_details_tell_more_than_the_card(chat: ChatClient, house: House) -
         assert "somebody else" in (await other.answer(await other.press(details.action))).text
 
 
+async def test_details_of_a_job_that_is_done_name_the_loss_of_what_one_gets(chat: ChatClient, house: House) -> None:
+    async def measured() -> str:
+        card = await chat.until(is_card)
+        text = (await chat.answer(await chat.press(f"details:{card.card.job if card.card else ''}"))).text
+        return next(line for line in text.splitlines() if "Validation" in line)
+
+    await chat.upload(zip_of_photos(12), "photos.zip")
+    await chat.ask("/train anime zuri")
+    lease = await claimed(house.queue)
+    progress = Progress(Stage.TRAINING, 90, 100, validation=((0, 0.21), (30, 0.0807), (60, 0.12)))
+    await lease.beat(progress)
+    assert await measured() == "Validation loss: 0.2100 at first, 0.0807 at its best so far."
+    await finish(lease, house.queue)
+    result = await chat.until(is_result)
+    assert await measured() in result.text.splitlines()
+
+    await chat.upload(zip_of_photos(12), "photos.zip")
+    await chat.ask("/train anime kavo")
+    lease = await claimed(house.queue)
+    await lease.beat(progress)
+    await lease.cancelled()
+    text = (await chat.answer(await chat.press(f"details:{lease.job.id}"))).text
+    assert "0.0807 at its best." in text
+
+
 async def test_who_runs_the_queue_on_the_web_is_a_setting(chat: ChatClient, house: House) -> None:
     assert (await chat.ask("/queue pause")).text == "Only moderators may do that."
     assert not await house.queue.jobs.paused()
