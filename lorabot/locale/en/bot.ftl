@@ -248,6 +248,7 @@ intake-found =
        *[other] { $count } good pictures.
     }
 intake-found-none = I found nothing to train on.
+intake-found-none-new = I found nothing new to train on.
 intake-left-out = Left out: { $names }. { $reason }
 intake-left-out-more = Left out: { $names } and { $more } more. { $reason }
 intake-left-out-rest = Left out for other reasons: { $count } more.
@@ -262,6 +263,11 @@ intake-passed-over =
        *[other] I passed over { $count } files that are no pictures.
     }
 intake-draft = Together with what you sent before there are { $count } now.
+intake-draft-same =
+    { $count ->
+        [one] The picture you sent before is still here.
+       *[other] The { $count } pictures you sent before are still here.
+    }
 intake-next = What shall it learn? Pick a preset, or type `/train preset:anime trigger:zuri`.
 
 intake-not-a-zip = It's neither a zip nor a picture. Please send JPEG, PNG or WebP pictures, or a zip of them.
@@ -286,7 +292,11 @@ intake-too-many-pixels = It has more than { $limit } million pixels. Please send
 intake-too-small = It's { $width } × { $height } pixels; each side needs at least { $least }.
 intake-too-narrow = It's { $width } × { $height } pixels, which is too long and narrow.
 intake-blank = It's blank.
-intake-duplicate = It's the same as another one.
+intake-duplicate =
+    { $files ->
+        [one] It's the same as another one.
+       *[other] They're the same as others.
+    }
 intake-draft-full = There are { $limit } pictures already, which is the most. `/clear` throws them away.
 intake-image-too-large = It's larger than { $limit } MB.
 intake-too-heavy = It takes too much memory to read. Please send it smaller.

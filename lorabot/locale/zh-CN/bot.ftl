@@ -217,12 +217,14 @@ intake-looking-first = 正在看……
 intake-looking = 正在检查图片：{ $done } / { $total }……
 intake-found = 有 { $count } 张可用的图片。
 intake-found-none = 没有找到可以训练的图片。
+intake-found-none-new = 没有找到可以训练的新图片。
 intake-left-out = 未采用：{ $names }。{ $reason }
 intake-left-out-more = 未采用：{ $names } 等，另有 { $more } 个。{ $reason }
 intake-left-out-rest = 还有 { $count } 个因其他原因未采用。
 intake-captions = 其中 { $count } 张带有你写的描述，我会采用。
 intake-passed-over = 跳过了 { $count } 个不是图片的文件。
 intake-draft = 加上之前发的，现在一共 { $count } 张。
+intake-draft-same = 之前发的 { $count } 张图片还在。
 intake-next = 要学什么？请选一个预设，或者输入 `/train preset:anime trigger:zuri`。
 
 intake-not-a-zip = 它既不是 zip 也不是图片。请发 JPEG、PNG 或 WebP 图片，或把图片打包成 zip。
@@ -247,7 +249,10 @@ intake-too-many-pixels = 它超过 { $limit } 百万像素，请缩小后再发�
 intake-too-small = 它只有 { $width } × { $height } 像素，每边至少要 { $least }。
 intake-too-narrow = 它是 { $width } × { $height } 像素，太狭长了。
 intake-blank = 它是空白的。
-intake-duplicate = 和另一张完全相同。
+intake-duplicate =
+    { $files ->
+       *[other] 和另一张完全相同。
+    }
 intake-draft-full = 已经有 { $limit } 张图片，达到上限。用 `/clear` 可以清空。
 intake-image-too-large = 它超过 { $limit } MB。
 intake-too-heavy = 读取它需要太多内存，请缩小后再发。

@@ -123,6 +123,7 @@ async def test_the_same_photo_sent_again_is_said_and_not_counted(chat: ChatClien
     await chat.upload(photo(1), "again.jpg")
     again = await chat.until(lambda line: settled(line) and line.id > first.id)
     assert "`again.jpg`. It's the same as another one." in again.text
+    assert "The picture you sent before is still here." in again.text
 
 
 async def test_captions_that_are_sent_later_belong_to_the_photos_that_are_there(chat: ChatClient, queue: Queue) -> None:
@@ -138,7 +139,9 @@ async def test_captions_that_are_sent_later_belong_to_the_photos_that_are_there(
     assert draft is not None
     assert [image.caption for image in draft.images] == ["zuri on a roof", *[None] * 5]
     await chat.upload(zipped(files), "captioned.zip")
-    await chat.until(lambda line: "nothing to train on" in line.text)
+    again = await chat.until(lambda line: "nothing new to train on" in line.text)
+    assert "Left out: `photo-00.jpg`, `photo-01.jpg`. They're the same as others." in again.text
+    assert "The 6 pictures you sent before are still here." in again.text
 
 
 async def test_clear_throws_the_photos_away(chat: ChatClient) -> None:
