@@ -129,7 +129,7 @@ command-place-wait =
         [1] You'd be next in line; it starts in { $duration }.
        *[other] You'd be number { $position } in line; it starts in { $duration }.
     }
-command-no-trainer = No trainer is ready at the moment; it starts as soon as one is.
+command-no-trainer = No trainer is ready at the moment, so it waits until one is.
 command-base-nowhere = No trainer that is running has the base model { $base }, so it waits until one does. Moderators see it in /queue.
 command-place-paused = The queue is paused right now, so it waits until a moderator lets it go on.
 command-again-enough =

@@ -112,7 +112,7 @@ command-place-wait =
         [1] 下一个就轮到你，{ $duration }后开始。
        *[other] 你将排在第 { $position } 位，{ $duration }后开始。
     }
-command-no-trainer = 目前没有就绪的训练端；有训练端就绪并轮到它时才会开始。
+command-no-trainer = 目前没有就绪的训练端，要等有训练端就绪才会开始。
 command-base-nowhere = 正在运行的训练端都没有底模 { $base }，所以要等到有训练端装上它才会开始。管理员可以在 /queue 中看到。
 command-place-paused = 队列现在暂停了，要等管理员恢复后才会开始。
 command-again-enough =

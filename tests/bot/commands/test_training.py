@@ -77,7 +77,7 @@ async def test_a_confirmation_says_what_will_happen_and_starts_nothing(ann: Pers
 
 async def test_where_no_trainer_is_up_nobody_is_told_that_it_starts(ann: Person) -> None:
     await consented(ann)
-    waits = "No trainer is ready at the moment; it starts as soon as one is."
+    waits = "No trainer is ready at the moment, so it waits until one is."
     await ann.send(12)
     confirm = await ann.say("/train anime zuri")
     assert waits in confirm.text
