@@ -6,6 +6,7 @@ from pydantic import ValidationError
 
 from lorabot.bot.card import card_of, duration_text
 from lorabot.bot.reply import Reply
+from lorabot.bot.result import kept_text
 from lorabot.locale import Translator
 from lorabot.presets import Bases, NoRecipe, Preset
 from lorabot.queue import Queue
@@ -56,9 +57,12 @@ def _measured(job: Job, say: Translator) -> Iterator[str]:
     progress = job.progress
     if progress is not None and progress.loss:
         yield say("details-loss", first=f"{progress.loss[0][1]:.4f}", last=f"{progress.loss[-1][1]:.4f}")
-    if progress is not None and progress.validation:
-        best = min(value for _, value in progress.validation)
-        yield say("details-validation", first=f"{progress.validation[0][1]:.4f}", best=f"{best:.4f}")
+    if job.outcome is not None and (kept := kept_text(job.outcome, say)) is not None:
+        yield kept
+    elif progress is not None and progress.validation:
+        first, best = progress.validation[0][1], min(value for _, value in progress.validation)
+        code = "details-validation-ended" if job.state.final else "details-validation"
+        yield say(code, first=f"{first:.4f}", best=f"{best:.4f}")
     if job.started_at is not None and job.finished_at is not None:
         seconds = (job.finished_at - job.started_at).total_seconds()
         yield say("details-took", duration=duration_text(seconds, say))

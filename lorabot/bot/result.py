@@ -1,18 +1,21 @@
 """The message that ends a job: what it made, or why it made nothing. A pure function of its arguments."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from lorabot.bot.card import preset_title
 from lorabot.bot.reply import Button, File, Picture, Reply
 from lorabot.locale import Message, Translator
-from lorabot.queue.model import Artefact, Job, JobState, JsonObject, Outcome
+from lorabot.queue.model import Artefact, Job, JobState, JsonObject, Outcome, Returned
 
 _PICTURES = ("plot", "grid")
+_LOST = "trainer-dataset-lost"
+"""The failure of a job whose photos can't be read any more."""
 _FILES = ("lora", "report", "report_json", "tensorboard", "log")
 
 
-def result_of(job: Job, photos: int, text: Translator) -> Reply:
-    """The outcome of a job that has ended; ``photos`` of it are there for another try."""
+def result_of(job: Job, photos: Returned, text: Translator) -> Reply:
+    """The outcome of a job that has ended; ``photos`` tells which of it are there for another try."""
     if job.state is JobState.SUCCEEDED and job.outcome is not None:
         artefacts = job.outcome.artefacts
         return Reply(
@@ -31,12 +34,27 @@ def result_of(job: Job, photos: int, text: Translator) -> Reply:
         reason = text.text(job.failure) if job.failure else text("result-no-reason")
         said = text("result-failed", name=job.name, reason=reason)
         files = tuple(_files(job.outcome.artefacts)) if job.outcome else ()
+        if job.failure is not None and job.failure.code == _LOST:
+            photos = replace(photos, displaced=0)  # no others are to blame, and what to do has been said
     return Reply(with_photos(said, photos, text), files=files, private=False, result=True, owner=job.owner)
 
 
-def with_photos(said: str, photos: int, text: Translator) -> str:
+def with_photos(said: str, photos: Returned, text: Translator) -> str:
     """``said``, and what can be done with the ``photos`` of a job that made nothing."""
-    return f"{said}\n{text('result-photos-kept', count=photos)}" if photos else said
+    lines = [said]
+    if photos.kept:
+        lines.append(text("result-photos-kept", count=photos.kept))
+    if photos.displaced:
+        lines.append(text("result-photos-displaced", count=photos.displaced, kept=photos.kept))
+    return "\n".join(lines)
+
+
+def kept_text(outcome: Outcome, text: Translator) -> str | None:
+    """The validation loss of the step that was chosen, beside that of the start; None where nothing was chosen."""
+    first, kept, step = (_number(outcome.summary, key) for key in ("first_validation", "best_validation", "best_step"))
+    if first is None or kept is None or step is None:
+        return None
+    return text("result-loss", first=f"{first:.4f}", kept=f"{kept:.4f}", step=int(step))
 
 
 def notice_of(job: Job, message: Message, text: Translator) -> Reply:
@@ -49,9 +67,8 @@ def _lines(job: Job, outcome: Outcome, text: Translator) -> Iterator[str]:
     images, steps, seconds = (_number(outcome.summary, key) for key in ("images", "steps", "seconds"))
     if images is not None and steps is not None and seconds is not None:
         yield text("result-how", images=int(images), steps=int(steps), duration=_duration(seconds))
-    first, kept, step = (_number(outcome.summary, key) for key in ("first_validation", "best_validation", "best_step"))
-    if first is not None and kept is not None and step is not None:
-        yield text("result-loss", first=f"{first:.4f}", kept=f"{kept:.4f}", step=int(step))
+    if (kept := kept_text(outcome, text)) is not None:
+        yield kept
     lora = next((artefact.filename for artefact in outcome.artefacts if artefact.kind == "lora"), None)
     if lora is not None:
         yield text("result-use", file=lora, trigger=job.trigger, base=job.base)

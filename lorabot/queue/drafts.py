@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from sqlalchemy import and_, delete, exists, insert, select, update
+from sqlalchemy import Exists, and_, delete, exists, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from lorabot.queue import rows
@@ -10,7 +10,7 @@ from lorabot.queue.clock import now
 from lorabot.queue.database import Database
 from lorabot.queue.errors import NoDraft
 from lorabot.queue.keys import new_id
-from lorabot.queue.model import Address, Dataset, Draft, Image, Job
+from lorabot.queue.model import Address, Dataset, Draft, Image, Job, Returned
 from lorabot.queue.payload import IMAGES
 from lorabot.queue.tables import datasets, drafts, jobs
 
@@ -72,10 +72,10 @@ class Drafts:
             raise KeyError(dataset_id)
         return rows.dataset(row)
 
-    async def returned(self, job: Job) -> int:
-        """How many of the photos of an ended ``job`` its owner's draft holds again, see ``give_back``."""
+    async def returned(self, job: Job) -> Returned:
+        """What of the photos of an ended ``job`` its owner's draft holds again, see ``give_back``."""
         query = (
-            select(datasets.c.images.label("used"), drafts.c.images.label("kept"))
+            select(datasets.c.images.label("used"), drafts.c.images.label("kept"), _shared().label("shared"))
             .join(jobs, jobs.c.dataset_id == datasets.c.id)
             .join(drafts, and_(drafts.c.owner == jobs.c.owner, drafts.c.address == jobs.c.address))
             .where(jobs.c.id == job.id)
@@ -83,9 +83,9 @@ class Drafts:
         async with self._database.read() as connection:
             row = (await connection.execute(query)).one_or_none()
         if row is None:
-            return 0
-        used = {image.sha256 for image in IMAGES.read(row.used)}
-        return sum(image.sha256 in used for image in IMAGES.read(row.kept))
+            return Returned()
+        used, there = ({image.sha256 for image in IMAGES.read(images)} for images in (row.used, row.kept))
+        return Returned(len(used & there), 0 if row.shared else len(used - there))
 
 
 async def append(
@@ -118,14 +118,19 @@ async def give_back(database: Database, connection: AsyncConnection, job: Job) -
     # Not the address that the job had when a worker took it: its community may have moved since.
     address = await connection.scalar(select(jobs.c.address).where(jobs.c.id == job.id))
     await database.lock(connection, f"draft:{job.owner}:{address}")
-    another = jobs.alias()
     photos = (
         select(jobs.c.owner, jobs.c.address, datasets.c.images, now())
         .join(datasets, datasets.c.id == jobs.c.dataset_id)
         .where(
             jobs.c.id == job.id,
-            ~exists(select(another.c.id).where(another.c.dataset_id == jobs.c.dataset_id, another.c.id != job.id)),
+            ~_shared(),
             ~exists(select(drafts.c.owner).where(drafts.c.owner == jobs.c.owner, drafts.c.address == jobs.c.address)),
         )
     )
     await connection.execute(insert(drafts).from_select(["owner", "address", "images", "updated_at"], photos))
+
+
+def _shared() -> Exists:
+    """Whether another one of ``jobs`` has the same dataset."""
+    another = jobs.alias()
+    return exists(select(another.c.id).where(another.c.dataset_id == jobs.c.dataset_id, another.c.id != jobs.c.id))

@@ -101,6 +101,16 @@ class Dataset:
 
 
 @dataclass(frozen=True, slots=True)
+class Returned:
+    """What became of the photos of a job that made nothing: so many are in the draft again, and so many are not because
+    of others that are in it.
+    """
+
+    kept: int = 0
+    displaced: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Sample:
     """A picture the model made while it was learning."""
 

@@ -242,6 +242,7 @@ def _numbers(report: Report, say: Translator) -> str:
     plan, course = report.plan, report.course
     spent, stepping = report.spent, report.seconds.get("training", 0.0)
     means = [mean for mean in smooth(course.losses, window(max(course.step, 1))) if mean is not None]
+    validation = dict(course.validation)
     rows = [
         ("report-row-file", f"`{report.file.name}`, {report.file.size / 1e6:.2f} MB"),
         ("report-row-images", say("report-images", training=len(plan.split.training), held=len(plan.split.held_out))),
@@ -250,7 +251,7 @@ def _numbers(report: Report, say: Translator) -> str:
         ("report-row-rate", say("report-rate", rate=f"{report.rate:.2f}") if report.rate else "–"),
         ("report-row-time", say("report-time", seconds=round(spent), training=round(stepping))),
         ("report-row-loss", f"{_loss(means[0])} → {_loss(means[-1])}" if means else "–"),
-        ("report-row-validation", f"{_loss(course.validation[0][1])} → {_loss(course.validation[-1][1])}"),
+        ("report-row-validation", f"{_loss(validation[0])} → {_loss(validation[report.chosen])}"),
         ("report-row-skipped", str(course.skipped)),
         ("report-row-device", f"{plan.device_name}, {plan.precision}"),
     ]

@@ -8,7 +8,7 @@ import pytest
 from lorabot.bot.card import card_of, duration_left
 from lorabot.bot.result import result_of
 from lorabot.locale import LANGUAGES, Message, translator
-from lorabot.queue.model import Address, Job, JobState, Progress, Sample, Stage
+from lorabot.queue.model import Address, Job, JobState, Progress, Returned, Sample, Stage
 from tests.bot.house import PRESETS
 
 JOB = Job(
@@ -91,9 +91,18 @@ def test_a_job_being_cancelled_says_so_and_offers_it_no_second_time() -> None:
 def test_every_state_and_stage_has_its_words(language: str, stage: Stage, state: JobState) -> None:
     job = replace(JOB, state=state, progress=replace(TRAINING, stage=stage), failure=Message("queue-unavailable"))
     card = card_of(job, 2, translator(language))
-    for text in (card.state_text, card.note, card.title, result_of(job, 0, translator(language)).text):
+    for text in (card.state_text, card.note, card.title, result_of(job, Returned(), translator(language)).text):
         assert text
         assert not text.startswith(("card-", "result-", "queue-"))
+
+
+def test_of_photos_that_are_not_back_those_that_others_displaced_are_told_of() -> None:
+    failed = replace(JOB, state=JobState.FAILED, failure=Message("queue-unavailable"))
+    text = result_of(failed, Returned(kept=2, displaced=1), EN).text
+    assert "Your 2 photos are still here" in text
+    assert "Its other photo is not here any more, because you have sent others since" in text
+    lost = replace(failed, failure=Message("trainer-dataset-lost"))
+    assert "because" not in result_of(lost, Returned(displaced=3), EN).text
 
 
 @pytest.mark.parametrize(

@@ -80,6 +80,12 @@ def test_every_message_can_be_filled(language: str, caplog: pytest.LogCaptureFix
     assert caplog.records == []
 
 
+def test_one_row_more_holds_on_and_several_hold_on() -> None:
+    said = [Translator("en").text(Message("plan-preserved", {"rows": rows, "pictures": 4})) for rows in (1, 2)]
+    assert said[0].startswith("One more row a step holds on to what the base model draws")
+    assert said[1].startswith("2 more rows a step hold on to what the base model draws")
+
+
 def test_chinese_is_chinese() -> None:
     """A message without a Chinese sign is names and numbers only, or was forgotten."""
     sign = re.compile(r"[\u3000-\u9fff\uff00-\uffef]")

@@ -11,7 +11,7 @@ import pytest
 from lorabot.locale import Message
 from lorabot.queue import Queue, QueueConfig, database, open_queue
 from lorabot.queue.errors import AlreadyFinished, AlreadyQueued, NoSuchJob, NotYours, StoreUnavailable, WrongState
-from lorabot.queue.model import JobState, Outcome
+from lorabot.queue.model import JobState, Outcome, Returned
 from tests.queue.conftest import QUICK
 from tests.queue.samples import ADDRESS, image, lapse, new_job, submit
 
@@ -68,9 +68,9 @@ async def test_the_photos_of_a_job_that_made_nothing_are_there_for_another_try(q
     taken_back = await queue.jobs.cancel(taken_back.id, "web:ann")
     assert await photos() == ["photo.png"]
     await queue.drafts.add("web:ann", ADDRESS, [image("web:ann", "one more.png")])
-    assert await queue.drafts.returned(taken_back) == 1
+    assert await queue.drafts.returned(taken_back) == Returned(kept=1)
     await queue.drafts.clear("web:ann", ADDRESS)
-    assert await queue.drafts.returned(taken_back) == 0
+    assert await queue.drafts.returned(taken_back) == Returned()
 
     await submit(queue)
     failing = await queue.jobs.claim("worker")
@@ -85,7 +85,7 @@ async def test_photos_that_come_back_are_not_mixed_with_new_ones_and_those_that_
     first = await submit(queue)
     await queue.drafts.add("web:ann", ADDRESS, [image("web:ann", "other.png")])
     first = await queue.jobs.cancel(first.id, "web:ann")
-    assert await queue.drafts.returned(first) == 0
+    assert await queue.drafts.returned(first) == Returned(displaced=1)
     draft = await queue.drafts.get("web:ann", ADDRESS)
     assert draft is not None
     assert [kept.name for kept in draft.images] == ["other.png"]
@@ -107,6 +107,8 @@ async def test_the_photos_of_a_job_that_was_trained_once_more_stay_with_the_firs
     again = await queue.jobs.submit(new)
     await queue.jobs.cancel(again.id, "web:ann")
     assert await queue.drafts.get("web:ann", ADDRESS) is None
+    await queue.drafts.add("web:ann", ADDRESS, [image("web:ann", "other.png")])
+    assert await queue.drafts.returned(again) == Returned()
 
 
 async def test_images_that_came_after_sealing_stay_in_the_draft(queue: Queue) -> None:

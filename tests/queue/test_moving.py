@@ -6,7 +6,7 @@ from sqlalchemy import select
 
 from lorabot.locale import Message
 from lorabot.queue import Queue
-from lorabot.queue.model import Address, Outcome
+from lorabot.queue.model import Address, Outcome, Returned
 from lorabot.queue.tables import metadata
 from tests.queue.samples import image, new_job
 
@@ -75,7 +75,7 @@ async def test_photos_go_back_to_where_their_community_is_now(queue: Queue) -> N
     await lease.fail(Message("queue-crashed", {"id": lease.job.id}))
     assert await queue.drafts.get(ANN, OLD) is None
     assert await queue.drafts.get(ANN, NEW) is not None
-    assert await queue.drafts.returned(lease.job) == 1
+    assert await queue.drafts.returned(lease.job) == Returned(kept=1)
 
 
 async def test_what_is_there_already_stays(queue: Queue) -> None:

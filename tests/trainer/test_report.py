@@ -3,6 +3,7 @@
 import itertools
 import json
 import time
+from dataclasses import replace
 from datetime import UTC, datetime
 from io import BytesIO
 from pathlib import Path
@@ -95,8 +96,8 @@ def test_the_report_for_people_is_whole_in_their_language(
         base_identity="0123456789abcdef",
         plan=state.plan,
         captions=state.captions,
-        course=state.course,
-        chosen=6,
+        course=replace(state.course, validation=[(0, 0.31), (4, 0.11), (6, 0.13)]),
+        chosen=4,
         file=LoraFile("My-Zuri.safetensors", 100_000, "ab" * 32, 56),
         seconds=json.loads(trained.file("report_json").read_text())["seconds"],
         spans=(),
@@ -111,6 +112,8 @@ def test_the_report_for_people_is_whole_in_their_language(
     assert "My-Zuri.safetensors" in text
     assert "5000 MB" in text.replace(",", "")
     assert "zuri" in text
+    assert text.count("0.1100") == 3, "in the words, in the table of numbers and in that of the losses"
+    assert "0.3100 → 0.1100" in text
     assert "photo 3.png" in text
     assert text.count("\n## ") == 7
     assert ("触发词" in text) == (language == "zh-CN")

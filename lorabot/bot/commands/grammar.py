@@ -149,7 +149,7 @@ def _option_name(word: str) -> str:
 
 
 def _unknown_command(name: str) -> CommandError:
-    near = difflib.get_close_matches(name, COMMANDS, n=1, cutoff=0.5)
+    near = difflib.get_close_matches(name, COMMANDS, n=1, cutoff=0.6)
     if near:
         return CommandError("command-unknown-near", command=name[:_MOST_SHOWN], nearest=near[0])
     return CommandError("command-unknown", command=name[:_MOST_SHOWN])
@@ -169,7 +169,8 @@ def _unknown_option(command: Command, word: str) -> CommandError:
 def _too_many(command: Command, word: str) -> CommandError:
     if not command.options:
         return CommandError("command-no-options", command=command.name)
-    return CommandError("command-too-many", command=command.name, word=word[:_MOST_SHOWN])
+    options = ", ".join(command.options)
+    return CommandError("command-too-many", command=command.name, word=word[:_MOST_SHOWN], options=options)
 
 
 def _skip_blanks(text: str, at: int) -> int:

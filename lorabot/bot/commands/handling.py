@@ -31,6 +31,7 @@ from lorabot.bot.commands.requests import (
     Train,
 )
 from lorabot.bot.commands.training import Checked, Training
+from lorabot.bot.commands.unserved import unserved
 from lorabot.bot.commands.vocabulary import COMMANDS, MODERATING
 from lorabot.bot.details import details_of
 from lorabot.bot.intake.service import Intake
@@ -155,8 +156,8 @@ class Commands:
         if card.total_steps:
             lines.append(say("command-steps", step=card.step, total=card.total_steps))
         lines += [line for line in (card.rate_text, card.eta_text, card.note) if line]
-        if position is not None and await self._queue.trainers.nobody_has(job.base):
-            lines.append(say("command-base-nowhere", base=job.base))
+        if position is not None:
+            lines += await unserved(self._queue, job.base, say)
         return Reply("\n".join(lines), card.buttons)
 
     async def _told_here(self, actor: Actor, address: Address, *, unfinished: bool = False) -> Sequence[Job]:

@@ -31,7 +31,8 @@ class Keeping:
             return Reply(say("command-forget-sure"), (Button(say("command-forget-yes"), "forgetme:yes", "danger"),))
         if sure != "yes":
             raise CommandError("command-old-button")
-        conversations = [address.channel] if address.platform == _CONVERSATIONS_KEPT else []
+        ours = address.platform == _CONVERSATIONS_KEPT
         async with self._intake.forgetting(actor.owner):
-            forgotten = await self._queue.forget(actor.owner, conversations)
-        return Reply(say("command-forgotten", jobs=forgotten.jobs, files=forgotten.files))
+            forgotten = await self._queue.forget(actor.owner, [address.channel] if ours else [])
+        done = say("command-forgotten", jobs=forgotten.jobs, files=forgotten.files)
+        return Reply(done if ours else f"{done}\n{say('command-forgotten-chat')}")

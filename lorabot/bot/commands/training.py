@@ -12,6 +12,7 @@ from lorabot.bot.commands.errors import CommandError
 from lorabot.bot.commands.estimates import Estimate, Estimates, with_estimate
 from lorabot.bot.commands.requests import Actor, Train
 from lorabot.bot.commands.trigger import check_trigger, made_up
+from lorabot.bot.commands.unserved import unserved
 from lorabot.bot.commands.work import recipe_of
 from lorabot.bot.intake.service import Intake
 from lorabot.bot.reply import Button, Reply
@@ -256,9 +257,10 @@ class Training:
         if await self._queue.jobs.paused(job.address.scope):
             return [*lines, say("command-place-paused")]
         place = await self._queue.jobs.next_place(job.owner)
-        wait = await estimates.wait(place)
+        missing = await unserved(self._queue, job.base, say)
+        wait = None if missing else await estimates.wait(place)
         if wait is None:
-            return [*lines, say("command-place", position=place)]
+            return [*lines, say("command-place", position=place), *missing]
         return [*lines, say("command-place-wait", position=place, duration=duration_text(wait, say))]
 
     async def _expectations(self, wish: Wish, say: Translator) -> list[str]:
@@ -278,10 +280,10 @@ class Training:
     async def _queued(self, job: Job, images: int, say: Translator) -> Reply:
         position = await self._queue.jobs.position(job.id)
         title = Bilingual.model_validate(job.preset["title"]).get(say.language)
-        text = say("command-queued", name=job.name, preset=title, images=images, position=position or 0)
-        if await self._queue.trainers.nobody_has(job.base):
-            text = f"{text}\n{say('command-base-nowhere', base=job.base)}"
-        return Reply(text, private=False)
+        lines = [say("command-queued", name=job.name, preset=title, images=images, position=position or 0)]
+        if position is not None:
+            lines += await unserved(self._queue, job.base, say)
+        return Reply("\n".join(lines), private=False)
 
     # Words
 
@@ -381,7 +383,8 @@ def _check_name(typed: str) -> str:
         return typed
     plain = unicodedata.normalize("NFKD", typed).encode("ascii", "ignore").decode()
     slug = re.sub(r"[^A-Za-z0-9_]+", "-", plain).strip("-_")[:_MOST_NAME]
-    raise CommandError("command-name-odd", name=typed[:_MOST_NAME], limit=_MOST_NAME, suggestion=slug or "my-lora")
+    code = "command-name-odd" if len(typed) <= _MOST_NAME else "command-name-long"
+    raise CommandError(code, name=typed[:_MOST_NAME], limit=_MOST_NAME, suggestion=slug or "my-lora")
 
 
 def _check_seed(typed: str) -> int:

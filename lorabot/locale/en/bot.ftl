@@ -12,7 +12,7 @@ command-option-unknown-near = `/{ $command }` has no option `{ $option }`. Did y
 command-option-twice = You gave `{ $option }` twice. Which one shall it be?
 command-option-empty = There is nothing behind `{ $option }:`. Write it like `{ $option }:word`.
 command-no-options = `/{ $command }` stands alone, without any words behind it.
-command-too-many = I don't know what `{ $word }` is for. Write texts of several words in quotes, and options like `name:word`. `/help` shows what `/{ $command }` takes.
+command-too-many = I don't know what `{ $word }` is for. `/{ $command }` takes no more than: { $options }. Write texts of several words in quotes, and options like `name:word`.
 command-old-button = I don't know that button any more. Please type a command instead; `/help` shows them.
 
 command-hint-train = Train a LoRA on the photos you sent
@@ -57,6 +57,7 @@ command-trigger-short = `{ $trigger }` is too short for a trigger. Three letters
 command-trigger-long = `{ $trigger }…` is too long for a trigger. { $limit } letters is the most. How about `{ $suggestion }`?
 command-trigger-common = `{ $trigger }` already means something to the model, which would mix it up with what you teach. Take a made-up word, like `{ $suggestion }`.
 command-name-odd = `{ $name }` can't be a file's name. Use letters, digits, `-` and `_`, at most { $limit }. How about `{ $suggestion }`?
+command-name-long = `{ $name }…` is too long for a file's name. Use letters, digits, `-` and `_`, at most { $limit }. How about `{ $suggestion }`?
 command-seed-odd = `{ $seed }` is no seed. It must be a whole number from 0 to { $limit }.
 command-too-few =
     { $count ->
@@ -128,6 +129,7 @@ command-place-wait =
         [1] You'd be next in line; it starts in { $duration }.
        *[other] You'd be number { $position } in line; it starts in { $duration }.
     }
+command-no-trainer = No trainer is ready at the moment, so it waits until one is.
 command-base-nowhere = No trainer that is running has the base model { $base }, so it waits until one does. Moderators see it in /queue.
 command-place-paused = The queue is paused right now, so it waits until a moderator lets it go on.
 command-again-enough =
@@ -224,7 +226,8 @@ command-forgotten =
         [0] It's done: I have deleted everything of yours ({ $files } files).
         [one] It's done: I have deleted everything of yours (1 job, { $files } files).
        *[other] It's done: I have deleted everything of yours ({ $jobs } jobs, { $files } files).
-    } What stands in a chat stays there: delete your own messages as you like, and mine where the chat lets you; elsewhere ask a moderator.
+    }
+command-forgotten-chat = What stands in a chat stays there: delete your own messages as you like, and mine where the chat lets you; elsewhere ask a moderator.
 command-presets = What I can train (`/presets NAME` says more):
 command-presets-line = `{ $preset }` { $title }: { $description }
 command-preset =
@@ -245,6 +248,7 @@ intake-found =
        *[other] { $count } good pictures.
     }
 intake-found-none = I found nothing to train on.
+intake-found-none-new = I found nothing new to train on.
 intake-left-out = Left out: { $names }. { $reason }
 intake-left-out-more = Left out: { $names } and { $more } more. { $reason }
 intake-left-out-rest = Left out for other reasons: { $count } more.
@@ -259,6 +263,11 @@ intake-passed-over =
        *[other] I passed over { $count } files that are no pictures.
     }
 intake-draft = Together with what you sent before there are { $count } now.
+intake-draft-same =
+    { $count ->
+        [one] The picture you sent before is still here.
+       *[other] The { $count } pictures you sent before are still here.
+    }
 intake-next = What shall it learn? Pick a preset, or type `/train preset:anime trigger:zuri`.
 
 intake-not-a-zip = It's neither a zip nor a picture. Please send JPEG, PNG or WebP pictures, or a zip of them.
@@ -283,7 +292,11 @@ intake-too-many-pixels = It has more than { $limit } million pixels. Please send
 intake-too-small = It's { $width } × { $height } pixels; each side needs at least { $least }.
 intake-too-narrow = It's { $width } × { $height } pixels, which is too long and narrow.
 intake-blank = It's blank.
-intake-duplicate = It's the same as another one.
+intake-duplicate =
+    { $files ->
+        [one] It's the same as another one.
+       *[other] They're the same as others.
+    }
 intake-draft-full = There are { $limit } pictures already, which is the most. `/clear` throws them away.
 intake-image-too-large = It's larger than { $limit } MB.
 intake-too-heavy = It takes too much memory to read. Please send it smaller.
@@ -345,6 +358,7 @@ details-words =
 details-recipe = Plan: { $views } views of { $resolution } pixels, { $batch } at a time, rank { $rank }, learning rate { $rate }.
 details-loss = Loss: { $first } at first, { $last } last.
 details-validation = Validation loss: { $first } at first, { $best } at its best so far.
+details-validation-ended = Validation loss: { $first } at first, { $best } at its best.
 details-took = From its start to its end it took { $duration }.
 details-crashes =
     { $count ->
@@ -378,6 +392,17 @@ result-photos-kept =
     { $count ->
         [one] Your photo is still here: `/train` takes it, `/clear` throws it away.
        *[other] Your { $count } photos are still here: `/train` takes them, `/clear` throws them away.
+    }
+result-photos-displaced =
+    { $count ->
+        [one] Its { $kept ->
+            [0] photo
+           *[other] other photo
+        } is not here any more, because you have sent others since: send it again to train on it.
+       *[other] Its { $kept ->
+            [0] { $count } photos
+           *[other] other { $count } photos
+        } are not here any more, because you have sent others since: send them again to train on them.
     }
 result-no-reason = I don't know why; the operator's log may.
 result-notice = `{ $name }`: { $notice }

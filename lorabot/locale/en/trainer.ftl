@@ -106,7 +106,10 @@ plan-none-held-out = With { $images } { $images ->
    *[other] images
   } none is held out, that needs { $least }: the validation loss is measured on training images, with the same noise every time.
 plan-estimate = A test step took { $step_ms } ms, so the steps should take about { $seconds } s, not counting samples.
-plan-preserved = { $rows } more rows a step hold on to what the base model draws by itself: it made { $pictures } { $pictures ->
+plan-preserved = { $rows ->
+    [one] One more row a step holds
+   *[other] { $rows } more rows a step hold
+  } on to what the base model draws by itself: it made { $pictures } { $pictures ->
     [one] picture
    *[other] pictures
   } without the trigger word first.

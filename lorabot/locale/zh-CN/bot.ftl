@@ -12,7 +12,7 @@ command-option-unknown-near = `/{ $command }` 没有 `{ $option }` 这个选项�
 command-option-twice = `{ $option }` 写了两次，以哪个为准？
 command-option-empty = `{ $option }:` 后面是空的。请写成 `{ $option }:内容`。
 command-no-options = `/{ $command }` 后面不需要其他内容。
-command-too-many = 不知道 `{ $word }` 是做什么用的。多个词的内容请加引号，选项请写成 `name:内容`。`/help` 说明 `/{ $command }` 的用法。
+command-too-many = 不知道 `{ $word }` 是做什么用的。`/{ $command }` 只接受：{ $options }。多个词的内容请加引号，选项请写成 `name:内容`。
 command-old-button = 这个按钮已经失效了。请直接输入命令，`/help` 列出全部命令。
 
 command-hint-train = 用发来的照片训练 LoRA
@@ -57,6 +57,7 @@ command-trigger-short = `{ $trigger }` 太短，触发词至少要三个字母�
 command-trigger-long = `{ $trigger }…` 太长，触发词最多 { $limit } 个字母。用 `{ $suggestion }` 怎么样？
 command-trigger-common = `{ $trigger }` 对模型来说已有含义，会和要学的内容混在一起。请用自造词，例如 `{ $suggestion }`。
 command-name-odd = `{ $name }` 不能作文件名。请用英文字母、数字、`-` 和 `_`，最多 { $limit } 个字符。用 `{ $suggestion }` 怎么样？
+command-name-long = `{ $name }…` 作文件名太长。请用英文字母、数字、`-` 和 `_`，最多 { $limit } 个字符。用 `{ $suggestion }` 怎么样？
 command-seed-odd = `{ $seed }` 不是有效的种子，必须是 0 到 { $limit } 的整数。
 command-too-few = 目前有 { $count } 张照片，`{ $preset }` 至少需要 { $least } 张，请再发 { $more } 张。{ $kind }
 command-too-many-images = 现在有 { $count } 张照片，`{ $preset }` 最多用 { $most } 张。用 `/clear` 清空后，只发最好的那些。
@@ -111,6 +112,7 @@ command-place-wait =
         [1] 下一个就轮到你，{ $duration }后开始。
        *[other] 你将排在第 { $position } 位，{ $duration }后开始。
     }
+command-no-trainer = 目前没有就绪的训练端，要等有训练端就绪才会开始。
 command-base-nowhere = 正在运行的训练端都没有底模 { $base }，所以要等到有训练端装上它才会开始。管理员可以在 /queue 中看到。
 command-place-paused = 队列现在暂停了，要等管理员恢复后才会开始。
 command-again-enough =
@@ -197,7 +199,8 @@ command-forgotten =
     { $jobs ->
         [0] 好了：你的一切都已删除（{ $files } 个文件）。
        *[other] 好了：你的一切都已删除（{ $jobs } 个任务，{ $files } 个文件）。
-    } 聊天里已有的消息会留在那里：你自己的消息可以自己删除，我的消息在允许的地方也可以删除，否则请联系管理员。
+    }
+command-forgotten-chat = 聊天里已有的消息会留在那里：你自己的消息可以自己删除，我的消息在允许的地方也可以删除，否则请联系管理员。
 command-presets = 我能训练这些（`/presets 名称` 查看详情）：
 command-presets-line = `{ $preset }` { $title }：{ $description }
 command-preset =
@@ -214,12 +217,14 @@ intake-looking-first = 正在看……
 intake-looking = 正在检查图片：{ $done } / { $total }……
 intake-found = 有 { $count } 张可用的图片。
 intake-found-none = 没有找到可以训练的图片。
+intake-found-none-new = 没有找到可以训练的新图片。
 intake-left-out = 未采用：{ $names }。{ $reason }
 intake-left-out-more = 未采用：{ $names } 等，另有 { $more } 个。{ $reason }
 intake-left-out-rest = 还有 { $count } 个因其他原因未采用。
 intake-captions = 其中 { $count } 张带有你写的描述，我会采用。
 intake-passed-over = 跳过了 { $count } 个不是图片的文件。
 intake-draft = 加上之前发的，现在一共 { $count } 张。
+intake-draft-same = 之前发的 { $count } 张图片还在。
 intake-next = 要学什么？请选一个预设，或者输入 `/train preset:anime trigger:zuri`。
 
 intake-not-a-zip = 它既不是 zip 也不是图片。请发 JPEG、PNG 或 WebP 图片，或把图片打包成 zip。
@@ -244,7 +249,10 @@ intake-too-many-pixels = 它超过 { $limit } 百万像素，请缩小后再发�
 intake-too-small = 它只有 { $width } × { $height } 像素，每边至少要 { $least }。
 intake-too-narrow = 它是 { $width } × { $height } 像素，太狭长了。
 intake-blank = 它是空白的。
-intake-duplicate = 和另一张完全相同。
+intake-duplicate =
+    { $files ->
+       *[other] 和另一张完全相同。
+    }
 intake-draft-full = 已经有 { $limit } 张图片，达到上限。用 `/clear` 可以清空。
 intake-image-too-large = 它超过 { $limit } MB。
 intake-too-heavy = 读取它需要太多内存，请缩小后再发。
@@ -298,6 +306,7 @@ details-words = 触发词 `{ $trigger }`，底模 `{ $base }`，种子 { $seed }
 details-recipe = 计划：共看 { $views } 张次，{ $resolution } 像素，每次 { $batch } 张，秩 { $rank }，学习率 { $rate }。
 details-loss = 损失：最初 { $first }，最近 { $last }。
 details-validation = 验证损失：最初 { $first }，目前最好 { $best }。
+details-validation-ended = 验证损失：最初 { $first }，最好 { $best }。
 details-took = 从开始到结束用了{ $duration }。
 details-crashes = 中断过 { $count } 次，之后都接着进行了。
 details-captions = 有 { $count } 张照片带有你写的说明，例如：
@@ -316,6 +325,10 @@ result-alt-grid = 训练前、训练中、训练后的样图
 result-cancelled = `{ $name }` 已取消。
 result-failed = `{ $name }` 失败了。{ $reason }
 result-photos-kept = 你的 { $count } 张照片还在：`/train` 可以再用它们训练，`/clear` 可以清空。
+result-photos-displaced = { $kept ->
+        [0] 它的
+       *[other] 它另外的
+    } { $count } 张照片已经不在了，因为你后来又发了别的照片；还想用它们训练的话，请重新发送。
 result-no-reason = 原因不明，运维人员的日志里也许有。
 result-notice = `{ $name }`：{ $notice }
 

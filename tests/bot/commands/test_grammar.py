@@ -9,6 +9,8 @@ from lorabot.bot.commands.trigger import check_trigger
 from lorabot.locale import UserError, translator
 from tests.bot.house import PRESETS
 
+TRAIN = "preset, trigger, base, name, seed"
+
 
 @pytest.mark.parametrize(
     ("text", "request_"),
@@ -51,6 +53,7 @@ def test_a_command_is_understood(text: str, request_: Request) -> None:
     [
         ("/trian anime", "command-unknown-near", {"command": "trian", "nearest": "train"}),
         ("/xyzzy", "command-unknown", {"command": "xyzzy"}),
+        ("/retry", "command-unknown", {"command": "retry"}),
         ("/", "command-unknown", {"command": ""}),
         ("good morning", "command-just-talk", {}),
         ("", "command-just-talk", {}),
@@ -59,9 +62,14 @@ def test_a_command_is_understood(text: str, request_: Request) -> None:
             "command-option-unknown-near",
             {"command": "train", "option": "presett", "nearest": "preset"},
         ),
-        ("/train anime a demo c 4 e", "command-too-many", {"command": "train", "word": "e"}),
-        ("/train anime zuri name:my lora", "command-too-many", {"command": "train", "word": "lora"}),
-        ("/train anime base:demo name:rex trigger:my 7 dog", "command-too-many", {"command": "train", "word": "dog"}),
+        ("/train anime a demo c 4 e", "command-too-many", {"command": "train", "word": "e", "options": TRAIN}),
+        ("/train anime zuri name:my lora", "command-too-many", {"command": "train", "word": "lora", "options": TRAIN}),
+        (
+            "/train anime base:demo name:rex trigger:my 7 dog",
+            "command-too-many",
+            {"command": "train", "word": "dog", "options": TRAIN},
+        ),
+        ("/presets anime pet", "command-too-many", {"command": "presets", "word": "pet", "options": "preset"}),
         ("/train preset:anime preset:pet", "command-option-twice", {"option": "preset"}),
         ("/train preset:", "command-option-empty", {"option": "preset"}),
         ("/clear all", "command-no-options", {"command": "clear"}),

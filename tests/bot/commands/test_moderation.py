@@ -159,12 +159,16 @@ async def test_a_job_on_a_base_that_no_trainer_has_says_so_to_its_owner_and_to_m
 ) -> None:
     job = await ann.started()
     nowhere = "No trainer that is running has the base model demo"
-    assert nowhere not in (await ann.say(f"/status {job}")).text, "no trainer is up: that is another matter"
+    nobody_up = (await ann.say(f"/status {job}")).text
+    assert nowhere not in nobody_up, "no trainer is up: that is another matter"
+    assert "No trainer is ready at the moment" in nobody_up
     await queue.trainers.announce("w", TrainerState("H100", bases=("sdxl",)))
     assert nowhere in (await ann.say(f"/status {job}")).text
     assert "One of these jobs waits for a trainer with the base model `demo`" in (await mod.say("/queue show")).text
     await queue.trainers.announce("w", TrainerState("H100", bases=("sdxl", "demo")))
-    assert nowhere not in (await ann.say(f"/status {job}")).text
+    served = (await ann.say(f"/status {job}")).text
+    assert nowhere not in served
+    assert "No trainer is ready" not in served
     assert "no running one has it" not in (await mod.say("/queue show")).text
 
 

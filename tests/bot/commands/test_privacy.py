@@ -56,6 +56,7 @@ async def test_forgetting_asks_first_and_leaves_nothing_of_the_person(queue: Que
     assert "can't be undone" in asked.text
     assert len(await queue.jobs.of(ann.owner)) == 1
     done = await ann.press(asked, "forgetme:yes")
+    assert "What stands in a chat stays there" in done.text
     assert "(1 job, 15 files)" in done.text
     async with queue.database.read() as connection:
         for table in metadata.sorted_tables:
@@ -191,6 +192,7 @@ async def test_on_the_web_the_conversation_itself_is_gone_from_every_tab(chat: C
     for tab in (chat, other):
         done = await tab.until(lambda line: "deleted everything" in line.text)
         assert list(tab.lines) == [done.id]
+        assert "stays there" not in done.text, "nothing of it stands here any more"
     await other.disconnect()
     async with chat.http.get(house.url + report.images[0].url) as answer:
         assert answer.status == 404

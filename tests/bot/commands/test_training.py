@@ -13,6 +13,7 @@ from lorabot.bot.commands.estimates import estimated_s
 from lorabot.bot.commands.requests import Again, Agree, Pick, Start, Train
 from lorabot.bot.commands.training import no_preset_takes
 from lorabot.bot.reply import Button
+from lorabot.locale import translator
 from lorabot.presets import UnknownBase
 from lorabot.queue import Queue
 from lorabot.queue.clock import now_plus
@@ -74,6 +75,21 @@ async def test_a_confirmation_says_what_will_happen_and_starts_nothing(ann: Pers
     assert await ann.queue.drafts.get(ann.owner, ann.place) is None
 
 
+async def test_where_no_trainer_is_up_nobody_is_told_that_it_starts(ann: Person) -> None:
+    await consented(ann)
+    waits = "No trainer is ready at the moment, so it waits until one is."
+    await ann.send(12)
+    confirm = await ann.say("/train anime zuri")
+    assert waits in confirm.text
+    assert waits in (await ann.press(confirm, "start:")).text
+
+    await ann.queue.trainers.announce("w", TrainerState("a processor"))
+    await ann.queue.jobs.cancel((await ann.queue.jobs.of(ann.owner))[0].id, ann.owner)
+    confirm = await ann.say("/train anime kavo")
+    assert waits not in confirm.text
+    assert waits not in (await ann.press(confirm, "start:")).text
+
+
 async def test_what_is_missing_is_asked_for_with_buttons_that_keep_the_rest(ann: Person) -> None:
     await consented(ann)
     await ann.send(12)
@@ -126,6 +142,21 @@ async def test_the_longest_words_of_all_fit_a_button(ann: Person) -> None:
         pressed = parse_action(action)
         assert isinstance(pressed, Train)
         assert await buttons.whole(ann.owner, pressed) == replace(rest, trigger="z" * 24)
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("n" * 500, f"`{'n' * 40}…` is too long for a file's name."),
+        ("../etc", "`../etc` can't be a file's name."),
+    ],
+)
+async def test_a_name_that_no_file_may_have_is_refused_for_what_is_wrong_with_it(
+    ann: Person, name: str, said: str
+) -> None:
+    with pytest.raises(CommandError) as refused:
+        await ann.say(f"/train anime zuri name:{name}")
+    assert translator("en").text(refused.value.message).startswith(said)
 
 
 async def test_too_few_photos_are_said_before_anything_is_asked(ann: Person) -> None:
@@ -327,6 +358,7 @@ async def test_an_installation_without_a_past_does_not_guess(ann: Person, queue:
 
 async def test_the_place_in_line_and_the_wait_are_told(ann: Person, queue: Queue, tmp_path: Path) -> None:
     bob, eve = person(queue, tmp_path, "bob"), person(queue, tmp_path, "eve")
+    await queue.trainers.announce("w", TrainerState("a processor"))
     await bob.started()
     await (await claimed(queue)).succeed(Outcome((), took(600)))
     await bob.started()

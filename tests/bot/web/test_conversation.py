@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from lorabot.bot.web.wire import ShownLine
+from lorabot.locale import Message
 from lorabot.queue import Queue
 from lorabot.queue.embedded import EmbeddedValkey
 from lorabot.queue.model import Address, Progress, Stage
@@ -124,6 +125,7 @@ async def test_the_same_photo_sent_again_is_said_and_not_counted(chat: ChatClien
     await chat.upload(photo(1), "again.jpg")
     again = await chat.until(lambda line: settled(line) and line.id > first.id)
     assert "`again.jpg`. It's the same as another one." in again.text
+    assert "The picture you sent before is still here." in again.text
 
 
 async def test_captions_that_are_sent_later_belong_to_the_photos_that_are_there(chat: ChatClient, queue: Queue) -> None:
@@ -139,7 +141,9 @@ async def test_captions_that_are_sent_later_belong_to_the_photos_that_are_there(
     assert draft is not None
     assert [image.caption for image in draft.images] == ["zuri on a roof", *[None] * 5]
     await chat.upload(zipped(files), "captioned.zip")
-    await chat.until(lambda line: "nothing to train on" in line.text)
+    again = await chat.until(lambda line: "nothing new to train on" in line.text)
+    assert "Left out: `photo-00.jpg`, `photo-01.jpg`. They're the same as others." in again.text
+    assert "The 6 pictures you sent before are still here." in again.text
 
 
 async def test_clear_throws_the_photos_away(chat: ChatClient) -> None:
@@ -163,6 +167,26 @@ async def test_a_cancel_stops_a_waiting_job_at_once_and_asks_a_running_one(chat:
     await lease.cancelled()
     result = await chat.until(lambda line: is_result(line) and "`kavo`" in line.text)
     assert "Your 12 photos are still here" in result.text
+
+
+async def test_photos_that_others_have_taken_the_place_of_are_said_to_be_gone(chat: ChatClient, house: House) -> None:
+    gone = "Its 12 photos are not here any more, because you have sent others since"
+    await chat.upload(zip_of_photos(12), "photos.zip")
+    await chat.ask("/train anime zuri")
+    await chat.upload(zip_of_photos(3, first=12), "others.zip")
+    await chat.until(lambda line: "3 good pictures" in line.text)
+    cancelled = (await chat.ask("/cancel")).text
+    assert cancelled.startswith(f"`zuri` is cancelled.\n{gone}")
+
+    await chat.ask("/clear")
+    await chat.upload(zip_of_photos(12), "photos.zip")
+    await chat.ask("/train anime kavo")
+    lease = await claimed(house.queue)
+    await chat.upload(zip_of_photos(4, first=12), "others.zip")
+    await chat.until(lambda line: "4 good pictures" in line.text)
+    await lease.fail(Message("queue-crashed", {"id": lease.job.id}))
+    result = await chat.until(lambda line: is_result(line) and "`kavo`" in line.text)
+    assert gone in result.text
 
 
 async def test_status_and_jobs_tell_how_it_goes(chat: ChatClient, house: House) -> None:
@@ -335,6 +359,31 @@ async def test_details_tell_more_than_the_card(chat: ChatClient, house: House) -
     assert "Loss: 0.2000 at first, 0.1000 last." in text
     async with ChatClient.open(house.url) as other:
         assert "somebody else" in (await other.answer(await other.press(details.action))).text
+
+
+async def test_details_of_a_job_that_is_done_name_the_loss_of_what_one_gets(chat: ChatClient, house: House) -> None:
+    async def measured() -> str:
+        card = await chat.until(is_card)
+        text = (await chat.answer(await chat.press(f"details:{card.card.job if card.card else ''}"))).text
+        return next(line for line in text.splitlines() if "Validation" in line)
+
+    await chat.upload(zip_of_photos(12), "photos.zip")
+    await chat.ask("/train anime zuri")
+    lease = await claimed(house.queue)
+    progress = Progress(Stage.TRAINING, 90, 100, validation=((0, 0.21), (30, 0.0807), (60, 0.12)))
+    await lease.beat(progress)
+    assert await measured() == "Validation loss: 0.2100 at first, 0.0807 at its best so far."
+    await finish(lease, house.queue)
+    result = await chat.until(is_result)
+    assert await measured() in result.text.splitlines()
+
+    await chat.upload(zip_of_photos(12), "photos.zip")
+    await chat.ask("/train anime kavo")
+    lease = await claimed(house.queue)
+    await lease.beat(progress)
+    await lease.cancelled()
+    text = (await chat.answer(await chat.press(f"details:{lease.job.id}"))).text
+    assert "0.0807 at its best." in text
 
 
 async def test_who_runs_the_queue_on_the_web_is_a_setting(chat: ChatClient, house: House) -> None:
