@@ -236,6 +236,45 @@ def test_a_training_that_cannot_be_done_is_refused_in_words(
     assert not (tmp_path / "lora-out").exists()
 
 
+def reported(folder: Path, name: str) -> Path:
+    """A folder that holds the report of the LoRA ``name``."""
+    folder.mkdir(parents=True)
+    (folder / "report.json").write_text(json.dumps({"job": {"name": name}}))
+    return folder
+
+
+def test_the_results_of_another_lora_are_not_overwritten(tmp_path: Path) -> None:
+    photos(tmp_path / "two.zip", 2)
+    arguments = ("train", "two.zip", "--preset", "anime", "--trigger", "zuri")
+    reported(tmp_path / "shared", "mokka")
+    done = lorabot(*arguments, "--out", "shared", cwd=tmp_path)
+    assert done.returncode == 1
+    assert done.stderr == (
+        "shared holds the results of another LoRA, and this training would overwrite them. "
+        "Name another folder with --out.\n"
+    )
+    # A name of its own makes it another LoRA too, and what can't be read may be anybody's.
+    assert "another LoRA" in lorabot(*arguments, "--name", "zoo", "--out", "shared", cwd=tmp_path).stderr
+    (tmp_path / "shared" / "report.json").write_text("[]")
+    assert "another LoRA" in lorabot(*arguments, "--out", "shared", cwd=tmp_path).stderr
+    # The same one is made again: it gets as far as counting the photos.
+    reported(tmp_path / "own", "zuri")
+    assert "Please send 3 more." in lorabot(*arguments, "--out", "own", cwd=tmp_path).stderr
+
+
+def test_each_lora_gets_a_folder_of_its_own_unless_told(tmp_path: Path) -> None:
+    photos(tmp_path / "two.zip", 2)
+    arguments = ("train", "two.zip", "--preset", "anime", "--trigger", "zuri")
+    reported(tmp_path / "lora-out", "mokka")  # from when all shared one
+    assert "Please send 3 more." in lorabot(*arguments, cwd=tmp_path).stderr
+    reported(tmp_path / "lora-out" / "My-cat", "mokka")
+    assert (
+        "lora-out/My-cat holds the results of another LoRA"
+        in lorabot(*arguments, "--name", "My cat!", cwd=tmp_path).stderr
+    )
+    assert "lora-out/NAME" in lorabot("train", "--help", cwd=tmp_path).stdout
+
+
 def test_a_trigger_is_made_up_unless_told(tmp_path: Path) -> None:
     photos(tmp_path / "two.zip", 2)
     done = lorabot("train", "two.zip", "--preset", "anime", cwd=tmp_path)
