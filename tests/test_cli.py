@@ -3,8 +3,10 @@
 import json
 import logging
 import re
+import signal
 import subprocess
 import sys
+import time
 import zipfile
 from pathlib import Path
 
@@ -13,9 +15,9 @@ import pytest
 from PIL import Image
 
 from lorabot.cli.logs import configure, redact
-from lorabot.cli.terminal import terminal_language
+from lorabot.cli.terminal import EXIT_INTERRUPTED, terminal_language
 from lorabot.presets import load_presets
-from tests.house import clean_environment, free_port, lorabot
+from tests.house import all_gone, clean_environment, free_port, lorabot, started
 from tests.trainer.bases.files import write_header
 from tests.trainer.bases.test_detection import WHOLE
 
@@ -298,6 +300,24 @@ def test_a_file_of_the_folder_that_nobody_can_read_is_named(tmp_path: Path) -> N
     done = lorabot("train", "photos", "--preset", "anime", "--trigger", "zuri", cwd=tmp_path)
     assert done.returncode == 1
     assert "odd.jpg can't be read: Input/output error." in done.stderr
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
+def test_a_training_that_is_told_to_end_leaves_no_photos_behind(tmp_path: Path, number: signal.Signals) -> None:
+    photos(tmp_path / "six.zip", 6)
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
+    arguments = ("train", "six.zip", "--preset", "anime", "--trigger", "zuri")
+    with started(*arguments, cwd=tmp_path, TMPDIR=str(temporary), LORABOT_TRAINER__DEVICE="cpu") as house:
+        deadline = time.monotonic() + 60
+        while len(list(temporary.glob("lorabot-*"))) < 2:  # the photos', and that of the training
+            assert time.monotonic() < deadline, "\n".join(house.lines)
+            time.sleep(0.02)
+        family = house.family()
+        assert house.end(number) == EXIT_INTERRUPTED
+    assert list(temporary.glob("lorabot-*")) == []
+    assert all_gone(family, 5) == []
+    assert not any("Traceback" in line for line in house.lines)
 
 
 @pytest.mark.slow

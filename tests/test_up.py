@@ -8,6 +8,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from lorabot.cli.terminal import EXIT_INTERRUPTED
 from lorabot.queue.embedded import EmbeddedValkey
 from lorabot.supervisor import EX_CONFIG
 from tests.house import all_gone, free_port, lorabot, started
@@ -115,3 +116,14 @@ def test_a_demo_that_falls_down_says_so_and_keeps_its_log(tmp_path: Path) -> Non
     assert [path.name for path in (tmp_path / "demo-out").iterdir()] == ["lorabot.log"]
     left = [process for process in psutil.process_iter(["cwd"]) if process.info["cwd"] == str(tmp_path)]
     assert all_gone(left, 5) == []
+
+
+def test_a_demo_that_is_told_to_end_clears_everything_away(tmp_path: Path) -> None:
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
+    with started("demo", cwd=tmp_path, TMPDIR=str(temporary), LORABOT_TRAINER__DEVICE="cpu") as house:
+        house.wait_for("bot |")
+        family = house.family()
+        assert house.end() == EXIT_INTERRUPTED
+    assert list(temporary.glob("lorabot-demo-*")) == []
+    assert all_gone(family, 5) == []

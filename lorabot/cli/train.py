@@ -5,7 +5,7 @@ import json
 import secrets
 import tempfile
 import zipfile
-from contextlib import aclosing
+from contextlib import ExitStack, aclosing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,6 +19,7 @@ from lorabot.cli.bases import bases_of, store_of
 from lorabot.cli.folders import make_results_folder
 from lorabot.cli.logs import configure
 from lorabot.cli.meter import Meter
+from lorabot.cli.stopping import run_stoppable
 from lorabot.cli.terminal import Terminal
 from lorabot.locale import Message, Translator, UserError
 from lorabot.presets import Base, Bases, UnknownBase, load_presets
@@ -77,7 +78,8 @@ def run_train(terminal: Terminal, wish: Wish) -> int:
     out = wish.out or Path("lora-out", file_name(name))
     _refuse_another_lora(out, name)
 
-    async def work(meter: Meter, folder: Path) -> LocalOutcome:
+    async def work(meter: Meter, folders: ExitStack) -> LocalOutcome:
+        folder = Path(folders.enter_context(tempfile.TemporaryDirectory(prefix="lorabot-photos-")))
         photos = await _look(wish.photos, settings.intake, folder, meter, terminal.translate)
         for line in left_out_lines(photos.left_out, terminal.translate):
             meter.print(line, "yellow")
@@ -99,8 +101,9 @@ def run_train(terminal: Terminal, wish: Wish) -> int:
             on_event=lambda event: _show(event, meter, terminal.translate),
         )
 
-    with Meter(terminal.err) as meter, tempfile.TemporaryDirectory(prefix="lorabot-photos-") as folder:
-        outcome = asyncio.run(work(meter, Path(folder)))
+    # The folder of photos is made once signals are heard, and removed once no thread puts anything there.
+    with Meter(terminal.err) as meter, ExitStack() as folders:
+        outcome = run_stoppable(work(meter, folders))
     terminal.print("cli-train-done", "bold green", folder=str(out))
     for file in outcome.files:
         terminal.out.print(f"  {file.path}", markup=False)
