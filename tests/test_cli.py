@@ -4,6 +4,7 @@ import json
 import logging
 import re
 import signal
+import stat
 import subprocess
 import sys
 import time
@@ -147,6 +148,15 @@ def test_base_models_are_listed_with_where_they_are_and_whether_they_will_do(tmp
     assert "built-in" in rows["demo"]
     assert all(word in rows["good"] for word in ("Good one", "sdxl", "./good.safetensors", "ok"))
     assert "is a pickle" in rows["bad"]
+
+
+def test_what_is_downloaded_first_makes_the_data_folder_for_its_owner_alone(tmp_path: Path) -> None:
+    (tmp_path / "lorabot.toml").write_text(
+        '[[bases]]\nid = "far"\ntitle = "Far"\nsource = "org/far"\nfamily = "sdxl"\n'
+    )
+    done = lorabot("bases", "--download", cwd=tmp_path, HF_ENDPOINT=f"http://127.0.0.1:{free_port()}")
+    assert done.returncode == 1
+    assert stat.S_IMODE((tmp_path / "lorabot-data").stat().st_mode) == 0o700
 
 
 def test_an_unknown_preset_is_answered_with_the_nearest(tmp_path: Path) -> None:
@@ -318,6 +328,7 @@ def test_a_training_that_is_told_to_end_leaves_no_photos_behind(tmp_path: Path, 
     assert list(temporary.glob("lorabot-*")) == []
     assert all_gone(family, 5) == []
     assert not any("Traceback" in line for line in house.lines)
+    assert stat.S_IMODE((tmp_path / "lorabot-data").stat().st_mode) == 0o700
 
 
 @pytest.mark.slow

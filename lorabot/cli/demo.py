@@ -13,10 +13,10 @@ from collections.abc import AsyncIterator, Coroutine
 from pathlib import Path
 
 import lorabot
-from lorabot.cli.folders import make_results_folder
 from lorabot.cli.meter import Meter
 from lorabot.cli.stopping import run_stoppable
 from lorabot.cli.terminal import EXIT_FAILED, Terminal
+from lorabot.folders import make_results_folder
 from lorabot.locale import UserError
 from lorabot.visitor import Line, VisitFailed, Visitor
 

@@ -5,7 +5,7 @@ import json
 import secrets
 import tempfile
 import zipfile
-from contextlib import ExitStack, aclosing
+from contextlib import ExitStack, aclosing, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,11 +16,11 @@ from lorabot.bot.config import IntakeConfig
 from lorabot.bot.intake.looking import CleanImage, LeftOut, Looker, Overview
 from lorabot.bot.intake.report import left_out_lines
 from lorabot.cli.bases import bases_of, store_of
-from lorabot.cli.folders import make_results_folder
 from lorabot.cli.logs import configure
 from lorabot.cli.meter import Meter
 from lorabot.cli.stopping import run_stoppable
 from lorabot.cli.terminal import Terminal
+from lorabot.folders import make_private, make_results_folder
 from lorabot.locale import Message, Translator, UserError
 from lorabot.presets import Base, Bases, UnknownBase, load_presets
 from lorabot.settings import Settings
@@ -85,6 +85,8 @@ def run_train(terminal: Terminal, wish: Wish) -> int:
             meter.print(line, "yellow")
         refuse_count(preset, len(photos.images), terminal.translate)
         make_results_folder(out)
+        with suppress(OSError):  # what is measured is kept there, and need not be
+            make_private(settings.data_dir)
         meter.show(terminal.translate("cli-train-loading"))
         return await train(
             photos.images,

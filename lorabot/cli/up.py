@@ -5,12 +5,12 @@ import os
 import sys
 
 from lorabot import __version__
-from lorabot.cli.folders import make_data_folder
 from lorabot.cli.logs import configure
 from lorabot.cli.part_log import PartLog
 from lorabot.cli.parts import redis_of
 from lorabot.cli.stopping import on_signals
 from lorabot.cli.terminal import Terminal
+from lorabot.folders import make_data_folder
 from lorabot.locale import Message
 from lorabot.queue.migrations import migrate
 from lorabot.settings import CONFIG_VARIABLE, Settings
