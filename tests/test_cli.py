@@ -287,6 +287,16 @@ def test_each_lora_gets_a_folder_of_its_own_unless_told(tmp_path: Path) -> None:
     assert "lora-out/NAME" in lorabot("train", "--help", cwd=tmp_path).stdout
 
 
+def test_a_base_whose_file_is_none_is_left_out_in_words(tmp_path: Path) -> None:
+    photos(tmp_path / "two.zip", 2)
+    (tmp_path / "mine.safetensors").write_text("no model")
+    (tmp_path / "lorabot.toml").write_text("[[bases]]\nid = 'mine'\ntitle = 'M'\nsource = './mine.safetensors'")
+    done = lorabot("train", "two.zip", "--preset", "anime", "--trigger", "zuri", "--base", "mine", cwd=tmp_path)
+    warning, sentence = done.stderr.splitlines()
+    assert warning.endswith(f"base model mine left out, whose family is not stated: {sentence}")
+    assert "base-not-safetensors" not in done.stderr
+
+
 def test_a_trigger_is_made_up_unless_told(tmp_path: Path) -> None:
     photos(tmp_path / "two.zip", 2)
     done = lorabot("train", "two.zip", "--preset", "anime", cwd=tmp_path)
