@@ -5,6 +5,7 @@ import json
 import os
 import re
 import shutil
+import stat
 import sys
 import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable, Container, Iterator, Mapping, Sequence
@@ -17,6 +18,7 @@ from typing import TYPE_CHECKING, Literal
 
 from sqlalchemy.exc import DatabaseError
 
+from lorabot.folders import NO_DATA_FOLDER, NoFolder, make_data_folder
 from lorabot.locale import Message, Param, UserError
 from lorabot.presets import DEMO, load_presets
 from lorabot.queue.blobs import open_blobs
@@ -284,17 +286,30 @@ async def _blobs(settings: Settings) -> list[Finding]:
 
 
 async def _disk(settings: Settings) -> list[Finding]:
+    """The data folder, which is made as a start would make it, its rights and its room."""
     folder = settings.data_dir
-    while not folder.exists():
-        folder = folder.parent
-    if not os.access(folder, os.W_OK | os.X_OK):
-        return [_finding("disk", "broken", "doctor-disk-forbidden", "doctor-disk-forbidden-mend", folder=str(folder))]
+    try:
+        make_data_folder(folder)
+    except NoFolder as error:
+        return [Finding("disk", "broken", error.message)]
     free = shutil.disk_usage(folder).free
-    params: dict[str, Param] = {"folder": str(settings.data_dir), "free": f"{free / 1e9:.1f}"}
-    if free < _SOME_DISK:
-        state: State = "broken" if free < _LEAST_DISK else "missing"
-        return [_finding("disk", state, "doctor-disk", "doctor-disk-mend", **params)]
-    return [_finding("disk", "ok", "doctor-disk", **params)]
+    state: State = "ok" if free >= _SOME_DISK else "missing" if free >= _LEAST_DISK else "broken"
+    params: dict[str, Param] = {"folder": str(folder), "free": f"{free / 1e9:.1f}"}
+    found = [_finding("disk", state, "doctor-disk", None if state == "ok" else "doctor-disk-mend", **params)]
+    about = folder.stat()
+    if about.st_mode & stat.S_IRWXO and about.st_uid == os.getuid():
+        found.append(_finding("disk", "missing", "doctor-disk-open", "doctor-disk-open-mend", **params))
+    return found
+
+
+def _kept_there(settings: Settings) -> set[str]:
+    """What lies in the data folder, by the names of the examinations."""
+    kept = {"disk"}
+    if settings.database_url is None:
+        kept |= {"database", "estimates"}
+    if settings.blob_url is None:
+        kept.add("blobs")
+    return kept
 
 
 async def _web(settings: Settings) -> list[Finding]:
@@ -373,11 +388,11 @@ EXAMINATIONS: Mapping[str, Callable[[Settings], Awaitable[list[Finding]]]] = Map
         "python": _python,
         "packages": _packages,
         "torch": _torch_and_cards,
+        "disk": _disk,
         "redis": _redis,
         "database": _database,
         "estimates": _estimates,
         "blobs": _blobs,
-        "disk": _disk,
         "web": _web,
         "tokens": _tokens,
         "bases": _bases,
@@ -388,8 +403,14 @@ EXAMINATIONS: Mapping[str, Callable[[Settings], Awaitable[list[Finding]]]] = Map
 
 
 async def examine(settings: Settings, only: Container[str] = EXAMINATIONS) -> AsyncIterator[Finding]:
-    """Look at one thing after the other. Never raises for what is broken: that is what it is for."""
+    """Look at one thing after the other. Never raises for what is broken: that is what it is for.
+
+    Where the data folder is not to be had, that is said once, and what would lie there is left out.
+    """
+    without: set[str] = set()
     for name, look in EXAMINATIONS.items():
-        if name in only:
+        if name in only and name not in without:
             for finding in await look(settings):
+                if finding.found.code == NO_DATA_FOLDER:
+                    without = _kept_there(settings)
                 yield finding

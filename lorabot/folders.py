@@ -7,6 +7,8 @@ from pathlib import Path
 
 from lorabot.locale import UserError
 
+NO_DATA_FOLDER = "cli-no-data-folder"
+
 
 class NoFolder(UserError):
     """A folder can't be made, or nothing can be put there."""
@@ -19,7 +21,7 @@ def make_private(folder: Path) -> None:
 
 def make_data_folder(folder: Path) -> None:
     """Make the folder for everything that is kept, and see that it can be written to. Raises ``NoFolder``."""
-    with _tried(folder, "cli-no-data-folder"):
+    with _tried(folder, NO_DATA_FOLDER):
         make_private(folder)
 
 

@@ -56,10 +56,10 @@ def is_running(data_dir: Path) -> bool:
     try:
         with (data_dir / "lorabot.lock").open() as file:
             fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except FileNotFoundError:
-        return False
     except BlockingIOError:
         return True
+    except OSError:
+        pass  # no such file, or none that we may read
     return False
 
 

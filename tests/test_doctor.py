@@ -4,6 +4,7 @@ import json
 import os
 import socket
 import sqlite3
+import stat
 import subprocess
 import sys
 import sysconfig
@@ -182,6 +183,41 @@ async def test_a_folder_that_takes_no_files_is_broken(here: pytest.MonkeyPatch, 
     (tmp_path / "lorabot-data" / "blobs").write_text("in the way")
     found = await findings(here, "blobs")
     assert found["blobs"][0].state == "broken"
+
+
+@pytest.mark.parametrize("place", ["file/data", "/proc/nope"])
+async def test_a_data_folder_that_cannot_be_made_is_said_once_as_a_start_says_it(
+    here: pytest.MonkeyPatch, tmp_path: Path, place: str
+) -> None:
+    (tmp_path / "file").write_text("")
+    found = await findings(here, LORABOT_DATA_DIR=place)
+    (line,) = texts(found, "disk")
+    assert line.startswith(f"broken: Nothing can be kept in {tmp_path / place}: ")
+    assert not found.keys() & {"database", "estimates", "blobs"}
+    assert not any("free" in finding.found.params for finding in found["disk"])
+    assert [each.what for group in found.values() for each in group if each.state == "broken"] == ["disk"]
+
+
+async def test_what_is_kept_elsewhere_is_looked_at_without_a_data_folder(
+    here: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    elsewhere = {
+        "LORABOT_DATABASE_URL": f"sqlite:///{tmp_path / 'kept.sqlite3'}",
+        "LORABOT_BLOB_URL": (tmp_path / "kept").as_uri(),
+    }
+    found = await findings(here, "disk", "database", "blobs", LORABOT_DATA_DIR="/proc/nope", **elsewhere)
+    assert [found[what][0].state for what in ("disk", "database", "blobs")] == ["broken", "ok", "ok"]
+
+
+async def test_a_data_folder_that_others_may_look_into_is_told(here: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    assert len((await findings(here, "disk", "blobs"))["disk"]) == 1
+    data = tmp_path / "lorabot-data"
+    data.chmod(0o755)
+    opened = (await findings(here, "disk"))["disk"][-1]
+    assert (opened.state, opened.found.code) == ("missing", "doctor-disk-open")
+    assert opened.mend is not None
+    assert f"chmod 700 {data}" in translator("en").text(opened.mend)
+    assert stat.S_IMODE(data.stat().st_mode) == 0o755
 
 
 async def test_a_taken_port_is_broken(here: pytest.MonkeyPatch) -> None:
