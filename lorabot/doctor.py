@@ -10,11 +10,13 @@ import sys
 import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable, Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from http.client import HTTPException
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from statistics import median
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Literal
+from urllib.request import ProxyHandler, build_opener
 
 from sqlalchemy.exc import DatabaseError
 
@@ -39,6 +41,7 @@ State = Literal["ok", "missing", "broken"]
 """``missing`` is something that one can do without; only ``broken`` makes the doctor worried."""
 
 _TORCH_S = 120.0
+_WEB_S = 3.0
 _SOME_DISK = 10 * 1024**3
 _LEAST_DISK = 1024**3
 _LEAST_GPU_FREE = 0.25
@@ -329,8 +332,20 @@ async def _web(settings: Settings) -> list[Finding]:
     try:
         refuse_taken_port(web.host, web.port)
     except PortTaken as error:
+        if await asyncio.to_thread(_answers, web.host, web.port):
+            return [_finding("web", "ok", "doctor-web-answers", **params)]
         return [Finding("web", "broken", error.message, Message("doctor-web-mend"))]
     return [_finding("web", "ok", "doctor-web", **params)]
+
+
+def _answers(host: str, port: int) -> bool:
+    """Whether a bot that runs alone, without the lock of ``lorabot up``, answers at the web chat's address."""
+    direct = build_opener(ProxyHandler({}))
+    try:
+        with direct.open(f"http://{f'[{host}]' if ':' in host else host}:{port}/healthz", timeout=_WEB_S) as answer:
+            return bool(answer.read(3) == b"ok")
+    except (OSError, HTTPException):
+        return False
 
 
 async def _tokens(settings: Settings) -> list[Finding]:

@@ -1,5 +1,6 @@
 """The doctor finds what is broken on this host, says how to mend it, and shows no secret."""
 
+import asyncio
 import json
 import os
 import socket
@@ -226,6 +227,32 @@ async def test_a_taken_port_is_broken(here: pytest.MonkeyPatch) -> None:
         other.listen()
         found = await findings(here, "web", LORABOT_WEB__PORT=str(other.getsockname()[1]))
     assert found["web"][0].state == "broken"
+
+
+@pytest.mark.parametrize(
+    ("answer", "state"),
+    [
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok", "ok"),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nokay", "broken"),
+        (b"HTTP/1.1 404 Not Found\r\nContent-Length: 2\r\n\r\nok", "broken"),
+        (b"SSH-2.0-OpenSSH\r\n", "broken"),
+        (b"", "broken"),
+    ],
+    ids=["lorabot", "another page", "no such page", "no page", "hangs up"],
+)
+async def test_a_port_where_our_own_page_answers_is_not_taken_by_another(
+    here: pytest.MonkeyPatch, answer: bytes, state: str
+) -> None:
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        assert (await reader.readline()).startswith(b"GET /healthz ")
+        writer.write(answer)
+        writer.close()
+
+    async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        found = await findings(here, "web", LORABOT_WEB__PORT=str(port))
+    assert found["web"][0].state == state
+    assert (found["web"][0].found.code == "doctor-web-answers") == (state == "ok")
 
 
 async def test_a_web_chat_open_to_all_is_broken(here: pytest.MonkeyPatch) -> None:

@@ -103,6 +103,7 @@ def test_the_parts_also_run_alone(tmp_path: Path) -> None:
         with started("trainer", cwd=tmp_path, **settings) as trainer:
             trainer.wait_for("is ready on")
             assert trainer.end() == 0
+        assert "lorabot's own page answers there" in lorabot("doctor", cwd=tmp_path, **settings).stdout
         assert opened(port)
         assert bot.end() == 0
     assert not EmbeddedValkey(tmp_path / "lorabot-data").alive

@@ -223,6 +223,7 @@ doctor-disk-open = other users of this machine may look into { $folder }
 doctor-disk-open-mend = What people send and get lies there. Keep it for this user alone: chmod 700 { $folder }
 doctor-web = { $host }:{ $port } is free
 doctor-web-runs = { $host }:{ $port }, lorabot is running
+doctor-web-answers = { $host }:{ $port }, lorabot's own page answers there
 doctor-web-mend = The chat page can't open there.
 doctor-token = { $setting } is set and looks like a token
 doctor-token-missing = { $setting } is not set

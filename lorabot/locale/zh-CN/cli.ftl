@@ -214,6 +214,7 @@ doctor-disk-open = 本机的其他用户可以查看 { $folder }
 doctor-disk-open-mend = 大家发来的照片和取回的文件都在那里。请让它只对当前用户开放：chmod 700 { $folder }
 doctor-web = { $host }:{ $port } 可用
 doctor-web-runs = { $host }:{ $port }，lorabot 正在运行
+doctor-web-answers = { $host }:{ $port }，lorabot 自己的页面在那里应答
 doctor-web-mend = 聊天页面无法在那里打开。
 doctor-token = { $setting } 已设置，格式正确
 doctor-token-missing = { $setting } 未设置
