@@ -5,18 +5,22 @@ import json
 import os
 import re
 import shutil
+import stat
 import sys
 import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable, Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from http.client import HTTPException
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from statistics import median
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Literal
+from urllib.request import ProxyHandler, build_opener
 
 from sqlalchemy.exc import DatabaseError
 
+from lorabot.folders import NO_DATA_FOLDER, NoFolder, make_data_folder
 from lorabot.locale import Message, Param, UserError
 from lorabot.presets import DEMO, load_presets
 from lorabot.queue.blobs import open_blobs
@@ -37,6 +41,7 @@ State = Literal["ok", "missing", "broken"]
 """``missing`` is something that one can do without; only ``broken`` makes the doctor worried."""
 
 _TORCH_S = 120.0
+_WEB_S = 3.0
 _SOME_DISK = 10 * 1024**3
 _LEAST_DISK = 1024**3
 _LEAST_GPU_FREE = 0.25
@@ -284,17 +289,30 @@ async def _blobs(settings: Settings) -> list[Finding]:
 
 
 async def _disk(settings: Settings) -> list[Finding]:
+    """The data folder, which is made as a start would make it, its rights and its room."""
     folder = settings.data_dir
-    while not folder.exists():
-        folder = folder.parent
-    if not os.access(folder, os.W_OK | os.X_OK):
-        return [_finding("disk", "broken", "doctor-disk-forbidden", "doctor-disk-forbidden-mend", folder=str(folder))]
+    try:
+        make_data_folder(folder)
+    except NoFolder as error:
+        return [Finding("disk", "broken", error.message)]
     free = shutil.disk_usage(folder).free
-    params: dict[str, Param] = {"folder": str(settings.data_dir), "free": f"{free / 1e9:.1f}"}
-    if free < _SOME_DISK:
-        state: State = "broken" if free < _LEAST_DISK else "missing"
-        return [_finding("disk", state, "doctor-disk", "doctor-disk-mend", **params)]
-    return [_finding("disk", "ok", "doctor-disk", **params)]
+    state: State = "ok" if free >= _SOME_DISK else "missing" if free >= _LEAST_DISK else "broken"
+    params: dict[str, Param] = {"folder": str(folder), "free": f"{free / 1e9:.1f}"}
+    found = [_finding("disk", state, "doctor-disk", None if state == "ok" else "doctor-disk-mend", **params)]
+    about = folder.stat()
+    if about.st_mode & stat.S_IRWXO and about.st_uid == os.getuid():
+        found.append(_finding("disk", "missing", "doctor-disk-open", "doctor-disk-open-mend", **params))
+    return found
+
+
+def _kept_there(settings: Settings) -> set[str]:
+    """What lies in the data folder, by the names of the examinations."""
+    kept = {"disk"}
+    if settings.database_url is None:
+        kept |= {"database", "estimates"}
+    if settings.blob_url is None:
+        kept.add("blobs")
+    return kept
 
 
 async def _web(settings: Settings) -> list[Finding]:
@@ -314,8 +332,20 @@ async def _web(settings: Settings) -> list[Finding]:
     try:
         refuse_taken_port(web.host, web.port)
     except PortTaken as error:
+        if await asyncio.to_thread(_answers, web.host, web.port):
+            return [_finding("web", "ok", "doctor-web-answers", **params)]
         return [Finding("web", "broken", error.message, Message("doctor-web-mend"))]
     return [_finding("web", "ok", "doctor-web", **params)]
+
+
+def _answers(host: str, port: int) -> bool:
+    """Whether a bot that runs alone, without the lock of ``lorabot up``, answers at the web chat's address."""
+    direct = build_opener(ProxyHandler({}))
+    try:
+        with direct.open(f"http://{f'[{host}]' if ':' in host else host}:{port}/healthz", timeout=_WEB_S) as answer:
+            return bool(answer.read(3) == b"ok")
+    except (OSError, HTTPException):
+        return False
 
 
 async def _tokens(settings: Settings) -> list[Finding]:
@@ -373,11 +403,11 @@ EXAMINATIONS: Mapping[str, Callable[[Settings], Awaitable[list[Finding]]]] = Map
         "python": _python,
         "packages": _packages,
         "torch": _torch_and_cards,
+        "disk": _disk,
         "redis": _redis,
         "database": _database,
         "estimates": _estimates,
         "blobs": _blobs,
-        "disk": _disk,
         "web": _web,
         "tokens": _tokens,
         "bases": _bases,
@@ -388,8 +418,14 @@ EXAMINATIONS: Mapping[str, Callable[[Settings], Awaitable[list[Finding]]]] = Map
 
 
 async def examine(settings: Settings, only: Container[str] = EXAMINATIONS) -> AsyncIterator[Finding]:
-    """Look at one thing after the other. Never raises for what is broken: that is what it is for."""
+    """Look at one thing after the other. Never raises for what is broken: that is what it is for.
+
+    Where the data folder is not to be had, that is said once, and what would lie there is left out.
+    """
+    without: set[str] = set()
     for name, look in EXAMINATIONS.items():
-        if name in only:
+        if name in only and name not in without:
             for finding in await look(settings):
+                if finding.found.code == NO_DATA_FOLDER:
+                    without = _kept_there(settings)
                 yield finding

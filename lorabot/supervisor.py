@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from lorabot.folders import make_private
 from lorabot.locale import Message, Param, UserError
 
 EX_CONFIG = 78
@@ -35,7 +36,7 @@ class PortTaken(UserError):
 @contextlib.contextmanager
 def only_one(data_dir: Path) -> Iterator[None]:
     """Hold the data folder's lock; raises ``AlreadyRunning``. The lock ends with the process, however it ends."""
-    data_dir.mkdir(parents=True, exist_ok=True)
+    make_private(data_dir)
     path = data_dir / "lorabot.lock"
     with path.open("a+") as file:
         try:
@@ -55,10 +56,10 @@ def is_running(data_dir: Path) -> bool:
     try:
         with (data_dir / "lorabot.lock").open() as file:
             fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except FileNotFoundError:
-        return False
     except BlockingIOError:
         return True
+    except OSError:
+        pass  # no such file, or none that we may read
     return False
 
 

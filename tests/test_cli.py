@@ -3,8 +3,11 @@
 import json
 import logging
 import re
+import signal
+import stat
 import subprocess
 import sys
+import time
 import zipfile
 from pathlib import Path
 
@@ -13,9 +16,9 @@ import pytest
 from PIL import Image
 
 from lorabot.cli.logs import configure, redact
-from lorabot.cli.terminal import terminal_language
+from lorabot.cli.terminal import EXIT_INTERRUPTED, terminal_language
 from lorabot.presets import load_presets
-from tests.house import clean_environment, free_port, lorabot
+from tests.house import all_gone, clean_environment, free_port, lorabot, started
 from tests.trainer.bases.files import write_header
 from tests.trainer.bases.test_detection import WHOLE
 
@@ -147,6 +150,15 @@ def test_base_models_are_listed_with_where_they_are_and_whether_they_will_do(tmp
     assert "is a pickle" in rows["bad"]
 
 
+def test_what_is_downloaded_first_makes_the_data_folder_for_its_owner_alone(tmp_path: Path) -> None:
+    (tmp_path / "lorabot.toml").write_text(
+        '[[bases]]\nid = "far"\ntitle = "Far"\nsource = "org/far"\nfamily = "sdxl"\n'
+    )
+    done = lorabot("bases", "--download", cwd=tmp_path, HF_ENDPOINT=f"http://127.0.0.1:{free_port()}")
+    assert done.returncode == 1
+    assert stat.S_IMODE((tmp_path / "lorabot-data").stat().st_mode) == 0o700
+
+
 def test_an_unknown_preset_is_answered_with_the_nearest(tmp_path: Path) -> None:
     done = lorabot("presets", "anmie", cwd=tmp_path)
     assert (done.returncode, done.stdout) == (1, "")
@@ -236,6 +248,55 @@ def test_a_training_that_cannot_be_done_is_refused_in_words(
     assert not (tmp_path / "lora-out").exists()
 
 
+def reported(folder: Path, name: str) -> Path:
+    """A folder that holds the report of the LoRA ``name``."""
+    folder.mkdir(parents=True)
+    (folder / "report.json").write_text(json.dumps({"job": {"name": name}}))
+    return folder
+
+
+def test_the_results_of_another_lora_are_not_overwritten(tmp_path: Path) -> None:
+    photos(tmp_path / "two.zip", 2)
+    arguments = ("train", "two.zip", "--preset", "anime", "--trigger", "zuri")
+    reported(tmp_path / "shared", "mokka")
+    done = lorabot(*arguments, "--out", "shared", cwd=tmp_path)
+    assert done.returncode == 1
+    assert done.stderr == (
+        "shared holds the results of another LoRA, and this training would overwrite them. "
+        "Name another folder with --out.\n"
+    )
+    # A name of its own makes it another LoRA too, and what can't be read may be anybody's.
+    assert "another LoRA" in lorabot(*arguments, "--name", "zoo", "--out", "shared", cwd=tmp_path).stderr
+    (tmp_path / "shared" / "report.json").write_text("[]")
+    assert "another LoRA" in lorabot(*arguments, "--out", "shared", cwd=tmp_path).stderr
+    # The same one is made again: it gets as far as counting the photos.
+    reported(tmp_path / "own", "zuri")
+    assert "Please send 3 more." in lorabot(*arguments, "--out", "own", cwd=tmp_path).stderr
+
+
+def test_each_lora_gets_a_folder_of_its_own_unless_told(tmp_path: Path) -> None:
+    photos(tmp_path / "two.zip", 2)
+    arguments = ("train", "two.zip", "--preset", "anime", "--trigger", "zuri")
+    reported(tmp_path / "lora-out", "mokka")  # from when all shared one
+    assert "Please send 3 more." in lorabot(*arguments, cwd=tmp_path).stderr
+    reported(tmp_path / "lora-out" / "My-cat", "mokka")
+    assert (
+        "lora-out/My-cat holds the results of another LoRA"
+        in lorabot(*arguments, "--name", "My cat!", cwd=tmp_path).stderr
+    )
+    assert "lora-out/NAME" in lorabot("train", "--help", cwd=tmp_path).stdout
+
+
+def test_a_base_whose_file_is_none_is_left_out_in_words(tmp_path: Path) -> None:
+    photos(tmp_path / "two.zip", 2)
+    (tmp_path / "mine.safetensors").write_text("no model")
+    (tmp_path / "lorabot.toml").write_text("[[bases]]\nid = 'mine'\ntitle = 'M'\nsource = './mine.safetensors'")
+    done = lorabot("train", "two.zip", "--preset", "anime", "--trigger", "zuri", "--base", "mine", cwd=tmp_path)
+    warning, sentence = done.stderr.splitlines()
+    assert warning.endswith(f"base model mine left out, whose family is not stated: {sentence}")
+    assert "base-not-safetensors" not in done.stderr
+
+
 def test_a_trigger_is_made_up_unless_told(tmp_path: Path) -> None:
     photos(tmp_path / "two.zip", 2)
     done = lorabot("train", "two.zip", "--preset", "anime", cwd=tmp_path)
@@ -259,6 +320,25 @@ def test_a_file_of_the_folder_that_nobody_can_read_is_named(tmp_path: Path) -> N
     done = lorabot("train", "photos", "--preset", "anime", "--trigger", "zuri", cwd=tmp_path)
     assert done.returncode == 1
     assert "odd.jpg can't be read: Input/output error." in done.stderr
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
+def test_a_training_that_is_told_to_end_leaves_no_photos_behind(tmp_path: Path, number: signal.Signals) -> None:
+    photos(tmp_path / "six.zip", 6)
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
+    arguments = ("train", "six.zip", "--preset", "anime", "--trigger", "zuri")
+    with started(*arguments, cwd=tmp_path, TMPDIR=str(temporary), LORABOT_TRAINER__DEVICE="cpu") as house:
+        deadline = time.monotonic() + 60
+        while len(list(temporary.glob("lorabot-*"))) < 2:  # the photos', and that of the training
+            assert time.monotonic() < deadline, "\n".join(house.lines)
+            time.sleep(0.02)
+        family = house.family()
+        assert house.end(number) == EXIT_INTERRUPTED
+    assert list(temporary.glob("lorabot-*")) == []
+    assert all_gone(family, 5) == []
+    assert not any("Traceback" in line for line in house.lines)
+    assert stat.S_IMODE((tmp_path / "lorabot-data").stat().st_mode) == 0o700
 
 
 @pytest.mark.slow

@@ -1,9 +1,11 @@
 """The doctor finds what is broken on this host, says how to mend it, and shows no secret."""
 
+import asyncio
 import json
 import os
 import socket
 import sqlite3
+import stat
 import subprocess
 import sys
 import sysconfig
@@ -184,12 +186,73 @@ async def test_a_folder_that_takes_no_files_is_broken(here: pytest.MonkeyPatch, 
     assert found["blobs"][0].state == "broken"
 
 
+@pytest.mark.parametrize("place", ["file/data", "/proc/nope"])
+async def test_a_data_folder_that_cannot_be_made_is_said_once_as_a_start_says_it(
+    here: pytest.MonkeyPatch, tmp_path: Path, place: str
+) -> None:
+    (tmp_path / "file").write_text("")
+    found = await findings(here, LORABOT_DATA_DIR=place)
+    (line,) = texts(found, "disk")
+    assert line.startswith(f"broken: Nothing can be kept in {tmp_path / place}: ")
+    assert not found.keys() & {"database", "estimates", "blobs"}
+    assert not any("free" in finding.found.params for finding in found["disk"])
+    assert [each.what for group in found.values() for each in group if each.state == "broken"] == ["disk"]
+
+
+async def test_what_is_kept_elsewhere_is_looked_at_without_a_data_folder(
+    here: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    elsewhere = {
+        "LORABOT_DATABASE_URL": f"sqlite:///{tmp_path / 'kept.sqlite3'}",
+        "LORABOT_BLOB_URL": (tmp_path / "kept").as_uri(),
+    }
+    found = await findings(here, "disk", "database", "blobs", LORABOT_DATA_DIR="/proc/nope", **elsewhere)
+    assert [found[what][0].state for what in ("disk", "database", "blobs")] == ["broken", "ok", "ok"]
+
+
+async def test_a_data_folder_that_others_may_look_into_is_told(here: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    assert len((await findings(here, "disk", "blobs"))["disk"]) == 1
+    data = tmp_path / "lorabot-data"
+    data.chmod(0o755)
+    opened = (await findings(here, "disk"))["disk"][-1]
+    assert (opened.state, opened.found.code) == ("missing", "doctor-disk-open")
+    assert opened.mend is not None
+    assert f"chmod 700 {data}" in translator("en").text(opened.mend)
+    assert stat.S_IMODE(data.stat().st_mode) == 0o755
+
+
 async def test_a_taken_port_is_broken(here: pytest.MonkeyPatch) -> None:
     with socket.socket() as other:
         other.bind(("127.0.0.1", 0))
         other.listen()
         found = await findings(here, "web", LORABOT_WEB__PORT=str(other.getsockname()[1]))
     assert found["web"][0].state == "broken"
+
+
+@pytest.mark.parametrize(
+    ("answer", "state"),
+    [
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok", "ok"),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nokay", "broken"),
+        (b"HTTP/1.1 404 Not Found\r\nContent-Length: 2\r\n\r\nok", "broken"),
+        (b"SSH-2.0-OpenSSH\r\n", "broken"),
+        (b"", "broken"),
+    ],
+    ids=["lorabot", "another page", "no such page", "no page", "hangs up"],
+)
+async def test_a_port_where_our_own_page_answers_is_not_taken_by_another(
+    here: pytest.MonkeyPatch, answer: bytes, state: str
+) -> None:
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        assert (await reader.readline()).startswith(b"GET /healthz ")
+        writer.write(answer)
+        writer.close()
+
+    async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        found = await findings(here, "web", LORABOT_WEB__PORT=str(port))
+    assert found["web"][0].state == state
+    assert (found["web"][0].found.code == "doctor-web-answers") == (state == "ok")
 
 
 async def test_a_web_chat_open_to_all_is_broken(here: pytest.MonkeyPatch) -> None:

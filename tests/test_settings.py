@@ -322,6 +322,7 @@ def test_the_signing_secret_is_made_once_and_readable_by_its_owner_alone(tmp_pat
     path = tmp_path / "lorabot-data" / "secret"
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert [entry.name for entry in path.parent.iterdir()] == ["secret"]
+    assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
     assert Settings().signing_secret() == settings.signing_secret()
 
 

@@ -4,6 +4,7 @@ import asyncio
 import os
 import signal
 import socket
+import stat
 import subprocess
 import sys
 import time
@@ -15,6 +16,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from lorabot.folders import make_data_folder, make_private
 from lorabot.locale import Message, translator
 from lorabot.supervisor import (
     EX_CONFIG,
@@ -214,6 +216,21 @@ def _wait_for_the_end(pid: int) -> None:
         while process.status() != psutil.STATUS_ZOMBIE:
             time.sleep(0.02)
     except psutil.NoSuchProcess:
+        pass
+
+
+def test_a_data_folder_is_made_for_its_owner_alone_and_keeps_the_rights_that_it_has(tmp_path: Path) -> None:
+    for number, make in enumerate((_hold, make_data_folder, make_private)):
+        folder = tmp_path / str(number) / "data"
+        make(folder)
+        assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+        folder.chmod(0o750)
+        make(folder)
+        assert stat.S_IMODE(folder.stat().st_mode) == 0o750
+
+
+def _hold(folder: Path) -> None:
+    with only_one(folder):
         pass
 
 

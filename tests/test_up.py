@@ -8,6 +8,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from lorabot.cli.terminal import EXIT_INTERRUPTED
 from lorabot.queue.embedded import EmbeddedValkey
 from lorabot.supervisor import EX_CONFIG
 from tests.house import all_gone, free_port, lorabot, started
@@ -73,12 +74,24 @@ def test_ctrl_c_ends_it_and_a_killed_one_leaves_nothing_that_trains_or_talks(tmp
 
 
 def test_settings_that_a_part_cannot_work_with_end_everything(tmp_path: Path) -> None:
-    settings = {"LORABOT_WEB__HOST": "0.0.0.0", "LORABOT_WEB__PORT": str(free_port())}
+    settings = {"LORABOT_TRAINER__DEVICE": "cuda:99", "LORABOT_WEB__PORT": str(free_port())}
     with started("up", cwd=tmp_path, **settings) as house:
         assert house.process.wait(150) == 78
-        house.wait_for("LORABOT_WEB__PASSWORD")
+        house.wait_for("cuda:99")
+        house.wait_for("trainer can't work with these settings")
         family = [process for process in psutil.process_iter(["cwd"]) if process.info["cwd"] == str(tmp_path)]
     assert all_gone(family, 5) == []
+
+
+@pytest.mark.parametrize(
+    "exposed", [{"LORABOT_WEB__HOST": "0.0.0.0"}, {"LORABOT_WEB__PUBLIC_URL": "https://lora.example"}]
+)
+def test_a_web_chat_open_to_all_is_refused_before_anything_is_started(tmp_path: Path, exposed: dict[str, str]) -> None:
+    done = lorabot("up", cwd=tmp_path, LORABOT_WEB__PORT=str(free_port()), **exposed)
+    assert (done.returncode, done.stdout) == (EX_CONFIG, "")
+    (line,) = done.stderr.splitlines()
+    assert "LORABOT_WEB__PASSWORD" in line
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_bot_whose_port_is_taken_may_be_started_again_as_wrong_settings_may_not(tmp_path: Path) -> None:
@@ -102,6 +115,7 @@ def test_the_parts_also_run_alone(tmp_path: Path) -> None:
         with started("trainer", cwd=tmp_path, **settings) as trainer:
             trainer.wait_for("is ready on")
             assert trainer.end() == 0
+        assert "lorabot's own page answers there" in lorabot("doctor", cwd=tmp_path, **settings).stdout
         assert opened(port)
         assert bot.end() == 0
     assert not EmbeddedValkey(tmp_path / "lorabot-data").alive
@@ -115,3 +129,14 @@ def test_a_demo_that_falls_down_says_so_and_keeps_its_log(tmp_path: Path) -> Non
     assert [path.name for path in (tmp_path / "demo-out").iterdir()] == ["lorabot.log"]
     left = [process for process in psutil.process_iter(["cwd"]) if process.info["cwd"] == str(tmp_path)]
     assert all_gone(left, 5) == []
+
+
+def test_a_demo_that_is_told_to_end_clears_everything_away(tmp_path: Path) -> None:
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
+    with started("demo", cwd=tmp_path, TMPDIR=str(temporary), LORABOT_TRAINER__DEVICE="cpu") as house:
+        house.wait_for("bot |")
+        family = house.family()
+        assert house.end() == EXIT_INTERRUPTED
+    assert list(temporary.glob("lorabot-demo-*")) == []
+    assert all_gone(family, 5) == []

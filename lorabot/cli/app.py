@@ -120,9 +120,10 @@ def _add_making(app: typer.Typer, terminal: Terminal) -> None:
         seed: Annotated[
             int | None, typer.Option("--seed", min=0, max=2**31 - 1, help=text("cli-help-train-seed"))
         ] = None,
-        out: Annotated[Path, typer.Option("--out", "-o", metavar="DIR", help=text("cli-help-train-out"))] = Path(
-            "lora-out"
-        ),
+        out: Annotated[
+            Path | None,
+            typer.Option("--out", "-o", metavar="DIR", help=text("cli-help-train-out"), show_default="lora-out/NAME"),
+        ] = None,
     ) -> None:
         from lorabot.cli.train import Wish, run_train
 

@@ -5,6 +5,7 @@ from rich.table import Table
 from rich.text import Text
 
 from lorabot.cli.terminal import EXIT_FAILED, Terminal
+from lorabot.folders import make_data_folder
 from lorabot.locale import UserError
 from lorabot.presets import DEMO, Bases
 from lorabot.settings import Settings
@@ -36,6 +37,7 @@ def show_bases(terminal: Terminal, download: bool) -> int:
         try:
             if download and named.on_hub:
                 terminal.print("bases-downloading", "dim", source=named.source)
+                make_data_folder(settings.data_dir)
                 download_from_hub(named.source, store.folder, lambda: None)
             survey = store.survey(named)
         except UserError as error:

@@ -13,9 +13,10 @@ from collections.abc import AsyncIterator, Coroutine
 from pathlib import Path
 
 import lorabot
-from lorabot.cli.folders import make_results_folder
 from lorabot.cli.meter import Meter
+from lorabot.cli.stopping import run_stoppable
 from lorabot.cli.terminal import EXIT_FAILED, Terminal
+from lorabot.folders import make_results_folder
 from lorabot.locale import UserError
 from lorabot.visitor import Line, VisitFailed, Visitor
 
@@ -40,7 +41,7 @@ def run_demo(terminal: Terminal, out: Path) -> int:
     with tempfile.TemporaryDirectory(prefix="lorabot-demo-") as folder:
         data_dir = Path(folder) / "data"
         try:
-            asyncio.run(_run(terminal, photos, data_dir, out))
+            run_stoppable(_run(terminal, photos, data_dir, out))
         except UserError as error:
             terminal.fail(terminal.translate.text(error.message))
             _show_log(terminal, data_dir, out)

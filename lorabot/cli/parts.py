@@ -6,10 +6,10 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import TYPE_CHECKING
 
 from lorabot.cli.bases import bases_of
-from lorabot.cli.folders import make_data_folder
 from lorabot.cli.logs import configure
 from lorabot.cli.stopping import on_signals
 from lorabot.cli.terminal import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_SETTINGS, Terminal
+from lorabot.folders import make_data_folder
 from lorabot.locale import Message, UserError
 from lorabot.queue import Queue, open_queue
 from lorabot.queue.embedded import EmbeddedValkey, ValkeyFailed

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 
+from lorabot.folders import make_private
 from lorabot.locale import Message, Param, Translator, UserError, negotiate, translator
 
 if TYPE_CHECKING:
@@ -94,7 +95,8 @@ class Terminal:
         folder = self._settings.data_dir / "logs" if self._settings is not None else None
         if folder is not None:
             try:
-                folder.mkdir(parents=True, exist_ok=True)
+                make_private(folder.parent)
+                folder.mkdir(exist_ok=True)
                 with (folder / "errors.log").open("a", encoding="utf-8") as file:
                     file.write(text)
             except OSError:

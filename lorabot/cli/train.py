@@ -1,10 +1,11 @@
 """``lorabot train``: one LoRA from a folder or a zip, without queue or chat."""
 
 import asyncio
+import json
 import secrets
 import tempfile
 import zipfile
-from contextlib import aclosing
+from contextlib import ExitStack, aclosing, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,18 +16,24 @@ from lorabot.bot.config import IntakeConfig
 from lorabot.bot.intake.looking import CleanImage, LeftOut, Looker, Overview
 from lorabot.bot.intake.report import left_out_lines
 from lorabot.cli.bases import bases_of, store_of
-from lorabot.cli.folders import make_results_folder
 from lorabot.cli.logs import configure
 from lorabot.cli.meter import Meter
+from lorabot.cli.stopping import run_stoppable
 from lorabot.cli.terminal import Terminal
+from lorabot.folders import make_private, make_results_folder
 from lorabot.locale import Message, Translator, UserError
 from lorabot.presets import Base, Bases, UnknownBase, load_presets
 from lorabot.settings import Settings
 from lorabot.trainer import wire
 from lorabot.trainer.bases.locating import locate
 from lorabot.trainer.local import LocalImage, LocalOutcome, train
+from lorabot.trainer.naming import file_name
 
 _MOST_SEED = 2**31 - 1
+
+
+class AnotherLora(UserError):
+    """The folder for the results holds those of a LoRA with another name, which would be overwritten."""
 
 
 class NoPhotos(UserError):
@@ -35,7 +42,7 @@ class NoPhotos(UserError):
 
 @dataclass(frozen=True, slots=True)
 class Wish:
-    """What was asked for on the command line."""
+    """What was asked for on the command line; without ``out`` each LoRA gets a folder of its own."""
 
     photos: Path
     preset: str
@@ -43,7 +50,7 @@ class Wish:
     base: str | None
     name: str | None
     seed: int | None
-    out: Path
+    out: Path | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,13 +74,19 @@ def run_train(terminal: Terminal, wish: Wish) -> int:
         terminal.print("cli-train-made-up", trigger=trigger)
     else:
         trigger = check_trigger(wish.trigger, catalogue)
+    name = wish.name or trigger
+    out = wish.out or Path("lora-out", file_name(name))
+    _refuse_another_lora(out, name)
 
-    async def work(meter: Meter, folder: Path) -> LocalOutcome:
+    async def work(meter: Meter, folders: ExitStack) -> LocalOutcome:
+        folder = Path(folders.enter_context(tempfile.TemporaryDirectory(prefix="lorabot-photos-")))
         photos = await _look(wish.photos, settings.intake, folder, meter, terminal.translate)
         for line in left_out_lines(photos.left_out, terminal.translate):
             meter.print(line, "yellow")
         refuse_count(preset, len(photos.images), terminal.translate)
-        make_results_folder(wish.out)
+        make_results_folder(out)
+        with suppress(OSError):  # what is measured is kept there, and need not be
+            make_private(settings.data_dir)
         meter.show(terminal.translate("cli-train-loading"))
         return await train(
             photos.images,
@@ -81,18 +94,19 @@ def run_train(terminal: Terminal, wish: Wish) -> int:
             vocabulary=catalogue.vocabulary_for(caption),
             trigger=trigger,
             base=await locate(store_of(settings), base),
-            name=wish.name or trigger,
+            name=name,
             seed=secrets.randbelow(_MOST_SEED) if wish.seed is None else wish.seed,
             language=terminal.translate.language,
-            out=wish.out,
+            out=out,
             config=settings.trainer,
             measured=settings.data_dir / "trainer" / "measured.json",
             on_event=lambda event: _show(event, meter, terminal.translate),
         )
 
-    with Meter(terminal.err) as meter, tempfile.TemporaryDirectory(prefix="lorabot-photos-") as folder:
-        outcome = asyncio.run(work(meter, Path(folder)))
-    terminal.print("cli-train-done", "bold green", folder=str(wish.out))
+    # The folder of photos is made once signals are heard, and removed once no thread puts anything there.
+    with Meter(terminal.err) as meter, ExitStack() as folders:
+        outcome = run_stoppable(work(meter, folders))
+    terminal.print("cli-train-done", "bold green", folder=str(out))
     for file in outcome.files:
         terminal.out.print(f"  {file.path}", markup=False)
     return 0
@@ -107,6 +121,18 @@ def _wished(wish: str, bases: Bases, settings: Settings) -> Base:
             if wish.strip().casefold() in (named.id, named.title.casefold()):
                 store_of(settings).survey(named)
         raise
+
+
+def _refuse_another_lora(out: Path, name: str) -> None:
+    """Raise ``AnotherLora`` where reports and pictures would be lost; those of the same LoRA are made anew."""
+    try:
+        made = json.loads((out / "report.json").read_text(encoding="utf-8"))["job"]["name"]
+    except (FileNotFoundError, NotADirectoryError):
+        return
+    except (OSError, ValueError, LookupError, TypeError):
+        made = None  # a report that is none of ours now is not ours to overwrite
+    if made != name:
+        raise AnotherLora("cli-train-another-lora", folder=str(out))
 
 
 async def _look(path: Path, config: IntakeConfig, folder: Path, meter: Meter, text: Translator) -> _Photos:

@@ -5,12 +5,12 @@ import os
 import sys
 
 from lorabot import __version__
-from lorabot.cli.folders import make_data_folder
 from lorabot.cli.logs import configure
 from lorabot.cli.part_log import PartLog
 from lorabot.cli.parts import redis_of
 from lorabot.cli.stopping import on_signals
-from lorabot.cli.terminal import Terminal
+from lorabot.cli.terminal import EXIT_SETTINGS, Terminal
+from lorabot.folders import make_data_folder
 from lorabot.locale import Message
 from lorabot.queue.migrations import migrate
 from lorabot.settings import CONFIG_VARIABLE, Settings
@@ -22,8 +22,15 @@ _SPARE_S = 10.0
 
 def run_up(terminal: Terminal) -> int:
     """Run everything until Ctrl-C; returns the exit code."""
+    from lorabot.bot.web.guard import Exposed, refuse_exposure
+
     settings = terminal.settings()
     configure("debug" if terminal.debug else settings.log_level, settings.secrets())
+    try:
+        refuse_exposure(settings.web)
+    except Exposed as error:
+        terminal.say(error.message, "red")
+        return EXIT_SETTINGS
     make_data_folder(settings.data_dir)
     with only_one(settings.data_dir):
         if settings.discord.token is None and settings.telegram.token is None:

@@ -33,12 +33,15 @@ class Lease:
     All methods wait while the database is away and go on when it is back, unless somebody else has claimed the job
     meanwhile. All raise ``LeaseLost`` when the attempt is not this worker's any more. A lease whose time is up, but
     which nobody else has claimed, is taken up again by the next ``beat``.
+
+    ``outcome``: how the attempt ended: the state that its job ended in, or why it was put back; None until then.
     """
 
     def __init__(self, database: Database, config: QueueConfig, bell: Bell, job: Job, worker: str) -> None:
         self.job = job
         self.worker = worker
         self.ended = False
+        self.outcome: str | None = None
         self._database = database
         self._config = config
         self._bell = bell
@@ -303,6 +306,7 @@ class Lease:
         await journal.finish(
             self._database, connection, self.job, state, values, self.actor, message, photos_gone=photos_gone
         )
+        self.outcome = state.value
 
     async def _put_back(
         self, connection: AsyncConnection, ending: str, signature: str | None, message: Message | None
@@ -314,3 +318,4 @@ class Lease:
             .values(state=JobState.QUEUED.value, lease_until=None, version=jobs.c.version + 1)
         )
         await journal.record(connection, self.job, ending, self.actor, {"signature": signature} if signature else None)
+        self.outcome = ending

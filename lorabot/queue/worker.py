@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import time
 import traceback
 from collections.abc import Awaitable, Callable, Collection
 from contextlib import suppress
@@ -142,8 +143,7 @@ async def run_worker(
         if lease is None and bases is not None and await _others_wait(queue):
             worker.rest()
         if lease is not None:
-            _log.info("job %s: attempt %d begins", lease.job.id, lease.attempt)
-            await _work(lease, handle)
+            await _attempt(lease, handle)
 
     worker = LeasedWorker(queue, worker_name, ticket)
     parts: list[asyncio.Task[None]] = [
@@ -189,6 +189,18 @@ async def _claim(queue: Queue, worker_name: str, bases: Collection[str] | None) 
             raise
 
 
+async def _attempt(lease: Lease, handle: Handle) -> None:
+    """Work, and have the log say when that begins and how it ended; where the attempt was lost that is said already."""
+    begun = time.monotonic()
+    _log.info("job %s: attempt %d begins", lease.job.id, lease.attempt)
+    try:
+        await _work(lease, handle)
+    finally:
+        if lease.outcome is not None:
+            seconds = time.monotonic() - begun
+            _log.info("job %s: attempt %d %s after %.0f s", lease.job.id, lease.attempt, lease.outcome, seconds)
+
+
 async def _work(lease: Lease, handle: Handle) -> None:
     job = lease.job
     try:
@@ -200,7 +212,6 @@ async def _work(lease: Lease, handle: Handle) -> None:
     except asyncio.CancelledError:
         if not lease.ended:
             await _settle(lease.release)
-            _log.info("job %s: given back", job.id)
         raise
     except Exception as error:
         _log.exception("job %s: attempt %d broke down", job.id, lease.attempt)

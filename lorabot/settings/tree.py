@@ -23,6 +23,7 @@ from pydantic_settings import (
 )
 
 from lorabot.bot.config import SITE, DeliveryConfig, DiscordConfig, IntakeConfig, TelegramConfig, WebConfig
+from lorabot.folders import make_private
 from lorabot.locale import Message, Param
 from lorabot.presets import NamedBase
 from lorabot.queue.config import QueueConfig
@@ -122,7 +123,7 @@ class Settings(BaseSettings):
         if self.secret is not None:
             return self.secret
         path = self.data_dir / "secret"
-        self.data_dir.mkdir(parents=True, exist_ok=True)
+        make_private(self.data_dir)
         while not path.exists():
             # A link to a finished file appears whole or not at all, and the first of two processes wins.
             part = self.data_dir / f".secret.{secrets.token_hex(8)}"

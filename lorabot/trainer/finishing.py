@@ -14,6 +14,7 @@ from lorabot.trainer.events import write_events
 from lorabot.trainer.export import Description, export
 from lorabot.trainer.grid import draw_grid
 from lorabot.trainer.lettering import drawable
+from lorabot.trainer.naming import file_name
 from lorabot.trainer.planning import Plan
 from lorabot.trainer.plotting import LossPlot, plot_losses
 from lorabot.trainer.report import LoraFile, Report, language_of, plan_section, write_json, write_markdown
@@ -159,12 +160,6 @@ def _summary(finished: Finished, report: Report) -> dict[str, str | int | float 
         "peak_bytes": finished.peak,
         "planned_peak_bytes": plan.peak_bytes,
     }
-
-
-def file_name(name: str) -> str:
-    """``name`` as a file's name on every system and in a prompt's ``<lora:...>``: letters, digits, ``-`` and ``_``."""
-    plain = "".join(sign if sign.isalnum() or sign in "-_" else "-" for sign in name.strip())
-    return "-".join(part for part in plain.split("-") if part)[:60] or "lora"
 
 
 def _title(job: TrainingJob, name: str, say: Translator) -> str:

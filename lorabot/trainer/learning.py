@@ -11,9 +11,9 @@ from lorabot.trainer.course import Course, choose
 from lorabot.trainer.descent import Descent
 from lorabot.trainer.encoding import encode
 from lorabot.trainer.export import model_hash, rounded
-from lorabot.trainer.finishing import file_name
 from lorabot.trainer.fitting import Outlook, look, plan_to_fit
 from lorabot.trainer.infotext import Lora
+from lorabot.trainer.naming import file_name
 from lorabot.trainer.planning import megabytes
 from lorabot.trainer.preserving import Preserved, preserve, prompts
 from lorabot.trainer.resume import ResumeState

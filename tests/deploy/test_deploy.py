@@ -91,6 +91,11 @@ def test_a_systemd_unit_passes_systemds_own_check(path: Path, tmp_path: Path) ->
     run(analyze, "verify", "--man=no", unit)
 
 
+def test_systemd_makes_the_data_folder_for_its_owner_alone() -> None:
+    for unit in UNITS:
+        assert {"StateDirectory=lorabot", "StateDirectoryMode=0700"} <= set(unit.read_text().splitlines()), unit.name
+
+
 def test_a_containerfile_copies_only_what_the_ignore_file_lets_through() -> None:
     allowed = {line[1:] for line in (ROOT / ".dockerignore").read_text().splitlines() if line.startswith("!")}
     for path in CONTAINERFILES:

@@ -1,7 +1,9 @@
 """Workers: killed, stopped, cut off from Redis or the database, a job ends once and where it should."""
 
 import asyncio
+import logging
 import os
+import re
 import signal
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection
@@ -12,6 +14,7 @@ import psutil
 import pytest
 from redis.exceptions import RedisError
 
+from lorabot.locale import Message
 from lorabot.queue import Lease, Queue, database, open_queue, run_reconciler, run_worker
 from lorabot.queue.embedded import EmbeddedValkey
 from lorabot.queue.model import Job, JobState, Outcome, Progress, Stage, TrainerState
@@ -282,6 +285,53 @@ async def test_a_handler_that_ends_nothing_is_a_crash(online: Queue) -> None:
     job = await submit(online)
     async with worker(online, handle):
         assert (await until(online, job.id, final)).crashes == 1
+
+
+async def test_the_log_says_how_each_attempt_ended_and_after_what_time(
+    online: Queue, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, logger="lorabot.queue.worker")
+    waiting = asyncio.Event()
+
+    async def handle(lease: Lease) -> None:
+        match lease.job.name:
+            case "done":
+                await lease.succeed(DONE)
+            case "refused":
+                await lease.fail(Message("queue-crashed", {"id": lease.job.id}))
+            case "broken":
+                raise RuntimeError("no such card")
+        async with lease.kept():
+            waiting.set()
+            await asyncio.Event().wait()
+
+    jobs = {}
+    async with worker(online, handle):
+        for name in ("done", "refused", "broken", "taken back"):
+            waiting.clear()
+            jobs[name] = await submit(online, "web:ann", name)
+            if name == "taken back":
+                await waiting.wait()
+                await online.jobs.cancel(jobs[name].id, "web:ann")
+            await until(online, jobs[name].id, final)
+        waiting.clear()
+        jobs["left"] = await submit(online, "web:ann", "left")
+        await waiting.wait()
+    said = [record.getMessage() for record in caplog.records if record.levelno == logging.INFO]
+    ends = {
+        name: [line.partition(": ")[2] for line in said if job.id in line and "begins" not in line]
+        for name, job in jobs.items()
+    }
+    again = [f"attempt {number} crashed" for number in range(1, LAPSING.same_crashes)]
+    assert {name: [line.partition(" after ")[0] for line in lines] for name, lines in ends.items()} == {
+        "done": ["attempt 1 succeeded"],
+        "refused": ["attempt 1 failed"],
+        "broken": [*again, f"attempt {LAPSING.same_crashes} failed"],
+        "taken back": ["attempt 1 cancelled"],
+        "left": ["attempt 1 released"],
+    }
+    assert all(re.search(r" after \d+ s$", line) for lines in ends.values() for line in lines)
+    assert not any("web:ann" in line for line in said)
 
 
 async def test_jobs_are_found_again_after_redis_was_flushed(online: Queue) -> None:

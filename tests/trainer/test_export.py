@@ -24,8 +24,8 @@ from lorabot.trainer.export import Description, export, file_bytes, rounded
 from lorabot.trainer.export.file import hashes, tensors
 from lorabot.trainer.export.header import metadata, tag_frequency
 from lorabot.trainer.export.names import layer_namer
-from lorabot.trainer.finishing import file_name
 from lorabot.trainer.models import Models
+from lorabot.trainer.naming import file_name
 from lorabot.trainer.planning import Hardware, plan
 from tests.trainer.conftest import QUICK, Trained, tiny_recipe
 from tests.trainer.lessons import fits

@@ -11,6 +11,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
+from lorabot.locale import translator
 from lorabot.presets import DEMO, Base, Bases, Family, NamedBase, Prediction, RealFamily
 from lorabot.trainer.bases.detection import detect
 from lorabot.trainer.bases.digests import Digests
@@ -77,7 +78,9 @@ class BaseStore:
                 found.append(each.of(each.family or self.survey(each).family))
             except BadBase as error:
                 _log.warning(
-                    "base model %s left out: its family is not stated, and its file can't be read (%s)", each.id, error
+                    "base model %s left out, whose family is not stated: %s",
+                    each.id,
+                    translator("en").text(error.message),
                 )
         return Bases(found)
 
