@@ -40,7 +40,8 @@ def left_out_lines(left_out: Sequence[LeftOut], text: Translator) -> list[str]:
         by_reason.setdefault(_reason(left, 1, text), []).append(left)
     lines = []
     for alike in list(by_reason.values())[:_MOST_REASONS]:
-        shown = ", ".join(f"`{left.name}`" for left in alike[:_MOST_NAMES])
+        # They were looked at side by side, so in whichever order that ended.
+        shown = ", ".join(f"`{name}`" for name in sorted(left.name for left in alike)[:_MOST_NAMES])
         more, reason = len(alike) - _MOST_NAMES, _reason(alike[0], len(alike), text)
         lines.append(
             text("intake-left-out-more", names=shown, more=more, reason=reason)
