@@ -4,6 +4,7 @@ import signal
 import socket
 import urllib.request
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import psutil
 import pytest
@@ -132,11 +133,10 @@ def test_a_demo_that_falls_down_says_so_and_keeps_its_log(tmp_path: Path) -> Non
 
 
 def test_a_demo_that_is_told_to_end_clears_everything_away(tmp_path: Path) -> None:
-    temporary = tmp_path / "temporary"
-    temporary.mkdir()
-    with started("demo", cwd=tmp_path, TMPDIR=str(temporary), LORABOT_TRAINER__DEVICE="cpu") as house:
-        house.wait_for("bot |")
-        family = house.family()
-        assert house.end() == EXIT_INTERRUPTED
-    assert list(temporary.glob("lorabot-demo-*")) == []
+    with TemporaryDirectory() as temporary:  # a short path: Valkey's socket lies in it
+        with started("demo", cwd=tmp_path, TMPDIR=temporary, LORABOT_TRAINER__DEVICE="cpu") as house:
+            house.wait_for("bot |")
+            family = house.family()
+            assert house.end() == EXIT_INTERRUPTED
+        assert list(Path(temporary).glob("lorabot-demo-*")) == []
     assert all_gone(family, 5) == []
