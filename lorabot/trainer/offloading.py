@@ -32,6 +32,11 @@ def roomy(device: torch.device) -> bool:
     """Whether half of a card's memory is free for this process, which then need not be careful with it."""
     if device.type != "cuda":
         return False
+    return room(device)[0] >= _HALF * torch.cuda.mem_get_info(device)[1]
+
+
+def room(device: torch.device) -> tuple[int, int]:
+    """Bytes of a card's memory that this process may take besides what it has, and that it may have at all."""
     free, total = torch.cuda.mem_get_info(device)
-    most = torch.cuda.get_per_process_memory_fraction(device) * total
-    return min(free, most - torch.cuda.memory_reserved(device)) >= _HALF * total
+    most = int(torch.cuda.get_per_process_memory_fraction(device) * total)
+    return min(free, most - torch.cuda.memory_reserved(device)), most

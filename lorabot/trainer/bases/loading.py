@@ -123,6 +123,8 @@ def place_of_the_rest(
     import psutil
     import torch
 
+    from lorabot.trainer.offloading import room
+
     def needed(count: int) -> int:
         return round(_ROOM * count * dtype.itemsize)
 
@@ -134,7 +136,7 @@ def place_of_the_rest(
         if whole > free:
             raise BadBase("base-no-memory", base=base.id, needed=f"{whole / 1e9:.1f}", free=f"{free / 1e9:.1f}")
         return device
-    free, total = torch.cuda.mem_get_info(device)
+    free, most = room(device)
     if whole <= free:
         return device
     folder = base.path.is_dir()
@@ -145,7 +147,7 @@ def place_of_the_rest(
             if not folder or header.path.parent.name == "unet"
         )
     )
-    if unet > total:
+    if unet > most:
         raise BadBase("base-no-card-memory", base=base.id, needed=f"{unet / 1e9:.1f}", free=f"{free / 1e9:.1f}")
     if unet > free:
         raise torch.OutOfMemoryError(f"the UNet of {base.id} takes {unet / 1e9:.1f} GB, and {free / 1e9:.1f} are free")

@@ -246,7 +246,9 @@ def test_only_the_unet_needs_room_on_a_card_and_what_others_hold_is_waited_for(
         files = [path] if path.is_file() else sorted(path.rglob("*.safetensors"))
 
         def place(free: int, total: int = 1 << 40) -> torch.device:
-            monkeypatch.setattr(torch.cuda, "mem_get_info", lambda _: (free, total))
+            monkeypatch.setattr(torch.cuda, "mem_get_info", lambda _: (1 << 40, 1 << 40))
+            monkeypatch.setattr(torch.cuda, "get_per_process_memory_fraction", lambda _: total / (1 << 40))
+            monkeypatch.setattr(torch.cuda, "memory_reserved", lambda _: total - free)
             return place_of_the_rest(located, files, card, torch.bfloat16)  # noqa: B023
 
         assert place(1 << 40) == card
