@@ -131,15 +131,16 @@ def dropping_out(modules: Modules, seed: int, step: int) -> Iterator[None]:
 def switched_off(modules: Modules) -> Iterator[None]:
     """The base model as if there were no adapter."""
     layers = [layer for _, layer in _layers(*modules.values())]
+    own = list(parameters(modules))
     for layer in layers:
         layer.enable_adapters(False)
+    for _, parameter in own:  # peft freezes them, and a way that is opened meanwhile would find no adapter
+        parameter.requires_grad_(True)
     try:
         yield
     finally:
         for layer in layers:
             layer.enable_adapters(True)
-        for _, parameter in parameters(modules):  # peft freezes them when switching off
-            parameter.requires_grad_(True)
 
 
 def _layers(*modules: torch.nn.Module) -> list[tuple[str, Any]]:

@@ -1,18 +1,20 @@
 """What a route lets go of, and when."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 import pytest
 import torch
 
+from lorabot.trainer import adapter
 from lorabot.trainer.conditions import Conditions
-from lorabot.trainer.denoising import Denoiser, plain
+from lorabot.trainer.denoising import Denoiser, denoiser, plain
 from lorabot.trainer.fast import Warm
 from lorabot.trainer.fast.entrance import lay_out
 from lorabot.trainer.fast.reference import Reference
 from lorabot.trainer.memory import Fitting, away, gauge_of
 from lorabot.trainer.route import route
+from tests.trainer.conftest import tiny_recipe
 from tests.trainer.lessons import smallest_base
 from tests.trainer.memory.simulated_card import SimulatedCard
 from tests.trainer.small_bases import TEXT_WIDTH
@@ -60,3 +62,25 @@ def test_weights_that_find_no_room_on_the_host_leave_the_way_as_it_was() -> None
             raise AssertionError("there was room")
         assert torch.equal(made(*given, conditions), expected)
         assert not away(unet)
+
+
+def test_a_way_that_is_opened_anew_while_the_adapter_is_off_is_still_the_fast_one() -> None:
+    unet, ways = smallest_base().unet, list[str]()
+    warm, modules = Warm(Reference), {"unet": unet}
+    given = torch.randn(2, 4, 8, 8), torch.tensor([5, 500]), Conditions(torch.randn(2, 77, TEXT_WIDTH))
+
+    def opener(checkpointing: bool) -> AbstractContextManager[Denoiser]:
+        return denoiser(unet, "fp32", checkpointing, card=True, warm=warm, say=lambda way: ways.append(way.code))
+
+    with (
+        adapter.attached(modules, tiny_recipe(layers="attention"), 1),
+        route(unet, SimulatedCard(), opener, warm) as made,
+    ):
+        made.choose(Fitting(2))
+        expected = made(*given)
+        with adapter.switched_off(modules), torch.no_grad(), made.aside():
+            pass  # as where the VAE decodes the base's own samples, and the card has no room for both
+        again = made(*given)
+        assert ways == ["plan-fast", "plan-fast"]
+        assert again.requires_grad
+        assert torch.equal(again, expected)
