@@ -4,12 +4,16 @@ Queries, keys and values: (B, heads, tokens, head size) as views of rows; so is 
 keeps that layout.
 """
 
-from collections.abc import Callable
+import logging
+import os
+from collections.abc import Callable, Collection
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
 
 import torch
 
 _aten: Any = torch.ops.aten
+_log = logging.getLogger(__name__)
 
 
 class Attended(NamedTuple):
@@ -17,6 +21,40 @@ class Attended(NamedTuple):
 
     out: torch.Tensor
     back: Callable[[torch.Tensor], tuple[torch.Tensor, torch.Tensor, torch.Tensor]]
+
+
+class Shape(NamedTuple):
+    """Of an attention: so many ``heads`` with a query for each of a picture's ``tokens``, and ``keys`` of ``size``."""
+
+    heads: int
+    tokens: int
+    keys: int
+    size: int
+
+
+def build(shapes: Collection[Shape], like: torch.Tensor) -> Callable[[], None]:
+    """Have what attends in such ``shapes`` there and back built, side by side, for the device and type of ``like``.
+
+    What comes back waits for it. cuDNN builds a kernel when a kind of shape first comes, and one after the other this
+    takes a second each. What can't be built here is left to whoever needs it.
+    """
+
+    def there_and_back(shape: Shape) -> None:
+        heads, tokens, keys, size = shape
+        query, key, value = (like.new_zeros(1, each, heads, size).transpose(1, 2) for each in (tokens, keys, keys))
+        attended = attend(query, key, value)
+        attended.back(torch.zeros_like(attended.out))
+
+    pool = ThreadPoolExecutor(max(1, min(os.cpu_count() or 1, len(shapes))))
+    begun = [pool.submit(there_and_back, shape) for shape in shapes]
+    pool.shutdown(wait=False)
+
+    def wait() -> None:
+        for each in begun:
+            if (error := each.exception()) is not None:
+                _log.warning("an attention could not be built ahead: %s", error)
+
+    return wait
 
 
 def attend(query: torch.Tensor, key: torch.Tensor, value: torch.Tensor) -> Attended:

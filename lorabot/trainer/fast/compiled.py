@@ -11,7 +11,7 @@ from lorabot.trainer.fast.attention import Attended, attend
 from lorabot.trainer.fast.primitives import Factors, GroupNorm, LayerNorm, Source, Stats
 from lorabot.trainer.fast.reference import PATTERN
 from lorabot.trainer.kernels import norms, rows, texts
-from lorabot.trainer.kernels.ahead import compile_apart, wanted_by
+from lorabot.trainer.kernels.ahead import Wanted, compile_apart, wanted_by
 
 _TILE, _WIDE = 64, 64
 """Rows and channels of a program of the group norms. These sizes and the numbers of warps are an H100's best at the
@@ -46,24 +46,31 @@ class Compiled:
         early = torch.cuda.is_available() and torch.cuda.get_device_capability() >= _EARLY
         self._early = {"waits": True, "launch_pdl": True} if early else {"waits": False}
 
-    def prepare(self, act: Callable[[], object]) -> None:
-        self._asking, device = True, torch.cuda.current_device()
-        try:
-            wanted = wanted_by(act)
-        finally:
-            self._asking = False
-        compile_apart(wanted)
+    def prepare(self, act: Callable[[], object]) -> Callable[[], None]:
+        device = torch.cuda.current_device()
+        wait = compile_apart(lambda: self._asked_by(act))
 
         def load(kernel: Any) -> object:
             ready = kernel.result() if hasattr(kernel, "result") else kernel
             with torch.cuda.device(device):
                 return ready.run  # loads the kernel, and has what starts it compiled, which takes a C compiler
 
-        with ThreadPoolExecutor() as pool:
-            with triton.AsyncCompileMode(pool):
-                kernels = [each.compile() for each in wanted]
-            for loaded in [pool.submit(load, kernel) for kernel in kernels]:
-                loaded.result()
+        def load_all() -> None:
+            wanted = wait()
+            with ThreadPoolExecutor() as pool:
+                with triton.AsyncCompileMode(pool):
+                    kernels = [each.compile() for each in wanted]
+                for loaded in [pool.submit(load, kernel) for kernel in kernels]:
+                    loaded.result()
+
+        return load_all
+
+    def _asked_by(self, act: Callable[[], object]) -> Sequence[Wanted]:
+        self._asking = True
+        try:
+            return wanted_by(act)
+        finally:
+            self._asking = False
 
     def _go(self, kernel: Any, grid: tuple[int, ...], *given: object, **constants: object) -> None:
         if self._asking:
@@ -213,10 +220,13 @@ class Compiled:
         )  # fmt: skip
         return out
 
+    def hears(self, keys: int, size: int) -> bool:
+        return keys <= sum(_KEYS) and size <= _HEAD
+
     def hear(self, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor) -> Attended:
         batch, heads, tokens, each = query.shape
         keys, tile = key.shape[2], 64
-        if keys > sum(_KEYS) or each > _HEAD:
+        if not self.hears(keys, each):
             return attend(query, key, value)
         most, rest = _KEYS
         kind = {"each": each, "wide": max(16, triton.next_power_of_2(each)), "most": most, "rest": rest, "tile": tile}

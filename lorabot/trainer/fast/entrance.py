@@ -2,7 +2,8 @@
 
 import logging
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from copy import deepcopy
 from dataclasses import dataclass, field
 from importlib.util import find_spec
@@ -10,8 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from torch.nn import functional
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from lorabot.trainer.conditions import Conditions
+from lorabot.trainer.fast.attention import build
+from lorabot.trainer.fast.network import Network
 from lorabot.trainer.fast.passes import Passes, of_autograd
 from lorabot.trainer.fast.primitives import Primitives
 from lorabot.trainer.fast.reading import read
@@ -29,6 +33,12 @@ _PREDICTS, _LEARNS = 0.05, 0.98
 _SMALL = ((16, 24), (32, 48))
 """Heights and widths of latents: with one a little larger than usual, all their halves and halves' halves together go
 through the kernels for maps of every size."""
+_BUILT = [SDPBackend.FLASH_ATTENTION, SDPBackend.EFFICIENT_ATTENTION, SDPBackend.MATH]
+"""Attentions that come with torch: cuDNN would build one for each level that nothing but a comparison needs."""
+_SIDE = 64
+"""Of latents, where a network does not say."""
+_TOKENS = 77
+"""Of a text: what CLIP hears at once."""
 _log = logging.getLogger(__name__)
 
 Denoise = Callable[[torch.Tensor, torch.Tensor, Conditions], torch.Tensor]
@@ -129,10 +139,8 @@ def _tried(
     """Passes that were tried before or agree with ``plain`` now. Raises ``Unsupported``, and notes why."""
     try:
         passes = lay_out(unet, make())
-        if signature not in tried:
-            prepare(unet, passes.network.ops)
-            if not agrees(unet, passes, plain):
-                raise Unsupported("differs")
+        if signature not in tried and not agrees(unet, passes, plain, prepare(unet, passes.network)):
+            raise Unsupported("differs")
     except Unsupported as error:
         tried[signature] = error.why
         raise
@@ -201,23 +209,43 @@ def bind(passes: Passes, unet: "UNet2DConditionModel") -> None:
         (weights.scaling,) = layer.scaling.values()
 
 
-def prepare(unet: "UNet2DConditionModel", ops: Primitives) -> None:
+def prepare(unet: "UNet2DConditionModel", network: Network) -> Callable[[], None]:
     """Have the kernels for pictures of all sizes compiled at once: one by one, as they are needed, took a minute.
 
-    Which ones these are is found out on a shadow of ``unet``, so that nothing is computed and no memory is taken.
+    What comes back waits for them. Which ones these are is found out on a shadow of ``unet``, so that nothing is
+    computed and no memory is taken.
     """
-    side = unet.config["sample_size"]
+    ops, grain, said = network.ops, network.grain, unet.config["sample_size"]
+    side = said if isinstance(said, int) else _SIDE
+    usual = ((side, side), (side - grain, side + grain))  # of even tokens, and of those that leave a rest
+    shapes = {shape for size in usual for shape in network.attentions(*size, _TOKENS)} if roomy(unet.device) else ()
+    built = build(shapes, network.first.weight)
 
     def there_and_back() -> None:
         shadow = _shadow(unet)
-        network = lay_out(shadow, ops).network
+        shape = lay_out(shadow, ops).network
         for height, width in (*_SMALL, (side, side + side // 8)):
             noisy, timesteps, conditions = _some_inputs(shadow, 1, height, width)
-            _, learn = network.forward(noisy, timesteps, conditions)
+            _, learn = shape.forward(noisy, timesteps, conditions)
             learn(noisy)
 
+    compiled: Callable[[], None] | None = None
+    with _late():
+        compiled = ops.prepare(there_and_back)
+
+    def ready() -> None:
+        with _late():
+            if compiled is not None:
+                compiled()
+        built()
+
+    return ready
+
+
+@contextmanager
+def _late() -> Iterator[None]:
     try:
-        ops.prepare(there_and_back)
+        yield
     except Exception:  # a compiler at odds with this, say: then each is compiled when it is needed
         _log.exception("kernels could not be compiled ahead")
 
@@ -244,7 +272,7 @@ def _some_inputs(
     def some(*shape: int) -> torch.Tensor:
         return torch.randn(shape, generator=chance).to(device)
 
-    conditions = [some(batch, 77, config.cross_attention_dim)]
+    conditions = [some(batch, _TOKENS, config.cross_attention_dim)]
     if config.addition_embed_type == "text_time":
         pooled = config.projection_class_embeddings_input_dim - 6 * config.addition_time_embed_dim
         conditions += [some(batch, pooled), torch.full((batch, 6), 512.0, device=device)]
@@ -252,10 +280,13 @@ def _some_inputs(
     return noisy, torch.linspace(100, 700, batch, device=device).long(), Conditions(*conditions)
 
 
-def agrees(unet: "UNet2DConditionModel", passes: Passes, plain: Denoise) -> bool:
+def agrees(
+    unet: "UNet2DConditionModel", passes: Passes, plain: Denoise, ready: Callable[[], None] = lambda: None
+) -> bool:
     """Whether ``passes`` predict and learn what ``plain`` does from random inputs and adapter, within bfloat16.
 
-    Nothing is recorded for it: each recording is compared with what it was recorded from.
+    ``ready`` waits until ``passes`` can be used. Nothing is recorded for it: each recording is compared with what it
+    was recorded from.
     """
     config: Any = unet.config
     grain = 2 ** (len(config.block_out_channels) - 1)
@@ -274,8 +305,12 @@ def agrees(unet: "UNet2DConditionModel", passes: Passes, plain: Denoise) -> bool
         with torch.no_grad():
             for parameter in parameters:
                 parameter.copy_(0.02 * like(parameter))
-        expected = plain(noisy, timesteps, conditions)
-        wanted = dict(zip(names, torch.autograd.grad(expected, parameters, gradient), strict=True))
+        try:
+            with sdpa_kernel(_BUILT):
+                expected = plain(noisy, timesteps, conditions)
+                wanted = dict(zip(names, torch.autograd.grad(expected, parameters, gradient), strict=True))
+        finally:
+            ready()
         weights = passes.network.weights
         weights.scale.fill_(weights.scaling)
         predicted, learn = passes.network.forward(noisy, timesteps, conditions)
@@ -285,13 +320,14 @@ def agrees(unet: "UNet2DConditionModel", passes: Passes, plain: Denoise) -> bool
         with torch.no_grad():
             for parameter, value in zip(parameters, before, strict=True):
                 parameter.copy_(value)
-    apart = torch.linalg.vector_norm(predicted.float() - expected) / torch.linalg.vector_norm(expected)
+    expected = expected.detach()
+    apart = float(torch.linalg.vector_norm(predicted.float() - expected) / torch.linalg.vector_norm(expected))
     alike = min(
         float(functional.cosine_similarity(learnt[name].flatten(), theirs.flatten(), dim=0))
         for name, theirs in wanted.items()
     )
     _log.info("fast and plain: predictions %.1e apart, gradients' least cosine %.5f", apart, alike)
-    return bool(apart <= _PREDICTS) and alike >= _LEARNS
+    return apart <= _PREDICTS and alike >= _LEARNS
 
 
 def _adapted(unet: "UNet2DConditionModel") -> list[Any]:

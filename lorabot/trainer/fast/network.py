@@ -2,14 +2,17 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from math import ceil
 
 import torch
 from torch.nn import functional
 
 from lorabot.trainer.conditions import Conditions
-from lorabot.trainer.fast.convolving import Convolution, convolve_back
+from lorabot.trainer.fast.attention import Shape
+from lorabot.trainer.fast.convolving import Convolution, Upsampling, convolve_back
 from lorabot.trainer.fast.maps import Back, Map, Part, Step, flat
 from lorabot.trainer.fast.primitives import GroupNorm, Primitives
+from lorabot.trainer.fast.transforming import Transformer
 from lorabot.trainer.fast.weights import TextProduct, Weights
 
 Learn = Callable[[torch.Tensor], torch.Tensor]
@@ -52,6 +55,19 @@ class Network:
     def fits(self, noisy: torch.Tensor) -> bool:
         """Whether latents (B, C, H, W) can be halved as often as the network does."""
         return noisy.shape[2] % self.grain == 0 and noisy.shape[3] % self.grain == 0
+
+    def attentions(self, height: int, width: int, texts: int) -> set[Shape]:
+        """What attends to pictures whose latents are ``height`` x ``width``, and to as many tokens of ``texts``."""
+        found: set[Shape] = set()
+        for link in self.links:
+            match link.part:
+                case Convolution(stride=stride):
+                    height, width = ceil(height / stride), ceil(width / stride)
+                case Upsampling():
+                    height, width = 2 * height, 2 * width
+                case Transformer(blocks=blocks):
+                    found.update(*(block.shapes(self.ops, height * width, texts) for block in blocks))
+        return found
 
     @torch.no_grad()
     def forward(

@@ -61,8 +61,11 @@ never concatenated."""
 class Primitives(Protocol):
     """The operations. Sums are taken in at least float32 whatever the rows' type."""
 
-    def prepare(self, act: Callable[[], object]) -> None:
-        """Have all that ``act`` asks of these operations compiled, side by side. What it computes is not to be used."""
+    def prepare(self, act: Callable[[], object]) -> Callable[[], None]:
+        """Have all that ``act`` asks of these operations compiled, side by side; what comes back waits for it.
+
+        What ``act`` computes is not to be used.
+        """
         ...
 
     def add(
@@ -104,6 +107,10 @@ class Primitives(Protocol):
         self, rows: torch.Tensor, norm: LayerNorm, gradient: torch.Tensor, more: torch.Tensor
     ) -> torch.Tensor:
         """From the ``gradient`` of ``layer_norm``'s second result that of its first, with ``more`` added."""
+        ...
+
+    def hears(self, keys: int, size: int) -> bool:
+        """Whether ``hear`` is more than ``attend`` for so many ``keys`` of this ``size``."""
         ...
 
     def hear(self, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor) -> Attended:

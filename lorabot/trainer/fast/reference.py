@@ -16,8 +16,9 @@ Art of Computer Programming, volume 3, 6.4)."""
 class Reference:
     """See ``Primitives``."""
 
-    def prepare(self, act: Callable[[], object]) -> None:
+    def prepare(self, act: Callable[[], object]) -> Callable[[], None]:
         """There is nothing to compile."""
+        return lambda: None
 
     def add(
         self, rows: torch.Tensor, other: torch.Tensor | None, bias: torch.Tensor | None, batch: int
@@ -87,6 +88,9 @@ class Reference:
         first = weighted.mean(dim=1, keepdim=True)
         second = (weighted * normal).mean(dim=1, keepdim=True)
         return (slope * (weighted - first - normal * second) + more).to(rows.dtype)
+
+    def hears(self, keys: int, size: int) -> bool:
+        return False
 
     def hear(self, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor) -> Attended:
         return attend(query, key, value)

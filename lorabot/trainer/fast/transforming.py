@@ -1,13 +1,13 @@
 """The parts made of attention and feed-forward layers, where the adapter is."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
 
-from lorabot.trainer.fast.attention import Attended, attend
+from lorabot.trainer.fast.attention import Attended, Shape, attend
 from lorabot.trainer.fast.maps import Back, Gradients, Map, Step
-from lorabot.trainer.fast.primitives import GroupNorm, LayerNorm
+from lorabot.trainer.fast.primitives import GroupNorm, LayerNorm, Primitives
 from lorabot.trainer.fast.weights import Product
 
 _BlockBack = Callable[[torch.Tensor, torch.Tensor, bool], torch.Tensor]
@@ -31,6 +31,12 @@ class Block:
     query_out: Product
     widen: Product
     narrow: Product
+
+    def shapes(self, ops: Primitives, tokens: int, texts: int) -> Iterator[Shape]:
+        """What attends here to so many ``tokens`` of a picture and of ``texts``, but for what ``ops`` hear."""
+        yield Shape(self.heads[0], tokens, tokens, self._size(0))
+        if not ops.hears(texts, self._size(1)):
+            yield Shape(self.heads[1], tokens, texts, self._size(1))
 
     def attentions(self, step: Step, pending: Pending, batch: int) -> tuple[Pending, "_Attentions"]:
         """Both attentions; what is pending then is the second's result."""

@@ -10,7 +10,8 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from importlib import import_module
 from typing import Any
@@ -19,10 +20,8 @@ from triton import knobs
 from triton.backends.compiler import GPUTarget
 from triton.runtime import driver
 
-_WORTH_IT = 8
-"""Kernels from which on it pays to start processes for them."""
-_SHARE, _MOST = 3, 8
-"""Kernels at the least for each process, and processes at the most: each takes a quarter of a GiB."""
+_MOST = 8
+"""Processes: each takes a quarter of a GiB."""
 _PATIENCE_S = 120.0
 _log = logging.getLogger(__name__)
 
@@ -54,35 +53,63 @@ def wanted_by(act: Callable[[], object]) -> list[Wanted]:
     return list(found)
 
 
-def compile_apart(wanted: Sequence[Wanted], cores: int | None = None) -> None:
-    """Have ``wanted`` compiled for this process's card by as many processes as is worth it, and wait for them.
+def compile_apart(find: Callable[[], Sequence[Wanted]], cores: int | None = None) -> Callable[[], Sequence[Wanted]]:
+    """Have what ``find`` finds compiled for this process's card by other ones, which start while it looks.
 
-    What they fail at they tell standard error, and it is left to whoever needs it.
+    What comes back waits for them and says what was found. Where they fail they tell standard error, and it is left to
+    whoever needs it.
     """
-    count = min(cores or os.cpu_count() or 1, len(wanted) // _SHARE, _MOST)
-    if len(wanted) < _WORTH_IT or count < 2:
-        return
+    count = min(cores or os.cpu_count() or 1, _MOST)
+    children: list[subprocess.Popen[str]] = []
+    try:
+        if count > 1:
+            with _forgiven():
+                for _ in range(count):
+                    children.append(_child())
+        wanted = find()
+        with _forgiven():
+            _send(children, wanted)
+    except BaseException:
+        _end(children)
+        raise
+    until = time.monotonic() + _PATIENCE_S
+
+    def wait() -> Sequence[Wanted]:
+        try:
+            with _forgiven():
+                failed = sum(child.wait(max(0.0, until - time.monotonic())) != 0 for child in children)
+                if failed:
+                    _log.warning("%d of %d processes could not compile all of their kernels", failed, count)
+        finally:
+            _end(children)
+        return wanted
+
+    return wait
+
+
+@contextmanager
+def _forgiven() -> Iterator[None]:
+    try:
+        yield
+    except (OSError, subprocess.TimeoutExpired) as error:
+        _log.warning("kernels are compiled one by one: %s", error)
+
+
+def _send(children: Sequence[subprocess.Popen[str]], wanted: Sequence[Wanted]) -> None:
     card: Any = driver.active
     target = card.get_current_target()
     about = {"backend": target.backend, "arch": target.arch, "warp_size": target.warp_size}
-    until = time.monotonic() + _PATIENCE_S
-    children: list[subprocess.Popen[str]] = []
-    try:
-        for _ in range(count):
-            children.append(_child())
-        for first, child in enumerate(children):
-            assert child.stdin is not None
-            with child.stdin:
-                json.dump({"target": about, "kernels": [asdict(each) for each in wanted[first::count]]}, child.stdin)
-        failed = sum(child.wait(max(0.0, until - time.monotonic())) != 0 for child in children)
-        if failed:
-            _log.warning("%d of %d processes could not compile all of their kernels", failed, count)
-    except (OSError, subprocess.TimeoutExpired) as error:
-        _log.warning("kernels are compiled one by one: %s", error)
-    finally:
-        for child in children:
-            child.kill()
-            child.wait()
+    for first, child in enumerate(children):
+        assert child.stdin is not None
+        with child.stdin:
+            kernels = [asdict(each) for each in wanted[first :: len(children)]]
+            json.dump({"target": about, "kernels": kernels}, child.stdin)
+
+
+def _end(children: Sequence[subprocess.Popen[str]]) -> None:
+    for child in children:
+        child.kill()
+        child.wait()
 
 
 def _child() -> subprocess.Popen[str]:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import torch
 
-from lorabot.trainer.fast.entrance import prepare
+from lorabot.trainer.fast.entrance import lay_out, prepare
 from lorabot.trainer.fast.reference import Reference
 from tests.house import clean_environment
 from tests.trainer import small_bases
@@ -40,14 +40,14 @@ def test_a_network_keeps_its_values_while_its_kernels_are_found_out_and_a_failin
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     class Failing(Reference):
-        def prepare(self, act: Callable[[], object]) -> None:
+        def prepare(self, act: Callable[[], object]) -> Callable[[], None]:
             act()
             raise OSError("no compiler")
 
     unet = small_bases.make("sdxl").unet
     with with_adapter(unet):
         before = {name: value.clone() for name, value in unet.state_dict().items()}
-        prepare(unet, Failing())
+        prepare(unet, lay_out(unet, Failing()).network)()
         after = unet.state_dict()
         assert all(torch.equal(after[name], value) for name, value in before.items())
     assert "kernels could not be compiled ahead" in caplog.text

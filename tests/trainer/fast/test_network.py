@@ -14,7 +14,8 @@ from lorabot.presets import Family
 from lorabot.trainer import adapter
 from lorabot.trainer.conditions import Conditions
 from lorabot.trainer.denoising import Denoiser, plain
-from lorabot.trainer.fast import Unsupported
+from lorabot.trainer.fast import Unsupported, transforming
+from lorabot.trainer.fast.attention import Attended, Shape, attend, build
 from lorabot.trainer.fast.entrance import agrees, bind, lay_out, through
 from lorabot.trainer.fast.passes import Passes
 from lorabot.trainer.fast.reference import Reference
@@ -185,6 +186,48 @@ def test_the_trial_finds_a_network_that_learns_something_else() -> None:
         layer = network.down_blocks[0].attentions[0].transformer_blocks[0].ff.net[2]
         layer.weight.data = layer.weight.data * -1
         assert not agrees(unet, passes, plain(unet, "fp32"))
+
+
+def test_what_attends_is_known_beforehand(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Hearing(Reference):
+        def hears(self, keys: int, size: int) -> bool:
+            return (keys, size) == (77, 8)
+
+        def hear(self, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor) -> Attended:
+            return (attend if self.hears(key.shape[2], query.shape[3]) else noted)(query, key, value)
+
+    def noted(query: torch.Tensor, key: torch.Tensor, value: torch.Tensor) -> Attended:
+        _, heads, tokens, size = query.shape
+        asked.add((heads, tokens, key.shape[2], size))
+        return attend(query, key, value)
+
+    asked: set[tuple[int, ...]] = set()
+    monkeypatch.setattr(transforming, "attend", noted)
+    for family in ("sd15", "sd21", "sdxl"):
+        unet = small_bases.make(family).unet
+        network = lay_out(unet, Hearing()).network
+        for height, width in ((8, 8), (4, 12)):
+            asked.clear()
+            network.forward(*given(unet, 1, height, width))
+            assert network.attentions(height, width, 77) == asked
+
+
+def test_what_cant_be_built_ahead_is_told_and_left_to_whoever_needs_it(caplog: pytest.LogCaptureFixture) -> None:
+    build([Shape(2, 6, 6, 4), Shape(2, -1, 6, 4)], torch.zeros(1))()
+    (told,) = caplog.messages
+    assert "could not be built ahead" in told
+
+
+def test_a_trial_waits_for_the_kernels_even_where_the_plain_way_breaks_off() -> None:
+    def breaking(*_: object) -> torch.Tensor:
+        raise torch.OutOfMemoryError
+
+    unet, waited = small_bases.make("sd15").unet, list[bool]()
+    with with_adapter(unet):
+        passes = lay_out(unet, Reference())
+        with pytest.raises(torch.OutOfMemoryError):
+            agrees(unet, passes, breaking, lambda: waited.append(True))
+    assert waited
 
 
 class _Breaking(Reference):

@@ -47,8 +47,9 @@ class Asking(Compiled):
         self._asking = True
         self.wanted: list[Wanted] = []
 
-    def prepare(self, act: Callable[[], object]) -> None:
+    def prepare(self, act: Callable[[], object]) -> Callable[[], None]:
         self.wanted = wanted_by(act)
+        return lambda: None
 
 
 def kept() -> set[str]:
@@ -70,8 +71,8 @@ def main() -> None:
     unet.to(torch.bfloat16).requires_grad_(False)
     with adapter.attached({"unet": unet}, tiny_recipe(layers="attention"), 1):
         ops = Asking()
-        prepare(unet, ops)
         network = lay_out(unet, ops).network
+        prepare(unet, network)
         noisy = torch.zeros(2, 4, 24, 16)
         times, conditions = torch.zeros(2, dtype=torch.int64), Conditions(torch.zeros(2, 77, 32))
 
@@ -81,13 +82,13 @@ def main() -> None:
 
         really = wanted_by(there_and_back)
     before = kept()
-    compile_apart(ops.wanted[:SOME], cores=2)
+    compile_apart(lambda: ops.wanted[:SOME], cores=2)()
     apart = kept()
     for each in ops.wanted[:SOME]:
         each.compile()
     here = kept()
     broken = Wanted(ops.wanted[0].module, ops.wanted[0].name, "{}")
-    compile_apart([broken] * SOME, cores=2)  # is survived
+    compile_apart(lambda: [broken] * SOME, cores=2)()  # is survived
     found = {
         "foreseen": len(ops.wanted),
         "not foreseen": [each.name for each in set(really) - set(ops.wanted)],
