@@ -9,6 +9,7 @@ from functools import partial
 from weakref import WeakValueDictionary
 
 from lorabot.bot.commands import Actor, Commands, complete, parse, parse_action
+from lorabot.bot.commands.moderation import NotAModerator
 from lorabot.bot.commands.requests import ForgetMe, Request
 from lorabot.bot.intake.service import unexpected
 from lorabot.bot.reply import Reply
@@ -126,6 +127,8 @@ class Chat:
             return reply
         except StoreUnavailable:
             raise
+        except NotAModerator:  # there is nobody to ask here, so it says how one becomes one
+            return Reply(text("command-not-a-moderator-web"))
         except UserError as error:
             return Reply(text.text(error.message))
         except Exception:

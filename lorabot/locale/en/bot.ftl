@@ -138,6 +138,7 @@ command-again-enough =
        *[weaker] `{ $name }` has learned for so short a time that less would leave nothing.
     }
 command-not-a-moderator = Only moderators may do that.
+command-not-a-moderator-web = Only moderators may do that, and on this page nobody is one unless the operator sets `LORABOT_WEB__EVERYBODY_IS_OPERATOR=true`.
 command-queue-not-all = Only the operators named in the settings may do that for everything. Leave out `all`, and it holds for this community.
 command-queue-unknown = I can't `{ $action }` the queue. Did you mean `/queue { $nearest }`? There are: { $actions }.
 command-queue-which-job = Which job? Name it, like `/queue { $action } ID`. `/queue show` lists them.

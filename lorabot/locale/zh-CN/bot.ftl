@@ -121,6 +121,7 @@ command-again-enough =
        *[weaker] `{ $name }` 学得已经很短了，再短就什么也学不到了。
     }
 command-not-a-moderator = 只有管理员可以这样做。
+command-not-a-moderator-web = 只有管理员可以这样做。这个网页上没有管理员，除非运维人员设置 `LORABOT_WEB__EVERYBODY_IS_OPERATOR=true`。
 command-queue-not-all = 只有设置里指定的运维人员可以对全部这样做。去掉 `all`，就只对本社区有效。
 command-queue-unknown = 队列没有 `{ $action }` 这个操作。你是不是要 `/queue { $nearest }`？可用的有：{ $actions }。
 command-queue-which-job = 哪个任务？请写明，比如 `/queue { $action } ID`。`/queue show` 会列出来。

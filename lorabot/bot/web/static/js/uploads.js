@@ -116,7 +116,7 @@ export class Uploads {
   // XMLHttpRequest, since fetch tells nothing about how much has been sent.
   #start(upload) {
     const { file, query, words, bar } = upload;
-    if (file.size > this.mostBytes) return this.#fail(upload, t("page-upload-too-large", { size: size(file.size), most: size(this.mostBytes) }));
+    if (file.size > this.mostBytes) return this.#fail(upload, t("page-upload-too-large", { size: size(file.size), most: size(this.mostBytes) }), { mayHelp: false });
     const request = new XMLHttpRequest();
     upload.request = request;
     this.#active.add(upload);
@@ -160,7 +160,8 @@ export class Uploads {
     this.#next();
   }
 
-  #fail(upload, error) {
+  /** `mayHelp`: whether trying again could end in another way. */
+  #fail(upload, error, { mayHelp = true } = {}) {
     upload.node.classList.add("failed");
     upload.words.setAttribute("role", "alert");
     setText(upload.words, error);
@@ -169,7 +170,8 @@ export class Uploads {
       this.#waiting.push(this.#show(upload.file, upload.query));
       this.#next();
     });
-    upload.acts.replaceChildren(again, this.#button("close", "page-upload-dismiss", upload, () => this.#remove(upload)));
+    upload.acts.replaceChildren(this.#button("close", "page-upload-dismiss", upload, () => this.#remove(upload)));
+    if (mayHelp) upload.acts.prepend(again);
   }
 
   #remove({ node }) {
