@@ -18,6 +18,9 @@ _RAW, _TRAINING, _VALIDATION, _SEEN, _RATE, _CHOSEN, _INK = (
     "#9db4d6", "#2f5fae", "#d2502d", "#2f5fae", "#9a9a9a", "#1d8a5a", "#2b2b33"
 )  # fmt: skip
 
+_MARGIN = 0.12
+"""Inches around all: chats show pictures on grounds of any colour."""
+
 
 @dataclass(frozen=True, slots=True)
 class LossPlot:
@@ -40,8 +43,10 @@ def plot_losses(plot: LossPlot, path: Path, say: Translator) -> None:
     """Write the plot as a PNG of 1280 x 896 pixels, in the language of ``say``, to be read on a phone."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
+    from matplotlib.layout_engine import ConstrainedLayoutEngine
 
-    figure = Figure(figsize=(8, 5.6), dpi=160, facecolor="white", layout="constrained")
+    layout = ConstrainedLayoutEngine(w_pad=_MARGIN, h_pad=_MARGIN)
+    figure = Figure(figsize=(8, 5.6), dpi=160, facecolor="white", layout=layout)
     FigureCanvasAgg(figure)
     axes = figure.add_subplot()
     lines = _draw_losses(axes, plot, say)
