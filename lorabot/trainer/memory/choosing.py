@@ -14,7 +14,10 @@ from typing import Literal
 from lorabot.trainer.memory.fitting import Fitting, even
 
 GAIN = 1.03
-"""How many times as many images/s a larger batch must make to be worth its memory."""
+"""How many times as many images/s a larger batch must make to be worth its memory, and off-loading to be worth its."""
+_IDLE = 1 / 3
+"""The share of a pass that does not grow with its rows from which on more rows may be worth the off-loading: twice as
+many are 1.2 times as fast then. Where a card is busy with few rows, moving weights gains nothing."""
 
 
 _SPARE, _SPARE_SHARE = 128 * 1024 * 1024, 32
@@ -108,16 +111,16 @@ def on_processor(rows: int, measure: Measure, checkpointing: bool) -> Fitted:
 def on_card(rows: int, measure: Measure, room: Room, checkpointing: bool) -> Fitted:
     """The fastest way for a step of ``rows`` rows that finds ``room``.
 
-    Activations are computed twice only where that makes the steps faster, by letting more rows through at once, or
-    possible at all (or ``checkpointing`` says so); weights are off-loaded only where nothing else fits. Raises
-    ``DoesNotFit``.
+    Activations are computed twice, and then weights off-loaded, only where that makes the steps faster, by letting more
+    rows through at once, or possible at all (or ``checkpointing`` says so). Raises ``DoesNotFit``.
     """
     best: Fitted | None = None
+    known: dict[int, Measured] = {}
     for way in _ways(checkpointing):
-        if way.offloading and best is not None:
+        if way.offloading and best is not None and not (best.fitting.checkpointing and _idle(known) >= _IDLE):
             break
-        found = _climbed(way, rows, measure, room.usable)
-        if found is not None and (best is None or found.step_s < best.step_s):
+        found, known = _climbed(way, rows, measure, room.usable)
+        if found is not None and (best is None or found.step_s * (GAIN if way.offloading else 1) < best.step_s):
             best = found
         if found is not None and found.limit != "memory":
             break
@@ -133,8 +136,17 @@ def _ways(checkpointing: bool) -> Iterator[Fitting]:
     yield Fitting(1, checkpointing=True, offloading=True)
 
 
-def _climbed(way: Fitting, rows: int, measure: Measure, room: int) -> Fitted | None:
-    """The fastest batch going ``way``; None where not even one row fits."""
+def _idle(known: Mapping[int, Measured]) -> float:
+    """The share of the longest pass that is there whatever the rows; all of it, for all that one batch says of it."""
+    fewest, most = min(known), max(known)
+    if fewest == most:
+        return 1.0
+    row = (known[most].seconds - known[fewest].seconds) / (most - fewest)
+    return 1 - row * most / known[most].seconds
+
+
+def _climbed(way: Fitting, rows: int, measure: Measure, room: int) -> tuple[Fitted | None, dict[int, Measured]]:
+    """The fastest batch going ``way``, None where not even one row fits, and what was measured by the batch."""
     known: dict[int, Measured] = {}
     best: Fitted | None = None
     wanted, too_large = 1, rows + 1
@@ -147,7 +159,7 @@ def _climbed(way: Fitting, rows: int, measure: Measure, room: int) -> Fitted | N
             between = [size for size in _batches(rows) if best and best.fitting.batch < size < most]
             fits = [size for size in between if taken(known, size) <= room]
             if not fits:
-                return best and replace(best, limit="memory")
+                return best and replace(best, limit="memory"), known
             batch, limit = fits[-1], "memory"
         fitting = replace(way, batch=batch)
         try:
@@ -160,10 +172,10 @@ def _climbed(way: Fitting, rows: int, measure: Measure, room: int) -> Fitted | N
             too_large = batch
             continue
         if best is not None and found.step_s * GAIN > best.step_s:
-            return replace(best, limit="gain")
+            return replace(best, limit="gain"), known
         best = found
         if batch == rows:
-            return best
+            return best, known
         # Each try costs seconds, so where all rows should fit, nothing in between is tried.
         wanted = rows if taken(known, rows) <= room else 2 * batch
 

@@ -27,15 +27,18 @@ MIB = 1 << 20
 
 
 class Machine:
-    """Measures as SD1.5 does on a card: launches take a while, then every row its time; ``tried`` is what was."""
+    """Measures as SD1.5 does on a card: launches take a while, then every row its time; ``tried`` is what was.
 
-    def __init__(self, launching: float = 0.12, row: float = 0.01, row_bytes: int = GIB) -> None:
-        self._launching, self._row, self._row_bytes = launching, row, row_bytes
+    ``moving``: how many times as long again a pass takes with weights that come over.
+    """
+
+    def __init__(self, launching: float = 0.12, row: float = 0.01, row_bytes: int = GIB, moving: float = 2.0) -> None:
+        self._launching, self._row, self._row_bytes, self._moving = launching, row, row_bytes, moving
         self.tried: list[Fitting] = []
 
     def __call__(self, fitting: Fitting) -> Measured:
         self.tried.append(fitting)
-        slower = (1.35 if fitting.checkpointing else 1.0) + (2.0 if fitting.offloading else 0.0)
+        slower = (1.35 if fitting.checkpointing else 1.0) + (self._moving if fitting.offloading else 0.0)
         row_bytes = self._row_bytes // (5 if fitting.checkpointing else 1)
         resting = -2 * GIB if fitting.offloading else 0
         seconds = slower * (self._launching + self._row * fitting.batch)
@@ -78,14 +81,28 @@ def test_calculating_twice_is_chosen_where_it_is_faster_for_the_rows_it_lets_thr
     assert busy.fitting == Fitting(1)
 
 
-def test_weights_are_off_loaded_only_where_nothing_else_fits() -> None:
-    machine = Machine()
+def test_weights_are_off_loaded_where_nothing_else_fits() -> None:
+    machine = Machine(launching=0.0, row=0.1)
     found = on_card(4, machine, room(500 * MIB), False)
     assert not found.fitting.offloading
     found = on_card(4, machine, room(200 * MIB), False)
     assert found.fitting.offloading
     with pytest.raises(DoesNotFit):
         on_card(4, Machine(row_bytes=20 * GIB), room(200 * MIB), False)
+
+
+def test_weights_are_off_loaded_where_the_rows_that_this_lets_through_make_up_for_it() -> None:
+    """As SDXL on a large card of which little is left: a pass of six rows took as long as one of one."""
+    idle = on_card(16, Machine(launching=1.1, row=0.005, moving=0.4), room(700 * MIB), False)
+    assert (idle.fitting, idle.limit) == (Fitting(8, checkpointing=True, offloading=True), "memory")
+    slow = on_card(16, Machine(launching=1.1, row=0.005, moving=9.0), room(700 * MIB), False)
+    assert slow.fitting == Fitting(2, checkpointing=True)
+    busy = Machine(launching=0.1, row=0.2, moving=0.0)
+    assert on_card(16, busy, room(700 * MIB), False).fitting == Fitting(2, checkpointing=True)
+    assert not any(tried.offloading for tried in busy.tried), "a card that is busy has nothing to gain"
+    kept = Machine(launching=1.1, row=0.005, moving=0.0)
+    on_card(16, kept, room(9 * GIB), False)
+    assert not any(tried.offloading for tried in kept.tried), "nor has one that takes all rows"
 
 
 def test_what_comes_later_has_its_room_too() -> None:

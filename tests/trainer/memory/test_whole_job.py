@@ -1,5 +1,6 @@
 """Whole jobs on a simulated card: planned for it, and brought to their end when it gets too small."""
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,9 +15,10 @@ from lorabot.trainer.control import Control
 from lorabot.trainer.devices import Card
 from lorabot.trainer.errors import Cancelled, OutOfMemory
 from lorabot.trainer.job import run
-from lorabot.trainer.memory import Gauge
+from lorabot.trainer.memory import DoesNotFit, Fitting, Gauge, Measured, away
 from lorabot.trainer.models import Models
 from lorabot.trainer.planning import Hardware
+from lorabot.trainer.probing import Probe
 from tests.trainer.conftest import QUICK, Trained, make_job, tiny_preset
 from tests.trainer.memory.simulated_card import SimulatedCard
 
@@ -109,6 +111,34 @@ def test_on_a_card_that_is_known_a_job_is_planned_without_any_pass_through_a_mod
     finally:
         for hook in hooks:
             hook.remove()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("slower", "chosen"), [(1e-3, True), (1e3, False)])
+def test_weights_are_off_loaded_where_that_is_faster_and_come_back_where_it_is_not(
+    models: Models, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, slower: float, chosen: bool
+) -> None:
+    measure, tried = Probe.__call__, list[Fitting]()
+
+    def narrow(probe: Probe, fitting: Fitting) -> Measured:
+        """As on a card that takes one row at once beside the weights; its driver takes long for each pass."""
+        tried.append(fitting)
+        if fitting.batch > 1 and not fitting.offloading:
+            raise DoesNotFit
+        measured = measure(probe, fitting)
+        return replace(measured, seconds=slower if fitting.offloading else 1.0)
+
+    monkeypatch.setattr(Probe, "__call__", narrow)
+    card = SimulatedCard(1 << 34)
+    host = OnACard(card, models)
+    unet = host.base().unet
+    card.bring(unet)
+    with card:
+        run(job(tmp_path, tmp_path / "measured.json", checkpointing=True), host, CONFIG, Control(), lambda _: None)
+    plan = json.loads((tmp_path / "report.json").read_text(encoding="utf-8"))["plan"]
+    assert (plan["offloading"], plan["batch"]) == (chosen, 4 if chosen else 1)
+    assert any(each.offloading for each in tried)
+    assert away(unet) == 0
 
 
 def test_what_no_plan_fits_is_given_up_bit_by_bit_then_waited_for_and_only_then_fails(
