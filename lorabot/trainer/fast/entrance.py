@@ -98,10 +98,11 @@ class Warm:
             self.let_go()
 
 
-def enter(unet: "UNet2DConditionModel", plain: Denoise, warm: Warm) -> Denoise:
+def enter(unet: "UNet2DConditionModel", plain: Denoise, warm: Warm, checkpointing: bool = False) -> Denoise:
     """The fast way through ``unet`` and the adapter on it, which does what ``plain`` does within bfloat16.
 
-    Raises ``Unsupported`` with the reason where it can't be taken.
+    With ``checkpointing`` intermediate results are computed again for the way back instead of being kept. Raises
+    ``Unsupported`` with the reason where it can't be taken.
     """
     make = warm.ops or _compiled(unet)
     signature = _signature(unet)
@@ -111,6 +112,7 @@ def enter(unet: "UNet2DConditionModel", plain: Denoise, warm: Warm) -> Denoise:
         warm.make_room(unet.device)
         warm.kept[signature] = _tried(unet, plain, make, warm.tried, signature)
     warm.kept.move_to_end(signature)
+    warm.kept[signature].checkpointing = checkpointing
     return through(warm.kept[signature], unet, plain)
 
 
