@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import torch
 
 _aten: Any = torch.ops.aten
+_built: set[tuple["Shape", torch.device, torch.dtype]] = set()
 _log = logging.getLogger(__name__)
 
 
@@ -36,17 +37,19 @@ def build(shapes: Collection[Shape], like: torch.Tensor) -> Callable[[], None]:
     """Have what attends in such ``shapes`` there and back built, side by side, for the device and type of ``like``.
 
     What comes back waits for it. cuDNN builds a kernel when a kind of shape first comes, and one after the other this
-    takes a second each. What can't be built here is left to whoever needs it.
+    takes a second each; then the process has it. What can't be built here is left to whoever needs it.
     """
+    left = [shape for shape in shapes if (shape, like.device, like.dtype) not in _built]
 
     def there_and_back(shape: Shape) -> None:
         heads, tokens, keys, size = shape
         query, key, value = (like.new_zeros(1, each, heads, size).transpose(1, 2) for each in (tokens, keys, keys))
         attended = attend(query, key, value)
         attended.back(torch.zeros_like(attended.out))
+        _built.add((shape, like.device, like.dtype))
 
-    pool = ThreadPoolExecutor(max(1, min(os.cpu_count() or 1, len(shapes))))
-    begun = [pool.submit(there_and_back, shape) for shape in shapes]
+    pool = ThreadPoolExecutor(max(1, min(os.cpu_count() or 1, len(left))))
+    begun = [pool.submit(there_and_back, shape) for shape in left]
     pool.shutdown(wait=False)
 
     def wait() -> None:
