@@ -24,6 +24,10 @@ class Attended(NamedTuple):
     back: Callable[[torch.Tensor], tuple[torch.Tensor, torch.Tensor, torch.Tensor]]
 
 
+_Heads = tuple[torch.Tensor, torch.Tensor, torch.Tensor]
+_Way = Callable[[torch.Tensor, torch.Tensor, torch.Tensor], Attended]
+
+
 class Shape(NamedTuple):
     """Of an attention: so many ``heads`` with a query for each of a picture's ``tokens``, and ``keys`` of ``size``."""
 
@@ -41,15 +45,21 @@ def build(shapes: Collection[Shape], like: torch.Tensor) -> Callable[[], None]:
     """
     left = [shape for shape in shapes if (shape, like.device, like.dtype) not in _built]
 
-    def there_and_back(shape: Shape) -> None:
-        heads, tokens, keys, size = shape
-        query, key, value = (like.new_zeros(1, each, heads, size).transpose(1, 2) for each in (tokens, keys, keys))
-        attended = attend(query, key, value)
+    def there_and_back(shape: Shape, way: _Way, given: _Heads) -> None:
+        attended = way(*given)
         attended.back(torch.zeros_like(attended.out))
         _built.add((shape, like.device, like.dtype))
 
     pool = ThreadPoolExecutor(max(1, min(os.cpu_count() or 1, len(left))))
-    begun = [pool.submit(there_and_back, shape) for shape in left]
+    begun = []
+    for shape in left:
+        query, key, value = (
+            like.new_zeros(1, each, shape.heads, shape.size).transpose(1, 2)
+            for each in (shape.tokens, shape.keys, shape.keys)
+        )
+        # Chosen here: who asks torch for another attention, does so for all threads.
+        begun.append(pool.submit(there_and_back, shape, _way(query, key, value), (query, key, value)))
+        del query, key, value
     pool.shutdown(wait=False)
 
     def wait() -> None:
@@ -62,17 +72,21 @@ def build(shapes: Collection[Shape], like: torch.Tensor) -> Callable[[], None]:
 
 def attend(query: torch.Tensor, key: torch.Tensor, value: torch.Tensor) -> Attended:
     """Softmax of the scaled products of ``query`` and ``key``, times ``value``."""
+    return _way(query, key, value)(query, key, value)
+
+
+def _way(query: torch.Tensor, key: torch.Tensor, value: torch.Tensor) -> "_Way":
     if query.device.type == "cuda":
         # Of tensors without gradients torch would tell whether there is a way there, not whether there is one back.
         queries, keys, values = (each.detach().requires_grad_() for each in (query, key, value))
         asked = torch.backends.cuda.SDPAParams(queries, keys, values, None, 0.0, False, False)
         if torch.backends.cuda.can_use_cudnn_attention(asked):
-            return _cudnn(query, key, value)
+            return _cudnn
         if torch.backends.cuda.can_use_flash_attention(asked):
-            return _flash(query, key, value)
+            return _flash
         if torch.backends.cuda.can_use_efficient_attention(asked):
-            return _efficient(query, key, value)
-    return _products(query, key, value)
+            return _efficient
+    return _products
 
 
 def _cudnn(query: torch.Tensor, key: torch.Tensor, value: torch.Tensor) -> Attended:
