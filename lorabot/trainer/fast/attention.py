@@ -6,8 +6,9 @@ keeps that layout.
 
 import logging
 import os
-from collections.abc import Callable, Collection
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Collection, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import torch
@@ -51,23 +52,33 @@ def build(shapes: Collection[Shape], like: torch.Tensor) -> Callable[[], None]:
         _built.add((shape, like.device, like.dtype))
 
     pool = ThreadPoolExecutor(max(1, min(os.cpu_count() or 1, len(left))))
-    begun = []
+
+    def begin(shape: Shape) -> Future[None]:
+        heads, tokens, keys, size = shape
+        query, key, value = (like.new_zeros(1, each, heads, size).transpose(1, 2) for each in (tokens, keys, keys))
+        # Chosen here: who asks torch for another attention does so for all threads.
+        return pool.submit(there_and_back, shape, _way(query, key, value), (query, key, value))
+
+    begun: list[Future[None]] = []
     for shape in left:
-        query, key, value = (
-            like.new_zeros(1, each, shape.heads, shape.size).transpose(1, 2)
-            for each in (shape.tokens, shape.keys, shape.keys)
-        )
-        # Chosen here: who asks torch for another attention, does so for all threads.
-        begun.append(pool.submit(there_and_back, shape, _way(query, key, value), (query, key, value)))
-        del query, key, value
+        with _told():
+            begun.append(begin(shape))
     pool.shutdown(wait=False)
 
     def wait() -> None:
         for each in begun:
-            if (error := each.exception()) is not None:
-                _log.warning("an attention could not be built ahead: %s", error)
+            with _told():
+                each.result()
 
     return wait
+
+
+@contextmanager
+def _told() -> Iterator[None]:
+    try:
+        yield
+    except Exception as error:  # whatever a library or a driver may say
+        _log.warning("an attention could not be built ahead: %s", error)
 
 
 def attend(query: torch.Tensor, key: torch.Tensor, value: torch.Tensor) -> Attended:

@@ -217,10 +217,10 @@ def test_what_attends_is_built_once_and_what_cant_be_is_told_and_left_to_whoever
 ) -> None:
     def noted(query: torch.Tensor, key: torch.Tensor, value: torch.Tensor) -> Attended:
         asked.append((query.shape[1], key.shape[2]))
-        return attend(query, key, value)
+        return way(query, key, value)(query, key, value)
 
-    asked = list[tuple[int, int]]()
-    monkeypatch.setattr(attention, "attend", noted)
+    asked, way = list[tuple[int, int]](), attention._way
+    monkeypatch.setattr(attention, "_way", lambda *_: noted)
     build([Shape(2, 6, 5, 4), Shape(2, 6, -1, 4)], torch.zeros(1))()
     (told,) = caplog.messages
     assert "could not be built ahead" in told
