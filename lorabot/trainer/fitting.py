@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
+import psutil
 import torch
 
 from lorabot import __version__
@@ -32,6 +33,7 @@ from lorabot.trainer.resume import ResumeState
 from lorabot.trainer.shapes import Shapes
 
 _SPARE = 64 * MIB
+_HOST_SPARE = 2048 * MIB
 _NEARLY = 7 / 8
 
 
@@ -111,16 +113,19 @@ def plan_to_fit(opened: Opened, outlook: Outlook, saved: ResumeState | None, giv
         if hardware.card is not None:
             moments = moments_bytes(chosen_optimiser(recipe.optimiser, hardware.device), outlook.numbers)
             # Weights that found no room to come back since they were off the card are counted as if they had.
-            # What is held and spare is free for passes only where it is theirs: elsewhere it is holes, too small.
+            # What is held and spare is free for passes only where it is theirs: elsewhere it is holes, too small. And
+            # what an earlier job has laid out for them is in what they were measured to take.
             holes = 0 if kept else gauge.spare()
+            laid = remembered.resting if kept else 0
             room = Room(
-                hardware.card.free - denoise.away - holes,
-                gauge.held() + denoise.away,
+                hardware.card.free - denoise.away - holes + laid,
+                gauge.held() + denoise.away - laid,
                 later=moments + (outlook.latent_bytes if outlook.where == "card" else 0),
                 one=one,
                 several=several,
                 pictures=max(views, samples),
                 kept=gauge.spare() if kept else 0,
+                movable=_host_has_room(base.unet),
             )
         probe = Probe(
             base,
@@ -155,6 +160,12 @@ def plan_to_fit(opened: Opened, outlook: Outlook, saved: ResumeState | None, giv
             gauge.empty()
         gauge.reset_peak()
     return descent
+
+
+def _host_has_room(unet: torch.nn.Module) -> bool:
+    """Whether the host's memory takes the weights with some to spare: Linux ends processes rather than refuse."""
+    weights = sum(parameter.nbytes for parameter in unet.parameters())
+    return int(psutil.virtual_memory().available) > weights + _HOST_SPARE
 
 
 def _with_reasons(made: Plan, more: Sequence[Message]) -> Plan:

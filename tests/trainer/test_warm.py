@@ -28,6 +28,7 @@ from lorabot.trainer.models import Models
 from lorabot.trainer.planning import Hardware
 from tests.trainer import small_bases
 from tests.trainer.conftest import QUICK, make_job, tiny_preset, tiny_recipe
+from tests.trainer.memory.simulated_card import SimulatedCard
 
 pytestmark = pytest.mark.slow
 CONFIG = QUICK.model_copy(update={"sample_rounds": 0, "validations": 1, "device": "cpu"})
@@ -191,3 +192,39 @@ def test_a_way_that_was_tried_is_taken_by_later_engines_untried(jobs: InARow, tm
 def test_jobs_leave_nothing_behind_that_grows(jobs: InARow) -> None:
     before, after = jobs.held
     assert after <= 1.01 * before
+
+
+class Narrow(Engine):
+    """Has a card with as much memory as it is told."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(Reference, folder)
+        self.card = SimulatedCard()
+        self.card.bring(self._small.unet)
+
+    def hardware(self) -> Hardware:
+        free = self.card.budget - self.card.held()
+        return replace(super().hardware(), card=Card(0, "GPU-1", "a card", self.card.budget, free, ()))
+
+    def gauge(self) -> Gauge:
+        return self.card
+
+    def planned(self) -> tuple[object, ...]:
+        with self.card:
+            done = self.job(1)
+        report = json.loads(next(file.path for file in done.files if file.path.name == "report.json").read_text())
+        assert done.summary["planned_peak_bytes"] == pytest.approx(done.summary["peak_bytes"], rel=0.1)
+        return tuple(report["plan"][key] for key in ("batch", "checkpointing", "offloading"))
+
+
+def test_weights_that_lie_there_from_the_last_job_leave_the_next_one_its_room(tmp_path: Path) -> None:
+    wide = Narrow(tmp_path)
+    held = wide.card.held()
+    assert wide.planned() == (2, False, False)
+    (known,) = json.loads((tmp_path / "measured.json").read_text())["measured"].values()
+    both = next(each for each in known["passes"] if each["batch"] == 2)
+    assert both["resting"] > 0
+    (tmp_path / "narrow").mkdir()
+    narrow = Narrow(tmp_path / "narrow")
+    narrow.card.budget = held + both["taken"] + (128 << 20) + int(0.7 * both["resting"])
+    assert [narrow.planned() for _ in range(3)] == [(2, False, False)] * 3

@@ -6,13 +6,15 @@ keeps that layout.
 
 import logging
 import os
-from collections.abc import Callable, Collection
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Collection, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import torch
 
 _aten: Any = torch.ops.aten
+_built: set[tuple["Shape", torch.device, torch.dtype]] = set()
 _log = logging.getLogger(__name__)
 
 
@@ -21,6 +23,10 @@ class Attended(NamedTuple):
 
     out: torch.Tensor
     back: Callable[[torch.Tensor], tuple[torch.Tensor, torch.Tensor, torch.Tensor]]
+
+
+_Heads = tuple[torch.Tensor, torch.Tensor, torch.Tensor]
+_Way = Callable[[torch.Tensor, torch.Tensor, torch.Tensor], Attended]
 
 
 class Shape(NamedTuple):
@@ -36,40 +42,62 @@ def build(shapes: Collection[Shape], like: torch.Tensor) -> Callable[[], None]:
     """Have what attends in such ``shapes`` there and back built, side by side, for the device and type of ``like``.
 
     What comes back waits for it. cuDNN builds a kernel when a kind of shape first comes, and one after the other this
-    takes a second each. What can't be built here is left to whoever needs it.
+    takes a second each; then the process has it. What can't be built here is left to whoever needs it.
     """
+    left = [shape for shape in shapes if (shape, like.device, like.dtype) not in _built]
 
-    def there_and_back(shape: Shape) -> None:
+    def there_and_back(shape: Shape, way: _Way, given: _Heads) -> None:
+        attended = way(*given)
+        attended.back(torch.zeros_like(attended.out))
+        _built.add((shape, like.device, like.dtype))
+
+    pool = ThreadPoolExecutor(max(1, min(os.cpu_count() or 1, len(left))))
+
+    def begin(shape: Shape) -> Future[None]:
         heads, tokens, keys, size = shape
         query, key, value = (like.new_zeros(1, each, heads, size).transpose(1, 2) for each in (tokens, keys, keys))
-        attended = attend(query, key, value)
-        attended.back(torch.zeros_like(attended.out))
+        # Chosen here: who asks torch for another attention does so for all threads.
+        return pool.submit(there_and_back, shape, _way(query, key, value), (query, key, value))
 
-    pool = ThreadPoolExecutor(max(1, min(os.cpu_count() or 1, len(shapes))))
-    begun = [pool.submit(there_and_back, shape) for shape in shapes]
+    begun: list[Future[None]] = []
+    for shape in left:
+        with _told():
+            begun.append(begin(shape))
     pool.shutdown(wait=False)
 
     def wait() -> None:
         for each in begun:
-            if (error := each.exception()) is not None:
-                _log.warning("an attention could not be built ahead: %s", error)
+            with _told():
+                each.result()
 
     return wait
 
 
+@contextmanager
+def _told() -> Iterator[None]:
+    try:
+        yield
+    except Exception as error:  # whatever a library or a driver may say
+        _log.warning("an attention could not be built ahead: %s", error)
+
+
 def attend(query: torch.Tensor, key: torch.Tensor, value: torch.Tensor) -> Attended:
     """Softmax of the scaled products of ``query`` and ``key``, times ``value``."""
+    return _way(query, key, value)(query, key, value)
+
+
+def _way(query: torch.Tensor, key: torch.Tensor, value: torch.Tensor) -> "_Way":
     if query.device.type == "cuda":
         # Of tensors without gradients torch would tell whether there is a way there, not whether there is one back.
         queries, keys, values = (each.detach().requires_grad_() for each in (query, key, value))
         asked = torch.backends.cuda.SDPAParams(queries, keys, values, None, 0.0, False, False)
         if torch.backends.cuda.can_use_cudnn_attention(asked):
-            return _cudnn(query, key, value)
+            return _cudnn
         if torch.backends.cuda.can_use_flash_attention(asked):
-            return _flash(query, key, value)
+            return _flash
         if torch.backends.cuda.can_use_efficient_attention(asked):
-            return _efficient(query, key, value)
-    return _products(query, key, value)
+            return _efficient
+    return _products
 
 
 def _cudnn(query: torch.Tensor, key: torch.Tensor, value: torch.Tensor) -> Attended:

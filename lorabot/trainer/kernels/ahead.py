@@ -4,6 +4,7 @@ Tritons in all of it. What they leave in Triton's cache the process that asked f
     python -m lorabot.trainer.kernels.ahead < kernels.json
 """
 
+import itertools
 import json
 import logging
 import os
@@ -11,7 +12,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from importlib import import_module
 from typing import Any
@@ -20,9 +21,12 @@ from triton import knobs
 from triton.backends.compiler import GPUTarget
 from triton.runtime import driver
 
+_WORTH_IT = 8
+"""Kernels from which on it pays to have processes compile them."""
 _MOST = 8
 """Processes: each takes a quarter of a GiB."""
 _PATIENCE_S = 120.0
+_times = itertools.count()
 _log = logging.getLogger(__name__)
 
 
@@ -54,21 +58,26 @@ def wanted_by(act: Callable[[], object]) -> list[Wanted]:
 
 
 def compile_apart(find: Callable[[], Sequence[Wanted]], cores: int | None = None) -> Callable[[], Sequence[Wanted]]:
-    """Have what ``find`` finds compiled for this process's card by other ones, which start while it looks.
+    """Have what ``find`` finds compiled for this process's card by other ones, if it is worth them.
 
-    What comes back waits for them and says what was found. Where they fail they tell standard error, and it is left to
-    whoever needs it.
+    What comes back waits for them and says what was found. The first time they start while it is being found: later
+    there is little to compile, if anything. Where they fail they tell standard error, and it is left to whoever needs
+    it.
     """
     count = min(cores or os.cpu_count() or 1, _MOST)
     children: list[subprocess.Popen[str]] = []
     try:
-        if count > 1:
-            with _forgiven():
-                for _ in range(count):
-                    children.append(_child())
+        if count > 1 and next(_times) == 0:
+            with _forgiven(children):
+                _start(children, count)
         wanted = find()
-        with _forgiven():
-            _send(children, wanted)
+        if len(wanted) < _WORTH_IT:
+            _end(children)
+        elif count > 1:
+            with _forgiven(children):
+                if not children:
+                    _start(children, count)
+                _send(children, wanted)
     except BaseException:
         _end(children)
         raise
@@ -76,7 +85,7 @@ def compile_apart(find: Callable[[], Sequence[Wanted]], cores: int | None = None
 
     def wait() -> Sequence[Wanted]:
         try:
-            with _forgiven():
+            with _forgiven(children):
                 failed = sum(child.wait(max(0.0, until - time.monotonic())) != 0 for child in children)
                 if failed:
                     _log.warning("%d of %d processes could not compile all of their kernels", failed, count)
@@ -88,11 +97,17 @@ def compile_apart(find: Callable[[], Sequence[Wanted]], cores: int | None = None
 
 
 @contextmanager
-def _forgiven() -> Iterator[None]:
+def _forgiven(children: list[subprocess.Popen[str]]) -> Iterator[None]:
     try:
         yield
     except (OSError, subprocess.TimeoutExpired) as error:
         _log.warning("kernels are compiled one by one: %s", error)
+        _end(children)
+
+
+def _start(children: list[subprocess.Popen[str]], count: int) -> None:
+    for _ in range(count):
+        children.append(_child())
 
 
 def _send(children: Sequence[subprocess.Popen[str]], wanted: Sequence[Wanted]) -> None:
@@ -106,10 +121,14 @@ def _send(children: Sequence[subprocess.Popen[str]], wanted: Sequence[Wanted]) -
             json.dump({"target": about, "kernels": kernels}, child.stdin)
 
 
-def _end(children: Sequence[subprocess.Popen[str]]) -> None:
-    for child in children:
+def _end(children: list[subprocess.Popen[str]]) -> None:
+    while children:
+        child = children.pop()
         child.kill()
         child.wait()
+        if child.stdin is not None:
+            with suppress(OSError):  # what it was not told yet
+                child.stdin.close()
 
 
 def _child() -> subprocess.Popen[str]:

@@ -47,6 +47,7 @@ class Room:
     will come ``later`` that the measured passes don't take: the optimiser's moments and such. ``one``: what a picture
     takes on its way through the VAE, ``several``: what as many as ``pictures`` at once do, where there is room; where
     there is too little for one, parts of it go through. ``kept``: what of ``held`` is there for such passes.
+    ``movable``: whether weights may be off-loaded where this isn't the only way.
     """
 
     free: int
@@ -56,6 +57,7 @@ class Room:
     several: int = 0
     pictures: int = 1
     kept: int = 0
+    movable: bool = True
 
     @property
     def usable(self) -> int:
@@ -117,8 +119,10 @@ def on_card(rows: int, measure: Measure, room: Room, checkpointing: bool) -> Fit
     best: Fitted | None = None
     known: dict[int, Measured] = {}
     for way in _ways(checkpointing):
-        if way.offloading and best is not None and not (best.fitting.checkpointing and _idle(known) >= _IDLE):
-            break
+        if way.offloading and best is not None:
+            gains = best.fitting.checkpointing and _idle(known) >= _IDLE
+            if not (gains and room.movable):
+                break
         found, known = _climbed(way, rows, measure, room.usable)
         if found is not None and (best is None or found.step_s * (GAIN if way.offloading else 1) < best.step_s):
             best = found

@@ -74,6 +74,11 @@ class Remembered:
         """Whether anything was measured."""
         return bool(self._known)
 
+    @property
+    def resting(self) -> int:
+        """The bytes that a way that was measured takes before its first pass: the least, since blocks differ."""
+        return min((each.resting for each in self._known.values() if each.resting > 0), default=0)
+
     def or_measured(self, measure: Measure) -> Measure:
         """``measure`` for what is not known yet; what it finds is known from then on, what does not fit is not."""
 

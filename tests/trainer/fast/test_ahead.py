@@ -1,5 +1,6 @@
 """Kernels are compiled before they are needed, by other processes, and found by the one that needs them."""
 
+import itertools
 import json
 import subprocess
 import sys
@@ -9,9 +10,12 @@ from typing import Any
 
 import pytest
 import torch
+from triton.backends.compiler import GPUTarget
+from triton.runtime import driver
 
 from lorabot.trainer.fast.entrance import lay_out, prepare
 from lorabot.trainer.fast.reference import Reference
+from lorabot.trainer.kernels import ahead
 from tests.house import clean_environment
 from tests.trainer import small_bases
 from tests.trainer.fast.test_network import with_adapter
@@ -52,3 +56,37 @@ def test_a_network_keeps_its_values_while_its_kernels_are_found_out_and_a_failin
         assert all(torch.equal(after[name], value) for name, value in before.items())
     assert "kernels could not be compiled ahead" in caplog.text
     assert "no compiler" in caplog.text
+
+
+def test_processes_that_end_at_once_or_are_told_nothing_hold_up_nobody(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    started: list[subprocess.Popen[str]] = []
+
+    def child() -> subprocess.Popen[str]:
+        """The first has ended before it can be told anything, the others wait for it."""
+        code = "import sys; sys.stdin.read()" if started else "pass"
+        made = subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, text=True)
+        if not started:
+            made.wait()
+        started.append(made)
+        return made
+
+    monkeypatch.setattr(ahead, "_child", child)
+    monkeypatch.setattr(ahead, "_times", itertools.count())
+    monkeypatch.setattr(driver, "_active", ahead._Card(GPUTarget("cuda", 90, 32)))
+    many, few = [ahead.Wanted("module", f"kernel {number}", "{}") for number in range(20)], [ahead.Wanted("m", "k", "")]
+    assert ahead.compile_apart(lambda: many, cores=3)() == many
+    assert "compiled one by one" in caplog.text
+    assert len(started) == 3
+    assert ahead.compile_apart(lambda: few, cores=3)() == few
+    assert len(started) == 3, "later there is little to compile, and no process is started for it"
+    monkeypatch.setattr(ahead, "_times", itertools.count())
+    with pytest.raises(RuntimeError, match="no such network"):
+        ahead.compile_apart(_fail, cores=3)
+    assert len(started) == 6
+    assert all(each.poll() is not None for each in started)
+
+
+def _fail() -> list[ahead.Wanted]:
+    raise RuntimeError("no such network")

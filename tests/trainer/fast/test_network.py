@@ -14,7 +14,7 @@ from lorabot.presets import Family
 from lorabot.trainer import adapter
 from lorabot.trainer.conditions import Conditions
 from lorabot.trainer.denoising import Denoiser, plain
-from lorabot.trainer.fast import Unsupported, transforming
+from lorabot.trainer.fast import Unsupported, attention, transforming
 from lorabot.trainer.fast.attention import Attended, Shape, attend, build
 from lorabot.trainer.fast.entrance import agrees, bind, lay_out, through
 from lorabot.trainer.fast.passes import Passes
@@ -237,10 +237,21 @@ def test_what_attends_is_known_beforehand(monkeypatch: pytest.MonkeyPatch) -> No
             assert network.attentions(height, width, 77) == asked
 
 
-def test_what_cant_be_built_ahead_is_told_and_left_to_whoever_needs_it(caplog: pytest.LogCaptureFixture) -> None:
-    build([Shape(2, 6, 6, 4), Shape(2, -1, 6, 4)], torch.zeros(1))()
+def test_what_attends_is_built_once_and_what_cant_be_is_told_and_left_to_whoever_needs_it(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def noted(query: torch.Tensor, key: torch.Tensor, value: torch.Tensor) -> Attended:
+        asked.append((query.shape[1], key.shape[2]))
+        return way(query, key, value)(query, key, value)
+
+    asked, way = list[tuple[int, int]](), attention._way
+    monkeypatch.setattr(attention, "_way", lambda *_: noted)
+    build([Shape(2, 6, 5, 4), Shape(2, 6, -1, 4)], torch.zeros(1))()
     (told,) = caplog.messages
     assert "could not be built ahead" in told
+    assert asked == [(2, 5)]
+    build([Shape(2, 6, 5, 4), Shape(3, 6, 5, 4)], torch.zeros(1))()
+    assert asked == [(2, 5), (3, 5)]
 
 
 def test_a_trial_waits_for_the_kernels_even_where_the_plain_way_breaks_off() -> None:

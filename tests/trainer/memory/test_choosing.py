@@ -95,6 +95,8 @@ def test_weights_are_off_loaded_where_the_rows_that_this_lets_through_make_up_fo
     """As SDXL on a large card of which little is left: a pass of six rows took as long as one of one."""
     idle = on_card(16, Machine(launching=1.1, row=0.005, moving=0.4), room(700 * MIB), False)
     assert (idle.fitting, idle.limit) == (Fitting(8, checkpointing=True, offloading=True), "memory")
+    full = Room(700 * MIB, 2 * GIB, movable=False)
+    assert on_card(16, Machine(launching=1.1, row=0.005, moving=0.4), full, False).fitting.batch == 2
     slow = on_card(16, Machine(launching=1.1, row=0.005, moving=9.0), room(700 * MIB), False)
     assert slow.fitting == Fitting(2, checkpointing=True)
     busy = Machine(launching=0.1, row=0.2, moving=0.0)
