@@ -14,6 +14,7 @@ from torch.nn import functional
 from lorabot.locale import Message
 from lorabot.trainer.conditions import Conditions
 from lorabot.trainer.fast import Traced, Unsupported, Warm, Why, enter
+from lorabot.trainer.memory import ran_out_of_memory
 from lorabot.trainer.planning import Precision
 
 if TYPE_CHECKING:
@@ -99,16 +100,27 @@ def _on_card(
 ) -> Iterator[Denoiser]:
     with _checkpointing(unet) if checkpointing else nullcontext():  # for what only the plain way can do, too
         denoise = plain(unet, precision)
-        try:
-            if why is not None:
-                raise Unsupported(why)
-            denoise = enter(unet, denoise, warm, checkpointing)
-            say(Message("plan-fast"))
-        except Unsupported as error:
+        found = why or _fast(unet, denoise, warm, checkpointing)
+        if isinstance(found, str):
             if checkpointing:
                 warm.let_go()  # nothing of it is used, and memory is short
-            say(Message(f"plan-plain-{error.why}"))
-        yield denoise
+            say(Message(f"plan-plain-{found}"))
+            yield denoise
+        else:
+            say(Message("plan-fast"))
+            yield found
+
+
+def _fast(unet: "UNet2DConditionModel", plain: Denoiser, warm: Warm, checkpointing: bool) -> Denoiser | Why:
+    """The fast way, or why not. With ``checkpointing`` memory is short: then it is no error if it finds no room."""
+    try:
+        return enter(unet, plain, warm, checkpointing)
+    except Unsupported as error:
+        return error.why
+    except Exception as error:
+        if not (checkpointing and ran_out_of_memory(error)):
+            raise
+    return "memory"
 
 
 @contextmanager

@@ -228,7 +228,7 @@ def prepare(unet: "UNet2DConditionModel", network: Network) -> Callable[[], None
         shape = lay_out(shadow, ops).network
         for height, width in (*_SMALL, (side, side + side // 8)):
             noisy, timesteps, conditions = _some_inputs(shadow, 1, height, width)
-            _, learn = shape.forward(noisy, timesteps, conditions)
+            _, learn = shape.forward(noisy, timesteps, conditions, again=True)  # asks for all that a pass does
             learn(noisy)
 
     compiled: Callable[[], None] | None = None
@@ -315,7 +315,8 @@ def agrees(
             ready()
         weights = passes.network.weights
         weights.scale.fill_(weights.scaling)
-        predicted, learn = passes.network.forward(noisy, timesteps, conditions)
+        # What is computed again goes through all that is kept otherwise.
+        predicted, learn = passes.network.forward(noisy, timesteps, conditions, again=True)
         learn(gradient)
         learnt = dict(zip(weights.names, weights.split(weights.gradients), strict=True))
     finally:

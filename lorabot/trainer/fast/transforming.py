@@ -130,19 +130,21 @@ class Transformer:
             attended, before, wide = block.opened(step, pending, batch)
             gated = ops.geglu(wide, _bias(block.widen))
             kept.append(attended.begun if step.again else (attended, before, wide))
-            del attended
             if block is self.blocks[-1] and self.ending is not None:
                 made = self.out(before).addmm_(gated, self.ending.t())  # in place: else it is copied first
                 last = before
             else:
                 pending = (before, block.narrow(gated), block.narrow.bias)
+            del attended, wide, gated  # before the next block's come
         if self.ending is None:
             last, _ = ops.add(*pending, batch)
             made = self.out(last)
         out, stats = ops.add(made, one.rows, self.last_bias, batch)
+        learns = last if self.out.adapted else None
 
         def back(gradient: torch.Tensor, more: Sequence[Sequence[torch.Tensor]]) -> Gradients:
-            self.out.learn(gradient, last)
+            if learns is not None:
+                self.out.learn(gradient, learns)
             found: torch.Tensor | None = self.out.back(gradient)
             for number, block in reversed(list(enumerate(self.blocks))):
                 assert found is not None
@@ -162,6 +164,7 @@ class Transformer:
                 found = ops.layer_norm_back(before, block.norms[2], block.widen.back(of_wide), found)
                 on = number > 0 or one.learnt or self.into.adapted
                 found = block.attentions_back(step, attended, found, batch, on)
+                del had, attended, before, wide, of_wide, gated, of_gated
             if found is not None and self.into.adapted:
                 self.into.learn(found, ops.normalise([one.rows], factors, self.norm, silu=False))
             if found is None or not one.learnt:
