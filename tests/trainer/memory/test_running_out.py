@@ -6,6 +6,8 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 
+from typing import Any
+
 import pytest
 import torch
 
@@ -203,11 +205,18 @@ def test_what_asks_without_learning_goes_through_in_portions_that_fit(peaks: dic
     assert refused
 
 
-@pytest.mark.parametrize(("checkpointing", "portions"), [(False, [2, 2, 1]), (True, [5])])
+@pytest.mark.parametrize(
+    ("way", "portions"),
+    [
+        ({}, [2, 2, 1]),
+        ({"checkpointing": True}, [2, 2, 1]),
+        ({"checkpointing": True, "offloading": True}, [5]),
+    ],
+)
 def test_what_asks_without_learning_takes_no_more_rows_at_once_than_the_plan(
-    checkpointing: bool, portions: list[int]
+    way: dict[str, Any], portions: list[int]
 ) -> None:
-    """Where activations are not kept, many rows without a way back are less than one with it."""
+    """The fast way has its way back along; on the plain one many rows without it are less than one with it."""
     setup, seen = make_setup(), list[int]()
 
     @contextmanager
@@ -218,7 +227,7 @@ def test_what_asks_without_learning_takes_no_more_rows_at_once_than_the_plan(
 
         yield denoise
 
-    plan = replace(setup.plan, batch=2, checkpointing=checkpointing)
+    plan = replace(setup.plan, batch=2, **way)
     noisy = torch.randn(5, 4, 8, 8)
     with route(setup.base.unet, SimulatedCard(), opener) as denoise, torch.no_grad():
         Descent(plan, denoise, SimulatedCard(), lambda: HARDWARE, lambda _: None)
