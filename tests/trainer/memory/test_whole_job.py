@@ -3,12 +3,13 @@
 import json
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
 
 from lorabot.locale import translator
-from lorabot.trainer import wire
+from lorabot.trainer import fitting, wire
 from lorabot.trainer.bases import BaseModel, LocatedBase
 from lorabot.trainer.clip import Clip
 from lorabot.trainer.control import Control
@@ -114,21 +115,32 @@ def test_on_a_card_that_is_known_a_job_is_planned_without_any_pass_through_a_mod
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("slower", "chosen"), [(1e-3, True), (1e3, False)])
+@pytest.mark.parametrize(
+    ("slower", "available", "tries", "chosen"),
+    [(1e-3, 1 << 40, True, True), (1e3, 1 << 40, True, False), (1e-3, 1 << 30, False, False)],
+    ids=["faster", "slower", "a host without room"],
+)
 def test_weights_are_off_loaded_where_that_is_faster_and_come_back_where_it_is_not(
-    models: Models, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, slower: float, chosen: bool
+    models: Models,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    slower: float,
+    available: int,
+    tries: bool,
+    chosen: bool,
 ) -> None:
     measure, tried = Probe.__call__, list[Fitting]()
 
-    def narrow(probe: Probe, fitting: Fitting) -> Measured:
+    def narrow(probe: Probe, asked: Fitting) -> Measured:
         """As on a card that takes one row at once beside the weights; its driver takes long for each pass."""
-        tried.append(fitting)
-        if fitting.batch > 1 and not fitting.offloading:
+        tried.append(asked)
+        if asked.batch > 1 and not asked.offloading:
             raise DoesNotFit
-        measured = measure(probe, fitting)
-        return replace(measured, seconds=slower if fitting.offloading else 1.0)
+        measured = measure(probe, asked)
+        return replace(measured, seconds=slower if asked.offloading else 1.0)
 
     monkeypatch.setattr(Probe, "__call__", narrow)
+    monkeypatch.setattr(fitting, "psutil", SimpleNamespace(virtual_memory=lambda: SimpleNamespace(available=available)))
     card = SimulatedCard(1 << 34)
     host = OnACard(card, models)
     unet = host.base().unet
@@ -137,7 +149,7 @@ def test_weights_are_off_loaded_where_that_is_faster_and_come_back_where_it_is_n
         run(job(tmp_path, tmp_path / "measured.json", checkpointing=True), host, CONFIG, Control(), lambda _: None)
     plan = json.loads((tmp_path / "report.json").read_text(encoding="utf-8"))["plan"]
     assert (plan["offloading"], plan["batch"]) == (chosen, 4 if chosen else 1)
-    assert any(each.offloading for each in tried)
+    assert any(each.offloading for each in tried) == tries
     assert away(unet) == 0
 
 
