@@ -74,10 +74,9 @@ def open_base(attempt: Attempt, recipe: Recipe) -> Iterator[Opened]:
     modules: adapter.Modules = {"unet": base.unet, **learners}
     ways: list[Message] = []
 
-    def opener(checkpointing: bool) -> AbstractContextManager[Denoiser]:
-        card = hardware.card is not None
-        dropout = recipe.dropout > 0
-        return denoiser(base.unet, hardware.precision, checkpointing, dropout, card, warm, ways.append)
+    def opener(checkpointing: bool, offloading: bool) -> AbstractContextManager[Denoiser]:
+        card, dropout = hardware.card is not None, recipe.dropout > 0
+        return denoiser(base.unet, hardware.precision, checkpointing, dropout, card, warm, offloading, ways.append)
 
     with (
         adapter.attached(modules, recipe, attempt.job.seed),

@@ -4,7 +4,7 @@ import sys
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from functools import reduce
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -13,7 +13,8 @@ from torch.nn import functional
 
 from lorabot.locale import Message
 from lorabot.trainer.conditions import Conditions
-from lorabot.trainer.fast import Traced, Unsupported, Warm, enter
+from lorabot.trainer.fast import Traced, Unsupported, Warm, Why, enter
+from lorabot.trainer.memory import ran_out_of_memory
 from lorabot.trainer.planning import Precision
 
 if TYPE_CHECKING:
@@ -38,6 +39,7 @@ def denoiser(
     dropout: bool = False,
     card: bool = False,
     warm: Warm | None = None,
+    offloading: bool = False,
     say: Callable[[Message], None] = lambda _: None,
 ) -> Iterator[Denoiser]:
     """The fastest way through ``unet`` and the adapter on it. On a CPU the lanes have torch's threads for the block.
@@ -45,10 +47,11 @@ def denoiser(
     With ``checkpointing`` each block's activations are computed again for the backward pass instead of being kept. With
     ``dropout`` the way is plain: what is dropped are a LoRA's inputs, and folded into weights it has none. ``card``:
     whether a card calculates, whatever torch calls it. ``warm`` keeps what can be used again; which way it is on a card
-    and why is what ``say`` gets.
+    and why is what ``say`` gets. With ``offloading`` weights come over one by one, and only the plain way waits for it.
     """
     if unet.device.type == "cuda" or (warm is not None and warm.ops is not None):
-        with _on_card(unet, precision, checkpointing, dropout, warm or Warm(), say) as denoise:
+        why: Why | None = "offloading" if offloading else "dropout" if dropout else None
+        with _on_card(unet, precision, checkpointing, why, warm or Warm(), say) as denoise:
             yield denoise
         return
     if checkpointing:
@@ -91,25 +94,33 @@ def _on_card(
     unet: "UNet2DConditionModel",
     precision: Precision,
     checkpointing: bool,
-    dropout: bool,
+    why: Why | None,
     warm: Warm,
     say: Callable[[Message], None],
 ) -> Iterator[Denoiser]:
-    if checkpointing:
-        warm.let_go()  # nothing of it is used, and memory is short
-        say(Message("plan-plain-checkpointing"))
-        with _checkpointing(unet):
-            yield plain(unet, precision)
-        return
-    denoise = plain(unet, precision)
+    with _checkpointing(unet) if checkpointing else nullcontext():  # for what only the plain way can do, too
+        denoise = plain(unet, precision)
+        found = why or _fast(unet, denoise, warm, checkpointing)
+        if isinstance(found, str):
+            if checkpointing:
+                warm.let_go()  # nothing of it is used, and memory is short
+            say(Message(f"plan-plain-{found}"))
+            yield denoise
+        else:
+            say(Message("plan-fast"))
+            yield found
+
+
+def _fast(unet: "UNet2DConditionModel", plain: Denoiser, warm: Warm, checkpointing: bool) -> Denoiser | Why:
+    """The fast way, or why not. With ``checkpointing`` memory is short: then it is no error if it finds no room."""
     try:
-        if dropout:
-            raise Unsupported("dropout")
-        denoise = enter(unet, denoise, warm)
-        say(Message("plan-fast"))
+        return enter(unet, plain, warm, checkpointing)
     except Unsupported as error:
-        say(Message(f"plan-plain-{error.why}"))
-    yield denoise
+        return error.why
+    except Exception as error:
+        if not (checkpointing and ran_out_of_memory(error)):
+            raise
+    return "memory"
 
 
 @contextmanager

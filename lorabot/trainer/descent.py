@@ -91,7 +91,7 @@ class Descent:
                 raise
             return False
         # A size that nothing was recorded for takes as much a row as in training, its way back unused.
-        self._route.at_once = fitting.batch if self._card and not fitting.checkpointing else None
+        self._route.at_once = fitting.batch if self._card and not fitting.offloading else None
         return True
 
     def say(self, message: Message) -> None:

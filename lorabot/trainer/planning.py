@@ -223,7 +223,10 @@ def moved(made: Plan, hardware: Hardware, fit: Fit) -> Plan:
     if stays and hardware.card is None:
         return replace(made, device=hardware.device)
     fitted = _fitted(made.rows, hardware, fit)
-    now, said = fitted.fitting, list(made.reasons)
+    now = fitted.fitting
+    said = [
+        each for each in made.reasons if not each.code.startswith(("plan-fast", "plan-plain-"))
+    ]  # it may be another
     if not stays or now != made.fitting:
         said.append(Message("plan-moved", {"device": hardware.name, "batch": now.batch}))
     if now.checkpointing and not made.checkpointing:

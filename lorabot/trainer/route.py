@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
 
 Tell = Callable[[Message], None]
-Opener = Callable[[bool], AbstractContextManager[Denoiser]]
-"""A denoiser for the block, with checkpointing or without."""
+Opener = Callable[[bool, bool], AbstractContextManager[Denoiser]]
+"""A denoiser for the block, with checkpointing or without, and where weights are off-loaded or not."""
 
 _log = logging.getLogger(__name__)
 
@@ -137,7 +137,7 @@ class Route:
             self._remembering = take_off(self._unet, belongs_to_adapter, self._gauge)
         else:
             bring_back(self._unet, self._gauge)
-        self._denoise = self._opened.enter_context(self._opener(checkpointing))
+        self._denoise = self._opened.enter_context(self._opener(checkpointing, offloading))
 
 
 @contextmanager

@@ -14,6 +14,8 @@ from lorabot.trainer.bases import BaseModel
 from lorabot.trainer.conditions import Conditions
 from lorabot.trainer.denoising import denoiser, plain
 from lorabot.trainer.fast import Warm
+from lorabot.trainer.fast.primitives import Primitives
+from lorabot.trainer.fast.reference import Reference
 from lorabot.trainer.models import Models
 from tests.trainer import small_bases
 from tests.trainer.conftest import tiny_recipe
@@ -87,6 +89,33 @@ def test_the_same_inputs_give_the_same_digits_every_time(base: BaseModel) -> Non
         found = [torch.autograd.grad(denoise(*given).square().mean(), parameters) for _ in range(5)]
     for again in found[1:]:
         assert all(torch.equal(one, other) for one, other in zip(found[0], again, strict=True))
+
+
+@pytest.mark.parametrize(("wanted", "why"), [({"offloading": True}, "offloading"), ({"dropout": True}, "dropout")])
+@pytest.mark.parametrize("checkpointing", [False, True])
+def test_what_the_fast_way_cant_do_goes_the_plain_one(
+    base: BaseModel, wanted: dict[str, bool], why: str, checkpointing: bool
+) -> None:
+    said, warm = list[str](), Warm(Reference)
+    with denoiser(
+        base.unet, "fp32", checkpointing, warm=warm, say=lambda each: said.append(each.code), **wanted
+    ) as denoise:
+        assert torch.equal(denoise(*inputs(2, 8)), plain(base.unet, "fp32")(*inputs(2, 8)))
+        assert bool(base.unet.is_gradient_checkpointing) == checkpointing
+    assert said == [f"plan-plain-{why}"]
+    assert not base.unet.is_gradient_checkpointing
+
+
+def test_a_card_with_no_room_to_lay_weights_out_is_gone_through_the_plain_way(base: BaseModel) -> None:
+    def full() -> Primitives:
+        raise torch.OutOfMemoryError
+
+    said = list[str]()
+    with denoiser(base.unet, "fp32", True, warm=Warm(full), say=lambda each: said.append(each.code)) as denoise:
+        assert torch.equal(denoise(*inputs(2, 8)), plain(base.unet, "fp32")(*inputs(2, 8)))
+    assert said == ["plan-plain-memory"]
+    with pytest.raises(torch.OutOfMemoryError), denoiser(base.unet, "fp32", warm=Warm(full)):
+        raise AssertionError("there is another rung before the plain way")
 
 
 def test_nothing_is_left_on_the_network_and_torch_has_its_threads_back(base: BaseModel) -> None:

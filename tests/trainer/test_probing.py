@@ -28,7 +28,7 @@ def kept(folder: Path, dropout: float, text_encoder_lr: float) -> int:
 
     with (
         adapter.attached(trial.modules, trial.recipe, 7),
-        route(trial.base.unet, gauge, lambda _: nullcontext(plain(trial.base.unet, "fp32"))) as way,
+        route(trial.base.unet, gauge, lambda *_: nullcontext(plain(trial.base.unet, "fp32"))) as way,
         torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor),
     ):
         Probe(trial.base, trial.modules, way, gauge, (64, 64), trial.encoded.told.probed, 2)(Fitting(2))
@@ -49,7 +49,7 @@ def test_whatever_goes_through_in_another_shape_is_counted_beside_what_is_kept_o
     pools: dict[tuple[int, int], torch.Tensor] = {}
 
     @contextmanager
-    def opener(_: bool) -> Iterator[Denoiser]:
+    def opener(_: bool, __: bool) -> Iterator[Denoiser]:
         """Keeps something for each shape, as recorded passes do; what comes out matters to nobody."""
         learnt = next(parameter for parameter in unet.parameters() if parameter.requires_grad)
 

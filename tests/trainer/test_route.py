@@ -24,7 +24,7 @@ def test_what_is_kept_for_the_next_job_goes_only_where_another_way_is_taken() ->
     unet, told = smallest_base().unet, list[str]()
 
     @contextmanager
-    def opener(checkpointing: bool) -> Iterator[Denoiser]:
+    def opener(checkpointing: bool, offloading: bool) -> Iterator[Denoiser]:
         told.append(f"open {checkpointing}")
         yield plain(unet, "fp32")
         told.append("shut")
@@ -55,7 +55,7 @@ def test_weights_that_find_no_room_on_the_host_leave_the_way_as_it_was() -> None
 
     unet, given = smallest_base().unet, (torch.randn(1, 4, 8, 8), torch.tensor([5]))
     conditions = Conditions(torch.randn(1, 77, TEXT_WIDTH))
-    with torch.no_grad(), route(unet, Small(), lambda _: nullcontext(plain(unet, "fp32"))) as made:
+    with torch.no_grad(), route(unet, Small(), lambda *_: nullcontext(plain(unet, "fp32"))) as made:
         made.choose(Fitting(1))
         expected = made(*given, conditions)
         with pytest.raises(MemoryError), made.aside():
@@ -69,7 +69,7 @@ def test_a_way_that_is_opened_anew_while_the_adapter_is_off_is_still_the_fast_on
     warm, modules = Warm(Reference), {"unet": unet}
     given = torch.randn(2, 4, 8, 8), torch.tensor([5, 500]), Conditions(torch.randn(2, 77, TEXT_WIDTH))
 
-    def opener(checkpointing: bool) -> AbstractContextManager[Denoiser]:
+    def opener(checkpointing: bool, offloading: bool) -> AbstractContextManager[Denoiser]:
         return denoiser(unet, "fp32", checkpointing, card=True, warm=warm, say=lambda way: ways.append(way.code))
 
     with (

@@ -162,6 +162,15 @@ def test_a_whole_job_learns_the_same_the_fast_way_and_the_plain_one(jobs: InARow
     assert apart(jobs.other, done) < 0.01
 
 
+def test_what_is_computed_again_goes_the_fast_way_too_and_learns_the_same(jobs: InARow, tmp_path: Path) -> None:
+    engine = Engine(Reference, tmp_path)
+    done = engine.job(2, turned=True, rank=8, checkpointing=True)
+    assert ways(done) == {"plan-fast"}
+    assert apart(jobs.other, done) < 0.01
+    (passes,) = engine.warm.kept.values()
+    assert passes.checkpointing
+
+
 def test_a_job_after_another_is_what_it_is_on_a_fresh_engine(jobs: InARow, tmp_path: Path) -> None:
     assert apart(jobs.first, jobs.again) < 0.01
     assert apart(jobs.other, Engine(Reference, tmp_path).job(2, turned=True, rank=8)) < 0.01

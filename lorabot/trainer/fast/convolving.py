@@ -1,7 +1,7 @@
 """The parts made of convolutions: residual blocks, and the ways between the levels. Their weights are frozen."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch.nn import functional
@@ -65,7 +65,10 @@ class Resnet:
                 added = [(gradient @ past, *others) for past, others in zip(pasts, more, strict=True)]
             return ops.normalise_back(rows, before, self.first_norm, True, found, added)
 
-        return one.next(out, stats, learnt), back
+        def again(gradient: torch.Tensor, more: Sequence[Sequence[torch.Tensor]]) -> Gradients:
+            return self.forward(replace(step, again=False), sources)[1](gradient, more)
+
+        return one.next(out, stats, learnt), again if step.again else back
 
 
 @dataclass(frozen=True, slots=True, eq=False)

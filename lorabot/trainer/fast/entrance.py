@@ -98,10 +98,11 @@ class Warm:
             self.let_go()
 
 
-def enter(unet: "UNet2DConditionModel", plain: Denoise, warm: Warm) -> Denoise:
+def enter(unet: "UNet2DConditionModel", plain: Denoise, warm: Warm, checkpointing: bool = False) -> Denoise:
     """The fast way through ``unet`` and the adapter on it, which does what ``plain`` does within bfloat16.
 
-    Raises ``Unsupported`` with the reason where it can't be taken.
+    With ``checkpointing`` intermediate results are computed again for the way back instead of being kept. Raises
+    ``Unsupported`` with the reason where it can't be taken.
     """
     make = warm.ops or _compiled(unet)
     signature = _signature(unet)
@@ -111,6 +112,7 @@ def enter(unet: "UNet2DConditionModel", plain: Denoise, warm: Warm) -> Denoise:
         warm.make_room(unet.device)
         warm.kept[signature] = _tried(unet, plain, make, warm.tried, signature)
     warm.kept.move_to_end(signature)
+    warm.kept[signature].checkpointing = checkpointing
     return through(warm.kept[signature], unet, plain)
 
 
@@ -226,7 +228,7 @@ def prepare(unet: "UNet2DConditionModel", network: Network) -> Callable[[], None
         shape = lay_out(shadow, ops).network
         for height, width in (*_SMALL, (side, side + side // 8)):
             noisy, timesteps, conditions = _some_inputs(shadow, 1, height, width)
-            _, learn = shape.forward(noisy, timesteps, conditions)
+            _, learn = shape.forward(noisy, timesteps, conditions, again=True)  # asks for all that a pass does
             learn(noisy)
 
     compiled: Callable[[], None] | None = None
@@ -313,7 +315,8 @@ def agrees(
             ready()
         weights = passes.network.weights
         weights.scale.fill_(weights.scaling)
-        predicted, learn = passes.network.forward(noisy, timesteps, conditions)
+        # What is computed again goes through all that is kept otherwise.
+        predicted, learn = passes.network.forward(noisy, timesteps, conditions, again=True)
         learn(gradient)
         learnt = dict(zip(weights.names, weights.split(weights.gradients), strict=True))
     finally:

@@ -42,11 +42,13 @@ class Map:
 class Step:
     """What all parts work with in one pass: the primitives; each residual block's ``shift`` (B, C) by its number, made
     of the time; the ``texts``' keys and values of all layers (B, L, all), and on the way back the ``gradients`` of
-    their parts, by where each begins."""
+    their parts, by where each begins. ``again``: what lies within a part is computed again for the way back instead of
+    being kept (Chen et al., arXiv 1604.06174)."""
 
     ops: Primitives
     shifts: Sequence[torch.Tensor]
     texts: torch.Tensor
+    again: bool = False
     gradients: dict[int, torch.Tensor] = field(default_factory=dict)
 
 

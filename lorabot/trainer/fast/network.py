@@ -71,9 +71,12 @@ class Network:
 
     @torch.no_grad()
     def forward(
-        self, noisy: torch.Tensor, timesteps: torch.Tensor, conditions: Conditions
+        self, noisy: torch.Tensor, timesteps: torch.Tensor, conditions: Conditions, again: bool = False
     ) -> tuple[torch.Tensor, Learn]:
-        """What is predicted, as ``Denoiser`` has it, of the network's type; and how the adapter learns from it."""
+        """What is predicted, as ``Denoiser`` has it, of the network's type; and how the adapter learns from it.
+
+        With ``again`` less is kept until then, and computed again.
+        """
         ops, dtype = self.ops, self.first.weight.dtype
         self.weights.fold(ops)
         embedded = functional.silu(self.embed(timesteps, conditions))
@@ -82,7 +85,7 @@ class Network:
         states = conditions.states.to(dtype)
         flat_states = states.reshape(-1, states.shape[-1])
         texts = (flat_states @ self.texts.weight.t()).view(*states.shape[:2], -1)
-        step = Step(ops, shifts, texts)
+        step = Step(ops, shifts, texts, again)
         given = noisy.to(dtype).contiguous(memory_format=torch.channels_last)
         now = self.first.of(step, given, learnt=False)
         by: list[Map] = [now]

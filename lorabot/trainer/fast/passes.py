@@ -38,10 +38,14 @@ class _Graphs:
 
 
 class Passes:
-    """The passes of ``network``. What one of them keeps for its way back is gone once the next has begun."""
+    """The passes of ``network``. What one of them keeps for its way back is gone once the next has begun.
+
+    ``checkpointing``: most of it isn't kept at all, and computed again.
+    """
 
     def __init__(self, network: Network) -> None:
         self.network = network
+        self._checkpointing = False
         self._graphs: OrderedDict[_Key, _Graphs] = OrderedDict()
         self._seen: Counter[_Key] = Counter()
         self._stream: torch.cuda.Stream | None = None
@@ -52,6 +56,20 @@ class Passes:
     def recorded(self) -> int:
         """How many shapes' graphs are kept."""
         return len(self._graphs)
+
+    @property
+    def checkpointing(self) -> bool:
+        """Whether little is kept for the way back."""
+        return self._checkpointing
+
+    @checkpointing.setter
+    def checkpointing(self, wanted: bool) -> None:
+        """Let go of what was recorded another way."""
+        if wanted != self._checkpointing:
+            self._checkpointing = wanted
+            self._graphs.clear()
+            self._seen.clear()
+            self._pool = None if self._stream is None else torch.cuda.graph_pool_handle()
 
     def forward(self, given: Given, learning: bool) -> tuple[torch.Tensor, Learn]:
         """What is predicted, float32 (B, C, H, W), and its way back, to be gone once and before the next pass.
@@ -134,7 +152,7 @@ class Passes:
 
     def _once(self, given: Given) -> tuple[torch.Tensor, Learn]:
         noisy, timesteps, *conditions = given
-        predicted, learn = self.network.forward(noisy, timesteps, Conditions(*conditions))
+        predicted, learn = self.network.forward(noisy, timesteps, Conditions(*conditions), self._checkpointing)
         return predicted.float(), learn
 
     @torch.no_grad()

@@ -53,6 +53,12 @@ class Block:
         kept = _Attentions(begun, first, own, own_rows, middle, second, heard, heard_rows)
         return (middle, self.query_out(heard_rows), self.query_out.bias), kept
 
+    def opened(self, step: Step, pending: Pending, batch: int) -> tuple["_Attentions", torch.Tensor, torch.Tensor]:
+        """What the attentions keep, the rows after them, and those widened."""
+        pending, attended = self.attentions(step, pending, batch)
+        before, normal = step.ops.layer_norm(*pending, self.norms[2])
+        return attended, before, self.widen(normal)
+
     def attentions_back(
         self, step: Step, kept: "_Attentions", gradient: torch.Tensor, batch: int, on: bool
     ) -> torch.Tensor | None:
@@ -119,29 +125,33 @@ class Transformer:
         normal, factors = ops.group_norm([one.source], batch, None, self.norm, silu=False)
         projected = self.into(normal)
         pending: Pending = (projected, None, self.into.bias)
-        kept: list[tuple[_Attentions, torch.Tensor, torch.Tensor]] = []
+        kept: list[tuple[_Attentions, torch.Tensor, torch.Tensor] | torch.Tensor] = []
         for block in self.blocks:
-            pending, attended = block.attentions(step, pending, batch)
-            before, normal = ops.layer_norm(*pending, block.norms[2])
-            wide = block.widen(normal)
+            attended, before, wide = block.opened(step, pending, batch)
             gated = ops.geglu(wide, _bias(block.widen))
-            kept.append((attended, before, wide))
+            kept.append(attended.begun if step.again else (attended, before, wide))
             if block is self.blocks[-1] and self.ending is not None:
                 made = self.out(before).addmm_(gated, self.ending.t())  # in place: else it is copied first
                 last = before
             else:
                 pending = (before, block.narrow(gated), block.narrow.bias)
+            del attended, wide, gated  # before the next block's come
         if self.ending is None:
             last, _ = ops.add(*pending, batch)
             made = self.out(last)
         out, stats = ops.add(made, one.rows, self.last_bias, batch)
+        learns = last if self.out.adapted else None
 
         def back(gradient: torch.Tensor, more: Sequence[Sequence[torch.Tensor]]) -> Gradients:
-            self.out.learn(gradient, last)
+            if learns is not None:
+                self.out.learn(gradient, learns)
             found: torch.Tensor | None = self.out.back(gradient)
             for number, block in reversed(list(enumerate(self.blocks))):
                 assert found is not None
-                attended, before, wide = kept.pop()
+                had = kept.pop()
+                if isinstance(had, torch.Tensor):
+                    had = block.opened(step, (had, None, None), batch)
+                attended, before, wide = had
                 if block is self.blocks[-1] and self.ending is not None:
                     of_gated = gradient @ self.ending
                 else:
@@ -154,6 +164,7 @@ class Transformer:
                 found = ops.layer_norm_back(before, block.norms[2], block.widen.back(of_wide), found)
                 on = number > 0 or one.learnt or self.into.adapted
                 found = block.attentions_back(step, attended, found, batch, on)
+                del had, attended, before, wide, of_wide, gated, of_gated
             if found is not None and self.into.adapted:
                 self.into.learn(found, ops.normalise([one.rows], factors, self.norm, silu=False))
             if found is None or not one.learnt:

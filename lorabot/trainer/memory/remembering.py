@@ -45,7 +45,7 @@ class _Known(BaseModel):
 class _Kept(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
-    version: Literal[3] = 3
+    version: Literal[4] = 4
     measured: dict[str, _Known] = {}
 
 

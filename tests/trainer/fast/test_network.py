@@ -21,6 +21,7 @@ from lorabot.trainer.fast.passes import Passes
 from lorabot.trainer.fast.reference import Reference
 from tests.trainer import small_bases
 from tests.trainer.conftest import tiny_recipe
+from tests.trainer.memory.simulated_card import SimulatedCard
 
 Given = tuple[torch.Tensor, torch.Tensor, Conditions]
 
@@ -69,13 +70,19 @@ def apart(mine: torch.Tensor, theirs: torch.Tensor) -> float:
     return float(torch.linalg.vector_norm(mine - theirs) / torch.linalg.vector_norm(theirs))
 
 
-def compare(unet: UNet2DConditionModel, parameters: list[torch.nn.Parameter], passes: Passes, inputs: Given) -> float:
+def compare(
+    unet: UNet2DConditionModel,
+    parameters: list[torch.nn.Parameter],
+    passes: Passes,
+    inputs: Given,
+    again: bool = False,
+) -> float:
     """How far apart predictions and gradients are at most, those by the texts' states among them."""
     inputs[2].states.requires_grad_()
     expected = directly(unet)(*inputs)
     gradient = torch.randn(expected.shape, generator=torch.Generator().manual_seed(1)).to(expected.dtype)
     wanted = torch.autograd.grad(expected, [*parameters, inputs[2].states], gradient)
-    predicted, learn = passes.network.forward(*inputs)
+    predicted, learn = passes.network.forward(*inputs, again)
     states = learn(gradient)
     weights = passes.network.weights
     by_name = dict(zip(weights.names, weights.split(weights.gradients), strict=True))
@@ -186,6 +193,24 @@ def test_the_trial_finds_a_network_that_learns_something_else() -> None:
         layer = network.down_blocks[0].attentions[0].transformer_blocks[0].ff.net[2]
         layer.weight.data = layer.weight.data * -1
         assert not agrees(unet, passes, plain(unet, "fp32"))
+
+
+@pytest.mark.parametrize("family", ["sd15", "sd21", "sdxl"])
+def test_what_is_computed_again_is_the_same_and_little_is_kept_for_it(family: Family) -> None:
+    unet: Any = small_bases.make(family).unet.double()
+    with with_adapter(unet, layers="linear") as parameters:
+        passes = lay_out(unet, Reference())
+        inputs = given(unet, 2, 8, 8)
+        assert compare(unet, parameters, passes, inputs, again=True) < 1e-12
+
+        def kept(side: int, checkpointing: bool) -> int:
+            with SimulatedCard() as card:
+                made = passes.network.forward(*given(unet, 2, side, side), checkpointing)
+                return card.held() - made[0].nbytes
+
+        # What a pass has of the texts and the time is there however large the pictures are.
+        growth = [kept(16, again) - kept(8, again) for again in (False, True)]
+        assert growth[1] < growth[0] / 4
 
 
 def test_what_attends_is_known_beforehand(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -66,3 +66,19 @@ def test_a_graph_serves_every_batch_that_only_predicts_and_an_odd_size_gets_one_
                 torch.testing.assert_close(denoise(*inputs), expected, rtol=1e-4, atol=1e-5)
                 counts.append(passes.recorded)
             assert counts == [1] * 7 + [2] * 2
+
+
+def test_what_was_recorded_goes_where_passes_are_to_keep_less_and_the_new_ones_learn_the_same() -> None:
+    unet = small_bases.base_model("sd15").unet
+    with with_adapter(unet) as parameters:
+        with torch.no_grad():
+            passes = Recorded(read(unet, Reference()))
+        denoise = through(passes, unet, directly(unet))
+        inputs, found = given(unet, 2, 8, 8), list[tuple[torch.Tensor, ...]]()
+        for checkpointing in (False, True, True, False):
+            passes.checkpointing = checkpointing
+            assert passes.recorded == (1 if len(found) == 2 else 0)
+            found.append(torch.autograd.grad(denoise(*inputs).square().mean(), parameters))
+        for each in found[1:]:
+            for mine, theirs in zip(each, found[0], strict=True):
+                torch.testing.assert_close(mine, theirs, rtol=1e-4, atol=1e-6)

@@ -48,7 +48,7 @@ def trained(card: SimulatedCard, folder: Path, saved: ResumeState | None, **reci
     setup, said = make_setup(STEPS, **recipe), list[Message]()
     unet = setup.base.unet
     card.bring(unet)
-    with route(unet, card, lambda way: denoiser(unet, "fp32", way, card=True)) as denoise:
+    with route(unet, card, lambda way, _: denoiser(unet, "fp32", way, card=True)) as denoise:
         descent = Descent(setup.plan, denoise, card, lambda: HARDWARE, said.append)
         setup = replace(setup, denoise=denoise, plan=descent.plan)
         with card:

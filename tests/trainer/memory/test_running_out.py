@@ -5,6 +5,7 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -56,7 +57,7 @@ def trained(folder: Path, shrinking: Mapping[int, int] | None = None, saved: int
         card.budget = (shrinking or {}).get(step, card.budget)
 
     card.bring(setup.base.unet)
-    with route(setup.base.unet, card, lambda way: denoiser(setup.base.unet, "fp32", way, card=True)) as denoise:
+    with route(setup.base.unet, card, lambda way, _: denoiser(setup.base.unet, "fp32", way, card=True)) as denoise:
         descent = Descent(setup.plan, denoise, card, lambda: HARDWARE, said.append)
         begun = None
         if saved is not None:
@@ -76,7 +77,7 @@ def needs(fitting: Fitting) -> int:
     card.bring(setup.base.unet)
     with (
         adapter.attached(setup.modules, setup.recipe, SEED),
-        route(setup.base.unet, card, lambda way: denoiser(setup.base.unet, "fp32", way, card=True)) as denoise,
+        route(setup.base.unet, card, lambda way, _: denoiser(setup.base.unet, "fp32", way, card=True)) as denoise,
         card,
     ):
         denoise.choose(fitting)
@@ -147,7 +148,7 @@ def test_weights_that_find_no_room_after_the_pictures_stay_off_the_card_and_the_
     unet, card, said = setup.base.unet, SimulatedCard(), list[Message]()
     card.bring(unet)
 
-    def opener(checkpointing: bool) -> AbstractContextManager[Denoiser]:
+    def opener(checkpointing: bool, offloading: bool) -> AbstractContextManager[Denoiser]:
         return denoiser(unet, "fp32", checkpointing, card=True)
 
     with card, route(unet, card, opener) as denoise:
@@ -186,7 +187,7 @@ def test_what_asks_without_learning_goes_through_in_portions_that_fit(peaks: dic
     conditions = Conditions(torch.randn(8, 77, TEXT_WIDTH))
     with adapter.attached(setup.modules, setup.recipe, SEED), torch.no_grad():
         whole = plain(setup.base.unet, "fp32")(noisy, timesteps, conditions)
-        with route(setup.base.unet, card, lambda way: denoiser(setup.base.unet, "fp32", way, card=True)) as denoise:
+        with route(setup.base.unet, card, lambda way, _: denoiser(setup.base.unet, "fp32", way, card=True)) as denoise:
             denoise.choose(Fitting(4))
             denoise.tell = said.append
             with card:
@@ -203,22 +204,29 @@ def test_what_asks_without_learning_goes_through_in_portions_that_fit(peaks: dic
     assert refused
 
 
-@pytest.mark.parametrize(("checkpointing", "portions"), [(False, [2, 2, 1]), (True, [5])])
+@pytest.mark.parametrize(
+    ("way", "portions"),
+    [
+        ({}, [2, 2, 1]),
+        ({"checkpointing": True}, [2, 2, 1]),
+        ({"checkpointing": True, "offloading": True}, [5]),
+    ],
+)
 def test_what_asks_without_learning_takes_no_more_rows_at_once_than_the_plan(
-    checkpointing: bool, portions: list[int]
+    way: dict[str, Any], portions: list[int]
 ) -> None:
-    """Where activations are not kept, many rows without a way back are less than one with it."""
+    """The fast way has its way back along; on the plain one many rows without it are less than one with it."""
     setup, seen = make_setup(), list[int]()
 
     @contextmanager
-    def opener(_: bool) -> Iterator[Denoiser]:
+    def opener(_: bool, __: bool) -> Iterator[Denoiser]:
         def denoise(noisy: torch.Tensor, timesteps: torch.Tensor, conditions: Conditions) -> torch.Tensor:
             seen.append(len(noisy))
             return noisy
 
         yield denoise
 
-    plan = replace(setup.plan, batch=2, checkpointing=checkpointing)
+    plan = replace(setup.plan, batch=2, **way)
     noisy = torch.randn(5, 4, 8, 8)
     with route(setup.base.unet, SimulatedCard(), opener) as denoise, torch.no_grad():
         Descent(plan, denoise, SimulatedCard(), lambda: HARDWARE, lambda _: None)
