@@ -110,7 +110,7 @@ def enter(unet: "UNet2DConditionModel", plain: Denoise, warm: Warm, checkpointin
         raise Unsupported(why)
     if signature not in warm.kept:
         warm.make_room(unet.device)
-        warm.kept[signature] = _tried(unet, plain, make, warm.tried, signature)
+        warm.kept[signature] = _tried(unet, plain, make, warm.tried, signature, checkpointing)
     warm.kept.move_to_end(signature)
     warm.kept[signature].checkpointing = checkpointing
     return through(warm.kept[signature], unet, plain)
@@ -137,10 +137,11 @@ def _tried(
     make: Callable[[], Primitives],
     tried: dict[_Signature, Why | None],
     signature: _Signature,
+    checkpointing: bool,
 ) -> Passes:
     """Passes that were tried before or agree with ``plain`` now. Raises ``Unsupported``, and notes why."""
     try:
-        passes = lay_out(unet, make())
+        passes = lay_out(unet, make(), checkpointing)
         if signature not in tried and not agrees(unet, passes, plain, prepare(unet, passes.network)):
             raise Unsupported("differs")
     except Unsupported as error:
@@ -156,10 +157,10 @@ def _tried(
     return passes
 
 
-def lay_out(unet: "UNet2DConditionModel", ops: Primitives) -> Passes:
+def lay_out(unet: "UNet2DConditionModel", ops: Primitives, checkpointing: bool = False) -> Passes:
     """The passes through ``unet`` by ``ops``. Raises ``Unsupported``."""
     with torch.no_grad():
-        return Passes(read(unet, ops))
+        return Passes(read(unet, ops), checkpointing)
 
 
 def through(passes: Passes, unet: "UNet2DConditionModel", plain: Denoise) -> Denoise:

@@ -78,13 +78,13 @@ class Network:
         With ``again`` less is kept until then, and computed again.
         """
         ops, dtype = self.ops, self.first.weight.dtype
-        self.weights.fold(ops)
+        self.weights.begin(ops)
         embedded = functional.silu(self.embed(timesteps, conditions))
         made = (embedded @ self.times.t()).to(self.times_bias.dtype) + self.times_bias
         shifts = [shift.contiguous() for shift in torch.split(made, list(self.widths), dim=1)]
         states = conditions.states.to(dtype)
         flat_states = states.reshape(-1, states.shape[-1])
-        texts = (flat_states @ self.texts.weight.t()).view(*states.shape[:2], -1)
+        texts = self.texts(flat_states).view(*states.shape[:2], -1)
         step = Step(ops, shifts, texts, again)
         given = noisy.to(dtype).contiguous(memory_format=torch.channels_last)
         now = self.first.of(step, given, learnt=False)
@@ -120,8 +120,8 @@ class Network:
                     if gone is not None and source.learnt:
                         waiting.setdefault(id(source), []).append(gone)
             rows = torch.cat([step.gradients[start] for start in sorted(step.gradients)], dim=-1).flatten(0, 1)
-            self.texts.learn(rows, flat_states)
+            found = self.texts.back(rows, flat_states)
             self.weights.gradients.mul_(self.weights.scale)
-            return (rows @ self.texts.weight).view(states.shape)
+            return found.view(states.shape)
 
         return predicted, learn

@@ -40,12 +40,13 @@ class _Graphs:
 class Passes:
     """The passes of ``network``. What one of them keeps for its way back is gone once the next has begun.
 
-    ``checkpointing``: most of it isn't kept at all, and computed again.
+    ``checkpointing``: most of it isn't kept at all, and computed again; nor are weights with the adapter in them.
     """
 
-    def __init__(self, network: Network) -> None:
+    def __init__(self, network: Network, checkpointing: bool = False) -> None:
         self.network = network
-        self._checkpointing = False
+        self._checkpointing = checkpointing
+        network.weights.keep(not checkpointing)
         self._graphs: OrderedDict[_Key, _Graphs] = OrderedDict()
         self._seen: Counter[_Key] = Counter()
         self._stream: torch.cuda.Stream | None = None
@@ -69,6 +70,7 @@ class Passes:
             self._checkpointing = wanted
             self._graphs.clear()
             self._seen.clear()
+            self.network.weights.keep(not wanted)
             self._pool = None if self._stream is None else torch.cuda.graph_pool_handle()
 
     def forward(self, given: Given, learning: bool) -> tuple[torch.Tensor, Learn]:
