@@ -9,6 +9,7 @@ refuse; where it was wrong, the largest is taken that lies below.
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from math import inf
 from typing import Literal
 
 from lorabot.trainer.memory.fitting import Fitting, even
@@ -123,8 +124,9 @@ def on_card(rows: int, measure: Measure, room: Room, checkpointing: bool) -> Fit
             gains = best.fitting.checkpointing and _idle(known) >= _IDLE
             if not (gains and room.movable):
                 break
-        found, known = _climbed(way, rows, measure, room.usable)
-        if found is not None and (best is None or found.step_s * (GAIN if way.offloading else 1) < best.step_s):
+        worth = inf if best is None else best.step_s / (GAIN if way.offloading else 1)
+        found, known = _climbed(way, rows, measure, room.usable, worth)
+        if found is not None and found.step_s < worth:
             best = found
         if found is not None and found.limit != "memory":
             break
@@ -149,8 +151,13 @@ def _idle(known: Mapping[int, Measured]) -> float:
     return 1 - row * most / known[most].seconds
 
 
-def _climbed(way: Fitting, rows: int, measure: Measure, room: int) -> tuple[Fitted | None, dict[int, Measured]]:
-    """The fastest batch going ``way``, None where not even one row fits, and what was measured by the batch."""
+def _climbed(
+    way: Fitting, rows: int, measure: Measure, room: int, worth: float
+) -> tuple[Fitted | None, dict[int, Measured]]:
+    """The fastest batch going ``way``, None where not even one row fits, and what was measured by the batch.
+
+    Where it is plain that no batch makes a step take less than ``worth`` seconds, no more are tried.
+    """
     known: dict[int, Measured] = {}
     best: Fitted | None = None
     wanted, too_large = 1, rows + 1
@@ -178,10 +185,17 @@ def _climbed(way: Fitting, rows: int, measure: Measure, room: int) -> tuple[Fitt
         if best is not None and found.step_s * GAIN > best.step_s:
             return replace(best, limit="gain"), known
         best = found
-        if batch == rows:
+        if batch == rows or (len(known) > 1 and _at_best(known, rows, room) >= worth):
             return best, known
         # Each try costs seconds, so where all rows should fit, nothing in between is tried.
         wanted = rows if taken(known, rows) <= room else 2 * batch
+
+
+def _at_best(known: Mapping[int, Measured], rows: int, room: int) -> float:
+    """The seconds of a step if as many rows as fit took no longer than those of the largest batch that was tried."""
+    tried = max(known)
+    most = max(size for size in _batches(rows) if size <= tried or taken(known, size) <= room)
+    return known[tried].seconds * rows / most
 
 
 def taken(known: Mapping[int, Measured], batch: int) -> int:

@@ -97,8 +97,10 @@ def test_weights_are_off_loaded_where_the_rows_that_this_lets_through_make_up_fo
     assert (idle.fitting, idle.limit) == (Fitting(8, checkpointing=True, offloading=True), "memory")
     full = Room(700 * MIB, 2 * GIB, movable=False)
     assert on_card(16, Machine(launching=1.1, row=0.005, moving=0.4), full, False).fitting.batch == 2
-    slow = on_card(16, Machine(launching=1.1, row=0.005, moving=9.0), room(700 * MIB), False)
-    assert slow.fitting == Fitting(2, checkpointing=True)
+    slow = Machine(launching=1.1, row=0.005, moving=9.0)
+    assert on_card(16, slow, room(700 * MIB), False).fitting == Fitting(2, checkpointing=True)
+    moved = [tried.batch for tried in slow.tried if tried.offloading]
+    assert moved == [1, 2], "eight that took no longer than two would be slower still"
     busy = Machine(launching=0.1, row=0.2, moving=0.0)
     assert on_card(16, busy, room(700 * MIB), False).fitting == Fitting(2, checkpointing=True)
     assert not any(tried.offloading for tried in busy.tried), "a card that is busy has nothing to gain"
