@@ -106,7 +106,7 @@ def plan_to_fit(opened: Opened, outlook: Outlook, saved: ResumeState | None, giv
         if opened.hardware.card is not None:
             one = _by_vae(opened, outlook, remembered, 1, 1)
             several = _by_vae(opened, outlook, remembered, views, samples)
-        kept = warm.holds(base.unet)
+        kept = warm.keeps(base.unet)
     with clock.running("planning"):
         hardware = attempt.models.hardware()
         room = None
@@ -116,7 +116,7 @@ def plan_to_fit(opened: Opened, outlook: Outlook, saved: ResumeState | None, giv
             # What is held and spare is free for passes only where it is theirs: elsewhere it is holes, too small. And
             # what an earlier job has laid out for them is in what they were measured to take.
             holes = 0 if kept else gauge.spare()
-            laid = remembered.resting if kept else 0
+            laid = remembered.resting(kept.checkpointing) if kept else 0
             room = Room(
                 hardware.card.free - denoise.away - holes + laid,
                 gauge.held() + denoise.away - laid,

@@ -73,9 +73,9 @@ class Warm:
         """Give back what is kept for the kind of adapter that is on ``unet``."""
         self.kept.pop(_signature(unet), None)
 
-    def holds(self, unet: "UNet2DConditionModel") -> bool:
-        """Whether passes for the kind of adapter that is on ``unet`` are kept."""
-        return _signature(unet) in self.kept
+    def keeps(self, unet: "UNet2DConditionModel") -> Passes | None:
+        """The passes that are kept for the kind of adapter that is on ``unet``."""
+        return self.kept.get(_signature(unet))
 
     def trust(self, unet: "UNet2DConditionModel") -> None:
         """Take it as tried, for the kind of adapter that is on ``unet``: an engine before this one has tried it."""

@@ -74,10 +74,11 @@ class Remembered:
         """Whether anything was measured."""
         return bool(self._known)
 
-    @property
-    def resting(self) -> int:
-        """The bytes that a way that was measured takes before its first pass: the least, since blocks differ."""
-        return min((each.resting for each in self._known.values() if each.resting > 0), default=0)
+    def resting(self, checkpointing: bool) -> int:
+        """The bytes that going with ``checkpointing``, or without, was measured to take before the first pass: the
+        least, since blocks differ; 0 where that was not measured."""
+        found = [each.resting for way, each in self._known.items() if way.checkpointing == checkpointing]
+        return min((resting for resting in found if resting > 0), default=0)
 
     def or_measured(self, measure: Measure) -> Measure:
         """``measure`` for what is not known yet; what it finds is known from then on, what does not fit is not."""

@@ -173,6 +173,19 @@ def test_the_next_job_of_the_kind_tries_nothing(tmp_path: Path) -> None:
     assert plan({"base": "a", "size": (512, 512)}, none) == first, "others leave it alone"
 
 
+def test_what_a_way_takes_before_its_first_pass_is_known_by_the_way(tmp_path: Path) -> None:
+    def laid_out(fitting: Fitting) -> Measured:
+        resting = (-2 if fitting.offloading else 1 if fitting.checkpointing else 3) * GIB
+        return Measured(0.1 * fitting.batch, resting + GIB * fitting.batch, resting)
+
+    remembered = Remembered(tmp_path / "measured.json", {})
+    assert (remembered.resting(False), remembered.resting(True)) == (0, 0)
+    on_card(4, remembered.or_measured(laid_out), room(GIB), False)
+    remembered.keep()
+    again = Remembered(tmp_path / "measured.json", {})
+    assert (again.resting(False), again.resting(True)) == (3 * GIB, GIB)
+
+
 @pytest.mark.parametrize("spoil", [lambda text: text[: len(text) // 2], lambda text: "[]", lambda text: ""])
 def test_a_file_that_can_t_be_read_is_begun_anew(tmp_path: Path, spoil: Callable[[str], str]) -> None:
     path = tmp_path / "measured.json"
