@@ -18,6 +18,7 @@ from lorabot.trainer.autoencoding import together
 from lorabot.trainer.buckets import Sorted, filled, sort_in
 from lorabot.trainer.compiler import can_compile
 from lorabot.trainer.course import KEPT
+from lorabot.trainer.denoising import LOST
 from lorabot.trainer.descent import Descent
 from lorabot.trainer.devices import MIB
 from lorabot.trainer.encoding import Told, latent_bytes, tell
@@ -139,12 +140,18 @@ def plan_to_fit(opened: Opened, outlook: Outlook, saved: ResumeState | None, giv
             outlook.several,
         )
         fitted = fit(probe, remembered, room, recipe.checkpointing)
-        if saved:
-            made = moved(saved.plan, hardware, fitted)
-        else:
-            made = plan(
-                recipe, outlook.sorted_in, attempt.job.seed, hardware, attempt.config, fitted, outlook.file_bytes
-            )
+
+        def planned() -> Plan:
+            if saved:
+                return moved(saved.plan, hardware, fitted)
+            seed, config = attempt.job.seed, attempt.config
+            return plan(recipe, outlook.sorted_in, seed, hardware, config, fitted, outlook.file_bytes)
+
+        made = planned()
+        if LOST in said:  # some passes that were tried went fast, others plain; now all will
+            said.remove(LOST)
+            remembered.forget()
+            made = planned()
         made = replace(made, resolution=recipe.resolution, buckets=filled(outlook.sorted_in.buckets))
         made = _with_reasons(made, said)
     with clock.running("opening"):

@@ -23,9 +23,10 @@ from lorabot.trainer.fast.passes import Passes
 from lorabot.trainer.fast.primitives import Primitives
 from lorabot.trainer.fast.reference import Reference
 from lorabot.trainer.job import run
-from lorabot.trainer.memory import Gauge, gauge_of
+from lorabot.trainer.memory import Fitting, Gauge, Measured, gauge_of
 from lorabot.trainer.models import Models
 from lorabot.trainer.planning import Hardware
+from lorabot.trainer.probing import Probe
 from tests.trainer import small_bases
 from tests.trainer.conftest import QUICK, make_job, tiny_preset, tiny_recipe
 from tests.trainer.memory.simulated_card import SimulatedCard
@@ -59,7 +60,9 @@ class Engine(Models):
     def gauge(self) -> Gauge:
         return gauge_of(torch.device("cpu"))
 
-    def job(self, seed: int, turned: bool = False, **recipe: Any) -> wire.Done:
+    def job(
+        self, seed: int, turned: bool = False, emit: Callable[[wire.Event], None] = lambda _: None, **recipe: Any
+    ) -> wire.Done:
         """A job with pictures of its own, squares or, ``turned``, those that lie and stand."""
         self._jobs += 1
         folder = self._folder / f"{self._jobs}"
@@ -80,7 +83,7 @@ class Engine(Models):
             vocabulary=None,
             measured=self._folder / "measured.json",
         )
-        return run(job, self, CONFIG, Control(), lambda _: None)
+        return run(job, self, CONFIG, Control(), emit)
 
 
 class InARow(NamedTuple):
@@ -127,10 +130,23 @@ class Wrong(Reference):
         return -super().geglu(rows, bias)
 
 
+class Fragile(Reference):
+    """Fails once it is ``broken``."""
+
+    def __init__(self, broken: Callable[[], bool]) -> None:
+        self._broken = broken
+
+    def geglu(self, rows: torch.Tensor, bias: torch.Tensor) -> torch.Tensor:
+        if self._broken():
+            raise RuntimeError("no such kernel")
+        return super().geglu(rows, bias)
+
+
 def ways(done: wire.Done) -> set[str]:
     """The reasons in the report that say which way the steps took."""
     report = json.loads(next(file.path for file in done.files if file.path.name == "report.json").read_text())
-    return {each["code"] for each in report["plan"]["reasons"]} & {"plan-fast", "plan-plain-differs"}
+    codes: set[str] = {each["code"] for each in report["plan"]["reasons"]}
+    return {code for code in codes if code.startswith(("plan-fast", "plan-plain-"))}
 
 
 def learnt(done: wire.Done) -> Mapping[str, torch.Tensor]:
@@ -187,6 +203,45 @@ def test_a_way_that_was_tried_is_taken_by_later_engines_untried(jobs: InARow, tm
     (tmp_path / "later").mkdir()
     shutil.copy(measured, tmp_path / "later")
     assert ways(Engine(Wrong, tmp_path / "later").job(1)) == {"plan-fast"}
+
+
+def test_where_the_fast_way_fails_midway_the_rest_goes_plain_and_the_person_hears_of_it(
+    jobs: InARow, tmp_path: Path
+) -> None:
+    steps, told = list[int](), list[str]()
+    engine = Engine(lambda: Fragile(lambda: bool(steps)), tmp_path)
+
+    def listen(event: wire.Event) -> None:
+        if isinstance(event, wire.Progress) and event.stage == "training" and event.step:
+            steps.append(event.step)
+        if isinstance(event, wire.Notice):
+            told.append(event.message.code)
+
+    done = engine.job(2, turned=True, rank=8, emit=listen)
+    assert ways(done) == {"plan-fast", "plan-plain-lost"}
+    assert told.count("plan-plain-lost") == 1
+    assert apart(jobs.other, done) < 0.01
+    assert not engine.warm.kept, "what it held of the card is free"
+    assert ways(engine.job(2, turned=True, rank=8)) == {"plan-plain-failed"}, "it is not tried again"
+
+
+def test_where_the_fast_way_fails_in_a_test_step_the_plain_one_is_measured(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine, measured = Engine(lambda: Fragile(lambda: bool(engine.warm.tried)), tmp_path), list[int]()
+    measure = Probe.__call__
+
+    def noted(probe: Probe, fitting: Fitting) -> Measured:
+        found = measure(probe, fitting)
+        measured.append(fitting.batch)
+        return found
+
+    monkeypatch.setattr(Probe, "__call__", noted)
+    assert ways(engine.job(1)) == {"plan-plain-failed"}
+    assert measured == [1, 2, 1, 2]
+    (known,) = json.loads((tmp_path / "measured.json").read_text())["measured"].values()
+    assert not known["agreed"]
+    assert [each["batch"] for each in known["passes"]] == [1, 2]
 
 
 def test_jobs_leave_nothing_behind_that_grows(jobs: InARow) -> None:

@@ -138,6 +138,7 @@ plan-plain-network = The steps take the plain way: the fast one does not know th
 plan-plain-card = The steps take the plain way: the fast one needs a card with bfloat16.
 plan-plain-triton = The steps take the plain way: the fast one needs the package Triton.
 plan-plain-failed = The steps take the plain way: the fast one could not be set up here; the trainer's log says why.
+plan-plain-lost = The fast way through the base model failed, so the steps take the plain one from here on: slower, and the result is the same. The trainer's log says why.
 plan-plain-differs = The steps take the plain way: the fast one, when it was tried, gave other results.
 plan-moved = Gone on with on { $device }, { $batch } at a time.
 

@@ -99,6 +99,7 @@ plan-plain-network = 训练步骤走普通通道：快速通道不认识这种�
 plan-plain-card = 训练步骤走普通通道：快速通道需要支持 bfloat16 的显卡。
 plan-plain-triton = 训练步骤走普通通道：快速通道需要 Triton 这个包。
 plan-plain-failed = 训练步骤走普通通道：快速通道在这里无法启用；原因见训练程序的日志。
+plan-plain-lost = 底模的快速通道中途出错，之后的训练步骤改走普通通道：会慢一些，结果不变；原因见训练程序的日志。
 plan-plain-differs = 训练步骤走普通通道：快速通道在试运行时给出了不同的结果。
 plan-moved = 改在 { $device } 上继续，每次处理 { $batch } 张。
 

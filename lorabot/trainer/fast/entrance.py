@@ -98,11 +98,18 @@ class Warm:
             self.let_go()
 
 
-def enter(unet: "UNet2DConditionModel", plain: Denoise, warm: Warm, checkpointing: bool = False) -> Denoise:
+def enter(
+    unet: "UNet2DConditionModel",
+    plain: Denoise,
+    warm: Warm,
+    checkpointing: bool = False,
+    lost: Callable[[], None] = lambda: None,
+) -> Denoise:
     """The fast way through ``unet`` and the adapter on it, which does what ``plain`` does within bfloat16.
 
     With ``checkpointing`` intermediate results are computed again for the way back instead of being kept. Raises
-    ``Unsupported`` with the reason where it can't be taken.
+    ``Unsupported`` with the reason where it can't be taken. ``lost`` hears when something fails on the way; ``plain``
+    is gone from then on.
     """
     make = warm.ops or _compiled(unet)
     signature = _signature(unet)
@@ -113,7 +120,13 @@ def enter(unet: "UNet2DConditionModel", plain: Denoise, warm: Warm, checkpointin
         warm.kept[signature] = _tried(unet, plain, make, warm.tried, signature, checkpointing)
     warm.kept.move_to_end(signature)
     warm.kept[signature].checkpointing = checkpointing
-    return through(warm.kept[signature], unet, plain)
+
+    def give_up() -> None:
+        warm.tried[signature] = "failed"
+        warm.kept.pop(signature, None)
+        lost()
+
+    return through(warm.kept[signature], unet, plain, give_up)
 
 
 def _compiled(unet: "UNet2DConditionModel") -> Callable[[], Primitives]:
@@ -163,16 +176,19 @@ def lay_out(unet: "UNet2DConditionModel", ops: Primitives, checkpointing: bool =
         return Passes(read(unet, ops), checkpointing)
 
 
-def through(passes: Passes, unet: "UNet2DConditionModel", plain: Denoise) -> Denoise:
+def through(
+    passes: Passes, unet: "UNet2DConditionModel", plain: Denoise, lost: Callable[[], None] = lambda: None
+) -> Denoise:
     """Denoise by ``passes`` with the adapter that is on ``unet`` now, which becomes theirs; by ``plain`` what they
-    can't do: other sizes, and all that follows once something failed."""
+    can't do: other sizes, and all that follows once something failed, of which ``lost`` hears."""
     bind(passes, unet)
-    fast = _straight(passes, unet)
-    failed = False
+    grain = passes.network.grain
+    fast: Denoise | None = _straight(passes, unet)
+    del passes  # nor is it kept once it is lost
 
     def denoise(noisy: torch.Tensor, timesteps: torch.Tensor, conditions: Conditions) -> torch.Tensor:
-        nonlocal failed
-        if failed or not passes.network.fits(noisy):
+        nonlocal fast
+        if fast is None or any(side % grain for side in noisy.shape[2:]):
             return plain(noisy, timesteps, conditions)
         try:
             return fast(noisy, timesteps, conditions)
@@ -180,8 +196,9 @@ def through(passes: Passes, unet: "UNet2DConditionModel", plain: Denoise) -> Den
             if ran_out_of_memory(error):
                 raise
             _log.exception("the fast way failed; going on the plain one")
-            failed = True
-            return plain(noisy, timesteps, conditions)
+        fast = None
+        lost()
+        return plain(noisy, timesteps, conditions)
 
     return denoise
 

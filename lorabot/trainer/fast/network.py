@@ -35,7 +35,8 @@ class Link:
 class Network:
     """The parts in their order. ``times`` (all shifts, E) with ``times_bias`` makes the shifts, as wide as ``widths``.
 
-    ``first`` is the convolution before the parts; ``norm`` and ``last`` with ``last_bias`` come after them.
+    ``first`` is the convolution before the parts; ``norm`` and ``last`` with ``last_bias`` come after them. Latents'
+    heights and widths are multiples of ``grain``, to be halved as often as there are levels.
     """
 
     ops: Primitives
@@ -51,10 +52,6 @@ class Network:
     last: torch.Tensor
     last_bias: torch.Tensor
     grain: int
-
-    def fits(self, noisy: torch.Tensor) -> bool:
-        """Whether latents (B, C, H, W) can be halved as often as the network does."""
-        return noisy.shape[2] % self.grain == 0 and noisy.shape[3] % self.grain == 0
 
     def attentions(self, height: int, width: int, texts: int) -> set[Shape]:
         """What attends to pictures whose latents are ``height`` x ``width``, and to as many tokens of ``texts``."""

@@ -91,6 +91,12 @@ class Remembered:
 
         return known
 
+    def forget(self) -> None:
+        """Measure passes anew: those that were measured went another way."""
+        self._known.clear()
+        self._agreed = False
+        self._news = True
+
     def stage(self, name: str, measure: Callable[[], tuple[int, bool]]) -> int:
         """The bytes that the stage ``name`` takes: those that are known, or what ``measure`` finds, which says too
         whether that holds for the next time."""
