@@ -31,6 +31,8 @@ moment of the call.
 """
 
 
+IN_WANT = Message("plan-plain-memory")
+"""Said of a way that is plain for lack of room."""
 LOST = Message("plan-plain-lost")
 """Said of a way that was fast and no longer is."""
 

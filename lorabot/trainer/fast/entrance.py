@@ -73,9 +73,11 @@ class Warm:
         """Give back what is kept for the kind of adapter that is on ``unet``."""
         self.kept.pop(_signature(unet), None)
 
-    def keeps(self, unet: "UNet2DConditionModel") -> Passes | None:
-        """The passes that are kept for the kind of adapter that is on ``unet``."""
-        return self.kept.get(_signature(unet))
+    def mode(self, unet: "UNet2DConditionModel") -> bool | None:
+        """Whether the passes that are kept for the kind of adapter that is on ``unet`` are with checkpointing; None
+        where there are none."""
+        passes = self.kept.get(_signature(unet))
+        return None if passes is None else passes.checkpointing
 
     def trust(self, unet: "UNet2DConditionModel") -> None:
         """Take it as tried, for the kind of adapter that is on ``unet``: an engine before this one has tried it."""
@@ -117,7 +119,7 @@ def enter(
         raise Unsupported(why)
     if signature not in warm.kept:
         warm.make_room(unet.device)
-        warm.kept[signature] = _tried(unet, plain, make, warm.tried, signature, checkpointing)
+        warm.kept[signature] = _tried(unet, plain, make, warm.tried, signature)
     warm.kept.move_to_end(signature)
     warm.kept[signature].checkpointing = checkpointing
 
@@ -150,11 +152,11 @@ def _tried(
     make: Callable[[], Primitives],
     tried: dict[_Signature, Why | None],
     signature: _Signature,
-    checkpointing: bool,
 ) -> Passes:
-    """Passes that were tried before or agree with ``plain`` now. Raises ``Unsupported``, and notes why."""
+    """Passes that were tried before or agree with ``plain`` now; so far they keep nothing. Raises ``Unsupported``, and
+    notes why."""
     try:
-        passes = lay_out(unet, make(), checkpointing)
+        passes = lay_out(unet, make(), checkpointing=True)
         if signature not in tried and not agrees(unet, passes, plain, prepare(unet, passes.network)):
             raise Unsupported("differs")
     except Unsupported as error:
@@ -171,7 +173,7 @@ def _tried(
 
 
 def lay_out(unet: "UNet2DConditionModel", ops: Primitives, checkpointing: bool = False) -> Passes:
-    """The passes through ``unet`` by ``ops``. Raises ``Unsupported``."""
+    """The passes through ``unet`` by ``ops``, with ``checkpointing`` or not. Raises ``Unsupported``."""
     with torch.no_grad():
         return Passes(read(unet, ops), checkpointing)
 
@@ -333,7 +335,8 @@ def agrees(
             ready()
         weights = passes.network.weights
         weights.scale.fill_(weights.scaling)
-        # What is computed again goes through all that is kept otherwise.
+        # What is computed again goes through all that is kept otherwise, and weights folded a few at a time through
+        # the same kernel as all at once.
         predicted, learn = passes.network.forward(noisy, timesteps, conditions, again=True)
         learn(gradient)
         learnt = dict(zip(weights.names, weights.split(weights.gradients), strict=True))

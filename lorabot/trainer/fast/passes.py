@@ -65,13 +65,15 @@ class Passes:
 
     @checkpointing.setter
     def checkpointing(self, wanted: bool) -> None:
-        """Let go of what was recorded another way."""
-        if wanted != self._checkpointing:
-            self._checkpointing = wanted
-            self._graphs.clear()
-            self._seen.clear()
-            self.network.weights.keep(not wanted)
-            self._pool = None if self._stream is None else torch.cuda.graph_pool_handle()
+        """Let go of what was recorded another way. Where weights find no room for what is wanted, none are kept."""
+        if wanted == self._checkpointing:
+            return
+        self._graphs.clear()
+        self._seen.clear()
+        self._pool = None if self._stream is None else torch.cuda.graph_pool_handle()
+        self._checkpointing = True
+        self.network.weights.keep(not wanted)
+        self._checkpointing = wanted
 
     def forward(self, given: Given, learning: bool) -> tuple[torch.Tensor, Learn]:
         """What is predicted, float32 (B, C, H, W), and its way back, to be gone once and before the next pass.

@@ -11,7 +11,8 @@ from lorabot.trainer.fast.primitives import Primitives
 from lorabot.trainer.fast.unsupported import Unsupported
 
 _STACKED = 16
-"""Layers of one shape whose changes wait for each other to be turned into gradients: few launches, little memory."""
+"""Layers of one shape whose changes wait for each other to be turned into gradients or, where they hear the texts, that
+go through at once: few launches, little memory."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +109,7 @@ class Stack:
 class Product:
     """One product: that of one layer, or those of several that hear the same rows.
 
-    ``weight`` (out, in) is ``frozen``, or that of the layers of a ``stack`` that are its ``part``.
+    Its weight (out, in) is ``frozen``, or that of the layers of a ``stack`` that are its ``part``.
     """
 
     frozen: torch.Tensor | None = None
@@ -122,6 +123,7 @@ class Product:
 
     @property
     def weight(self) -> torch.Tensor:
+        """As it is in the pass that was begun last; where folded weights have no place, made each time it is asked."""
         if self.stack is not None:
             return self.stack.weight(self.part)
         assert self.frozen is not None
@@ -194,12 +196,13 @@ class Weights:
     stacks: list[Stack] = field(default_factory=list)
 
     def keep(self, wanted: bool) -> None:
-        """Whether folded weights have a place of their own, as large as all adapted layers, or are made as needed."""
-        for stack in self.stacks:
-            if not wanted:
-                stack.folded = None
-            elif stack.folded is None:
-                stack.folded = torch.empty_like(stack.base)
+        """Whether folded weights have a place of their own, as large as all adapted layers, or are made as needed.
+
+        All have one or none: where there is too little memory, none, and that is raised.
+        """
+        places = [torch.empty_like(stack.base) if wanted else None for stack in self.stacks]
+        for stack, place in zip(self.stacks, places, strict=True):
+            stack.folded = place
 
     def begin(self, ops: Primitives) -> None:
         """Bring all products to what the adapter is now."""

@@ -34,12 +34,14 @@ class Measured:
 
     ``resting``: those that going this way takes before the first pass; negative where weights are off-loaded.
     ``stays``: those that it takes from then on between passes too, since recorded passes keep their memory.
+    ``in_want``: it went another way than it would with more room, so this is nothing to remember.
     """
 
     seconds: float
     taken: int = 0
     resting: int = 0
     stays: int = 0
+    in_want: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,10 +194,9 @@ def _climbed(
 
 
 def _at_best(known: Mapping[int, Measured], rows: int, room: int) -> float:
-    """The seconds of a step if as many rows as fit took no longer than those of the largest batch that was tried."""
-    tried = max(known)
-    most = max(size for size in _batches(rows) if size <= tried or taken(known, size) <= room)
-    return known[tried].seconds * rows / most
+    """The seconds of a step if as many rows as fit took no longer than the shortest pass that was tried."""
+    most = max(size for size in _batches(rows) if size <= max(known) or taken(known, size) <= room)
+    return min(each.seconds for each in known.values()) * rows / most
 
 
 def taken(known: Mapping[int, Measured], batch: int) -> int:

@@ -45,7 +45,7 @@ class _Known(BaseModel):
 class _Kept(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
-    version: Literal[4] = 4
+    version: Literal[5] = 5
     measured: dict[str, _Known] = {}
 
 
@@ -69,16 +69,15 @@ class Remembered:
         }
         self._news = False
 
-    @property
-    def knows(self) -> bool:
-        """Whether anything was measured."""
-        return bool(self._known)
-
-    def resting(self, checkpointing: bool) -> int:
+    def resting(self, checkpointing: bool) -> int | None:
         """The bytes that going with ``checkpointing``, or without, was measured to take before the first pass: the
-        least, since blocks differ; 0 where that was not measured."""
-        found = [each.resting for way, each in self._known.items() if way.checkpointing == checkpointing]
-        return min((resting for resting in found if resting > 0), default=0)
+        least, since blocks differ; None where it was not measured."""
+        found = [
+            each.resting
+            for way, each in self._known.items()
+            if way.checkpointing == checkpointing and not way.offloading
+        ]
+        return max(min(found), 0) if found else None
 
     def or_measured(self, measure: Measure) -> Measure:
         """``measure`` for what is not known yet; what it finds is known from then on, what does not fit is not."""
@@ -147,6 +146,7 @@ class Remembered:
                     stays=measured.stays,
                 )
                 for fitting, measured in self._known.items()
+                if not measured.in_want
             ]
             kept.measured[self._key] = _Known(passes=passes, stages=self._stages, agreed=self._agreed)
             for key in list(kept.measured)[:-_MOST]:

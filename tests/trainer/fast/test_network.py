@@ -212,6 +212,11 @@ def test_what_is_computed_again_is_the_same_and_little_is_kept_for_it(family: Fa
             passes.checkpointing = True
             card.empty()
             assert card.held() == 0, "made when they are needed, as before"
+            card.budget = layers[0].base_layer.weight.nbytes * 3 // 2
+            with pytest.raises(torch.OutOfMemoryError):
+                passes.checkpointing = False
+            card.empty()
+            assert (passes.checkpointing, card.held()) == (True, 0), "all have their place or none"
 
         def kept(side: int, checkpointing: bool) -> int:
             with SimulatedCard() as card:

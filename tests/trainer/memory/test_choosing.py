@@ -173,13 +173,28 @@ def test_the_next_job_of_the_kind_tries_nothing(tmp_path: Path) -> None:
     assert plan({"base": "a", "size": (512, 512)}, none) == first, "others leave it alone"
 
 
+def test_what_was_measured_in_want_of_room_counts_for_this_job_alone(tmp_path: Path) -> None:
+    def measure(fitting: Fitting) -> Measured:
+        tried.append(fitting.batch)
+        return Measured(0.1, GIB, in_want=fitting.batch > 1)
+
+    tried = list[int]()
+    remembered = Remembered(tmp_path / "measured.json", {})
+    for _ in range(2):
+        on_card(4, remembered.or_measured(measure), room(10 * GIB), False)
+        remembered.keep()
+    assert tried == [1, 4]
+    on_card(4, Remembered(tmp_path / "measured.json", {}).or_measured(measure), room(10 * GIB), False)
+    assert tried == [1, 4, 4]
+
+
 def test_what_a_way_takes_before_its_first_pass_is_known_by_the_way(tmp_path: Path) -> None:
     def laid_out(fitting: Fitting) -> Measured:
         resting = (-2 if fitting.offloading else 1 if fitting.checkpointing else 3) * GIB
         return Measured(0.1 * fitting.batch, resting + GIB * fitting.batch, resting)
 
     remembered = Remembered(tmp_path / "measured.json", {})
-    assert (remembered.resting(False), remembered.resting(True)) == (0, 0)
+    assert (remembered.resting(False), remembered.resting(True)) == (None, None)
     on_card(4, remembered.or_measured(laid_out), room(GIB), False)
     remembered.keep()
     again = Remembered(tmp_path / "measured.json", {})
