@@ -76,7 +76,12 @@ def open_base(attempt: Attempt, recipe: Recipe) -> Iterator[Opened]:
 
     def opener(checkpointing: bool, offloading: bool) -> AbstractContextManager[Denoiser]:
         card, dropout = hardware.card is not None, recipe.dropout > 0
-        return denoiser(base.unet, hardware.precision, checkpointing, dropout, card, warm, offloading, ways.append)
+        return denoiser(base.unet, hardware.precision, checkpointing, dropout, card, warm, offloading, say)
+
+    def say(message: Message) -> None:
+        ways.append(message)
+        if denoise.is_open:  # what is said of a way as it is opened is part of the plan
+            denoise.tell(message)
 
     with (
         adapter.attached(modules, recipe, attempt.job.seed),

@@ -31,6 +31,12 @@ moment of the call.
 """
 
 
+IN_WANT = Message("plan-plain-memory")
+"""Said of a way that is plain for lack of room."""
+LOST = Message("plan-plain-lost")
+"""Said of a way that was fast and no longer is."""
+
+
 @contextmanager
 def denoiser(
     unet: "UNet2DConditionModel",
@@ -46,8 +52,9 @@ def denoiser(
 
     With ``checkpointing`` each block's activations are computed again for the backward pass instead of being kept. With
     ``dropout`` the way is plain: what is dropped are a LoRA's inputs, and folded into weights it has none. ``card``:
-    whether a card calculates, whatever torch calls it. ``warm`` keeps what can be used again; which way it is on a card
-    and why is what ``say`` gets. With ``offloading`` weights come over one by one, and only the plain way waits for it.
+    whether a card calculates, whatever torch calls it. ``warm`` keeps what can be used again. With ``offloading``
+    weights come over one by one, and only the plain way waits for it. Which way it is on a card and why is what ``say``
+    gets, and later, should the fast one fail, that it is another from then on.
     """
     if unet.device.type == "cuda" or (warm is not None and warm.ops is not None):
         why: Why | None = "offloading" if offloading else "dropout" if dropout else None
@@ -100,7 +107,7 @@ def _on_card(
 ) -> Iterator[Denoiser]:
     with _checkpointing(unet) if checkpointing else nullcontext():  # for what only the plain way can do, too
         denoise = plain(unet, precision)
-        found = why or _fast(unet, denoise, warm, checkpointing)
+        found = why or _fast(unet, denoise, warm, checkpointing, lambda: say(LOST))
         if isinstance(found, str):
             if checkpointing:
                 warm.let_go()  # nothing of it is used, and memory is short
@@ -111,10 +118,12 @@ def _on_card(
             yield found
 
 
-def _fast(unet: "UNet2DConditionModel", plain: Denoiser, warm: Warm, checkpointing: bool) -> Denoiser | Why:
+def _fast(
+    unet: "UNet2DConditionModel", plain: Denoiser, warm: Warm, checkpointing: bool, lost: Callable[[], None]
+) -> Denoiser | Why:
     """The fast way, or why not. With ``checkpointing`` memory is short: then it is no error if it finds no room."""
     try:
-        return enter(unet, plain, warm, checkpointing)
+        return enter(unet, plain, warm, checkpointing, lost)
     except Unsupported as error:
         return error.why
     except Exception as error:

@@ -18,6 +18,7 @@ from lorabot.trainer.autoencoding import together
 from lorabot.trainer.buckets import Sorted, filled, sort_in
 from lorabot.trainer.compiler import can_compile
 from lorabot.trainer.course import KEPT
+from lorabot.trainer.denoising import IN_WANT, LOST
 from lorabot.trainer.descent import Descent
 from lorabot.trainer.devices import MIB
 from lorabot.trainer.encoding import Told, latent_bytes, tell
@@ -99,14 +100,17 @@ def plan_to_fit(opened: Opened, outlook: Outlook, saved: ResumeState | None, giv
     views, samples = _at_once(recipe, outlook.dearest)
     one = several = 0
     with clock.running("opening"):
-        if not remembered.knows:
-            denoise.renew()  # it is measured first, as after a start
+        mode = warm.mode(base.unet)
+        if mode is None or remembered.resting(mode) is None:
+            denoise.renew()  # it is measured first, as after a start, or nobody knows how much lies there
         gauge.empty()
         denoise.bring_back()
         if opened.hardware.card is not None:
             one = _by_vae(opened, outlook, remembered, 1, 1)
             several = _by_vae(opened, outlook, remembered, views, samples)
-        kept = warm.holds(base.unet)
+        mode = warm.mode(base.unet)
+        kept = mode is not None
+        laid = 0 if mode is None else remembered.resting(mode) or 0
     with clock.running("planning"):
         hardware = attempt.models.hardware()
         room = None
@@ -116,7 +120,6 @@ def plan_to_fit(opened: Opened, outlook: Outlook, saved: ResumeState | None, giv
             # What is held and spare is free for passes only where it is theirs: elsewhere it is holes, too small. And
             # what an earlier job has laid out for them is in what they were measured to take.
             holes = 0 if kept else gauge.spare()
-            laid = remembered.resting if kept else 0
             room = Room(
                 hardware.card.free - denoise.away - holes + laid,
                 gauge.held() + denoise.away - laid,
@@ -137,14 +140,21 @@ def plan_to_fit(opened: Opened, outlook: Outlook, saved: ResumeState | None, giv
             recipe.batch,
             _held(recipe),
             outlook.several,
+            lambda: opened.ways[-1:] == [IN_WANT],
         )
         fitted = fit(probe, remembered, room, recipe.checkpointing)
-        if saved:
-            made = moved(saved.plan, hardware, fitted)
-        else:
-            made = plan(
-                recipe, outlook.sorted_in, attempt.job.seed, hardware, attempt.config, fitted, outlook.file_bytes
-            )
+
+        def planned() -> Plan:
+            if saved:
+                return moved(saved.plan, hardware, fitted)
+            seed, config = attempt.job.seed, attempt.config
+            return plan(recipe, outlook.sorted_in, seed, hardware, config, fitted, outlook.file_bytes)
+
+        made = planned()
+        if LOST in said:  # some passes that were tried went fast, others plain; now all will
+            said.remove(LOST)
+            remembered.forget()
+            made = planned()
         made = replace(made, resolution=recipe.resolution, buckets=filled(outlook.sorted_in.buckets))
         made = _with_reasons(made, said)
     with clock.running("opening"):
@@ -156,7 +166,7 @@ def plan_to_fit(opened: Opened, outlook: Outlook, saved: ResumeState | None, giv
         if warm.trusts(base.unet):
             remembered.agree()
             remembered.keep()
-        if probe.last is not None or not kept:
+        if probe.last is not None or not kept or warm.mode(base.unet) != mode:
             gauge.empty()
         gauge.reset_peak()
     return descent

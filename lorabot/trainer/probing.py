@@ -39,7 +39,8 @@ class Probe:
     text encoders where these learn. The first pass warms up, the second is timed. Then whatever else a step of
     ``images`` and ``held`` rows goes through by is gone through once, since what is recorded for it stays beside what
     is recorded for the first: a last part of fewer rows and, where ``several`` sizes of pictures go through, another
-    one. ``last``: what was tried last, whose passes are those that are kept now.
+    one. ``in_want`` says whether the way that is open is one for lack of room. ``last``: what was tried last, whose
+    passes are those that are kept now.
     """
 
     base: "BaseModel"
@@ -51,6 +52,7 @@ class Probe:
     images: int
     held: int = 0
     several: bool = False
+    in_want: Callable[[], bool] = lambda: False
     last: Fitting | None = None
 
     def __call__(self, fitting: Fitting) -> Measured:
@@ -69,7 +71,7 @@ class Probe:
                     self._pass(rows, size)
             peak = gauge.peak()
             gauge.empty()
-            return Measured(seconds, peak - held, resting, gauge.held() - held)
+            return Measured(seconds, peak - held, resting, gauge.held() - held, self.in_want())
         except Exception as error:
             if not ran_out_of_memory(error):
                 raise

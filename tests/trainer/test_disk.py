@@ -92,7 +92,7 @@ def test_measurements_that_cannot_be_kept_stand_in_nobodys_way(tmp_path: Path) -
     remembered.keep()
     path.parent.unlink()
     remembered.keep()
-    assert Remembered(path, {}).knows
+    assert Remembered(path, {}).resting(False) is not None
 
 
 def test_what_was_learnt_waits_for_room_on_the_disk(trained: Trained, models: Models, tmp_path: Path) -> None:

@@ -132,12 +132,13 @@ plan-fast = The steps take a fast way through the base model; it was tried again
 plan-plain-layers = The steps take the plain way: the fast one knows only LoRAs on linear layers.
 plan-plain-dora = The steps take the plain way: the fast one knows no DoRA.
 plan-plain-dropout = The steps take the plain way: in the fast one the LoRA is folded into the base model's weights, and nothing can be left out.
-plan-plain-memory = The steps take the plain way: the fast one lays weights out a second time, and finds no room for it.
+plan-plain-memory = The steps take the plain way: the fast one finds no room to lay the base model's weights out.
 plan-plain-offloading = The steps take the plain way: the fast one needs the whole base model on the card.
 plan-plain-network = The steps take the plain way: the fast one does not know this kind of base model.
 plan-plain-card = The steps take the plain way: the fast one needs a card with bfloat16.
 plan-plain-triton = The steps take the plain way: the fast one needs the package Triton.
 plan-plain-failed = The steps take the plain way: the fast one could not be set up here; the trainer's log says why.
+plan-plain-lost = The fast way through the base model failed, so the steps take the plain one from here on: slower, and the result is the same. The trainer's log says why.
 plan-plain-differs = The steps take the plain way: the fast one, when it was tried, gave other results.
 plan-moved = Gone on with on { $device }, { $batch } at a time.
 

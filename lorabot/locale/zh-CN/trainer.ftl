@@ -93,12 +93,13 @@ plan-fast = 训练步骤走底模的快速通道；开始时已与普通通道�
 plan-plain-layers = 训练步骤走普通通道：快速通道只支持线性层上的 LoRA。
 plan-plain-dora = 训练步骤走普通通道：快速通道不支持 DoRA。
 plan-plain-dropout = 训练步骤走普通通道：在快速通道中 LoRA 合并进底模的权重，无法随机丢弃输入。
-plan-plain-memory = 训练步骤走普通通道：快速通道要另存一份权重，显存放不下。
+plan-plain-memory = 训练步骤走普通通道：显存不够，快速通道无法重新排布底模的权重。
 plan-plain-offloading = 训练步骤走普通通道：快速通道需要整个底模都在显卡上。
 plan-plain-network = 训练步骤走普通通道：快速通道不认识这种底模。
 plan-plain-card = 训练步骤走普通通道：快速通道需要支持 bfloat16 的显卡。
 plan-plain-triton = 训练步骤走普通通道：快速通道需要 Triton 这个包。
 plan-plain-failed = 训练步骤走普通通道：快速通道在这里无法启用；原因见训练程序的日志。
+plan-plain-lost = 底模的快速通道中途出错，之后的训练步骤改走普通通道：会慢一些，结果不变；原因见训练程序的日志。
 plan-plain-differs = 训练步骤走普通通道：快速通道在试运行时给出了不同的结果。
 plan-moved = 改在 { $device } 上继续，每次处理 { $batch } 张。
 

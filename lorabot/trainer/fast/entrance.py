@@ -73,9 +73,11 @@ class Warm:
         """Give back what is kept for the kind of adapter that is on ``unet``."""
         self.kept.pop(_signature(unet), None)
 
-    def holds(self, unet: "UNet2DConditionModel") -> bool:
-        """Whether passes for the kind of adapter that is on ``unet`` are kept."""
-        return _signature(unet) in self.kept
+    def mode(self, unet: "UNet2DConditionModel") -> bool | None:
+        """Whether the passes that are kept for the kind of adapter that is on ``unet`` are with checkpointing; None
+        where there are none."""
+        passes = self.kept.get(_signature(unet))
+        return None if passes is None else passes.checkpointing
 
     def trust(self, unet: "UNet2DConditionModel") -> None:
         """Take it as tried, for the kind of adapter that is on ``unet``: an engine before this one has tried it."""
@@ -98,11 +100,18 @@ class Warm:
             self.let_go()
 
 
-def enter(unet: "UNet2DConditionModel", plain: Denoise, warm: Warm, checkpointing: bool = False) -> Denoise:
+def enter(
+    unet: "UNet2DConditionModel",
+    plain: Denoise,
+    warm: Warm,
+    checkpointing: bool = False,
+    lost: Callable[[], None] = lambda: None,
+) -> Denoise:
     """The fast way through ``unet`` and the adapter on it, which does what ``plain`` does within bfloat16.
 
     With ``checkpointing`` intermediate results are computed again for the way back instead of being kept. Raises
-    ``Unsupported`` with the reason where it can't be taken.
+    ``Unsupported`` with the reason where it can't be taken. ``lost`` hears when something fails on the way; ``plain``
+    is gone from then on.
     """
     make = warm.ops or _compiled(unet)
     signature = _signature(unet)
@@ -113,7 +122,13 @@ def enter(unet: "UNet2DConditionModel", plain: Denoise, warm: Warm, checkpointin
         warm.kept[signature] = _tried(unet, plain, make, warm.tried, signature)
     warm.kept.move_to_end(signature)
     warm.kept[signature].checkpointing = checkpointing
-    return through(warm.kept[signature], unet, plain)
+
+    def give_up() -> None:
+        warm.tried[signature] = "failed"
+        warm.kept.pop(signature, None)
+        lost()
+
+    return through(warm.kept[signature], unet, plain, give_up)
 
 
 def _compiled(unet: "UNet2DConditionModel") -> Callable[[], Primitives]:
@@ -138,9 +153,10 @@ def _tried(
     tried: dict[_Signature, Why | None],
     signature: _Signature,
 ) -> Passes:
-    """Passes that were tried before or agree with ``plain`` now. Raises ``Unsupported``, and notes why."""
+    """Passes that were tried before or agree with ``plain`` now; so far they keep nothing. Raises ``Unsupported``, and
+    notes why."""
     try:
-        passes = lay_out(unet, make())
+        passes = lay_out(unet, make(), checkpointing=True)
         if signature not in tried and not agrees(unet, passes, plain, prepare(unet, passes.network)):
             raise Unsupported("differs")
     except Unsupported as error:
@@ -156,22 +172,25 @@ def _tried(
     return passes
 
 
-def lay_out(unet: "UNet2DConditionModel", ops: Primitives) -> Passes:
-    """The passes through ``unet`` by ``ops``. Raises ``Unsupported``."""
+def lay_out(unet: "UNet2DConditionModel", ops: Primitives, checkpointing: bool = False) -> Passes:
+    """The passes through ``unet`` by ``ops``, with ``checkpointing`` or not. Raises ``Unsupported``."""
     with torch.no_grad():
-        return Passes(read(unet, ops))
+        return Passes(read(unet, ops), checkpointing)
 
 
-def through(passes: Passes, unet: "UNet2DConditionModel", plain: Denoise) -> Denoise:
+def through(
+    passes: Passes, unet: "UNet2DConditionModel", plain: Denoise, lost: Callable[[], None] = lambda: None
+) -> Denoise:
     """Denoise by ``passes`` with the adapter that is on ``unet`` now, which becomes theirs; by ``plain`` what they
-    can't do: other sizes, and all that follows once something failed."""
+    can't do: other sizes, and all that follows once something failed, of which ``lost`` hears."""
     bind(passes, unet)
-    fast = _straight(passes, unet)
-    failed = False
+    grain = passes.network.grain
+    fast: Denoise | None = _straight(passes, unet)
+    del passes  # nor is it kept once it is lost
 
     def denoise(noisy: torch.Tensor, timesteps: torch.Tensor, conditions: Conditions) -> torch.Tensor:
-        nonlocal failed
-        if failed or not passes.network.fits(noisy):
+        nonlocal fast
+        if fast is None or any(side % grain for side in noisy.shape[2:]):
             return plain(noisy, timesteps, conditions)
         try:
             return fast(noisy, timesteps, conditions)
@@ -179,8 +198,9 @@ def through(passes: Passes, unet: "UNet2DConditionModel", plain: Denoise) -> Den
             if ran_out_of_memory(error):
                 raise
             _log.exception("the fast way failed; going on the plain one")
-            failed = True
-            return plain(noisy, timesteps, conditions)
+        fast = None
+        lost()
+        return plain(noisy, timesteps, conditions)
 
     return denoise
 
@@ -315,7 +335,8 @@ def agrees(
             ready()
         weights = passes.network.weights
         weights.scale.fill_(weights.scaling)
-        # What is computed again goes through all that is kept otherwise.
+        # What is computed again goes through all that is kept otherwise, and weights folded a few at a time through
+        # the same kernel as all at once.
         predicted, learn = passes.network.forward(noisy, timesteps, conditions, again=True)
         learn(gradient)
         learnt = dict(zip(weights.names, weights.split(weights.gradients), strict=True))

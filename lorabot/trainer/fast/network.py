@@ -35,7 +35,8 @@ class Link:
 class Network:
     """The parts in their order. ``times`` (all shifts, E) with ``times_bias`` makes the shifts, as wide as ``widths``.
 
-    ``first`` is the convolution before the parts; ``norm`` and ``last`` with ``last_bias`` come after them.
+    ``first`` is the convolution before the parts; ``norm`` and ``last`` with ``last_bias`` come after them. Latents'
+    heights and widths are multiples of ``grain``, to be halved as often as there are levels.
     """
 
     ops: Primitives
@@ -51,10 +52,6 @@ class Network:
     last: torch.Tensor
     last_bias: torch.Tensor
     grain: int
-
-    def fits(self, noisy: torch.Tensor) -> bool:
-        """Whether latents (B, C, H, W) can be halved as often as the network does."""
-        return noisy.shape[2] % self.grain == 0 and noisy.shape[3] % self.grain == 0
 
     def attentions(self, height: int, width: int, texts: int) -> set[Shape]:
         """What attends to pictures whose latents are ``height`` x ``width``, and to as many tokens of ``texts``."""
@@ -78,13 +75,13 @@ class Network:
         With ``again`` less is kept until then, and computed again.
         """
         ops, dtype = self.ops, self.first.weight.dtype
-        self.weights.fold(ops)
+        self.weights.begin(ops)
         embedded = functional.silu(self.embed(timesteps, conditions))
         made = (embedded @ self.times.t()).to(self.times_bias.dtype) + self.times_bias
         shifts = [shift.contiguous() for shift in torch.split(made, list(self.widths), dim=1)]
         states = conditions.states.to(dtype)
         flat_states = states.reshape(-1, states.shape[-1])
-        texts = (flat_states @ self.texts.weight.t()).view(*states.shape[:2], -1)
+        texts = self.texts(flat_states).view(*states.shape[:2], -1)
         step = Step(ops, shifts, texts, again)
         given = noisy.to(dtype).contiguous(memory_format=torch.channels_last)
         now = self.first.of(step, given, learnt=False)
@@ -120,8 +117,8 @@ class Network:
                     if gone is not None and source.learnt:
                         waiting.setdefault(id(source), []).append(gone)
             rows = torch.cat([step.gradients[start] for start in sorted(step.gradients)], dim=-1).flatten(0, 1)
-            self.texts.learn(rows, flat_states)
+            found = self.texts.back(rows, flat_states)
             self.weights.gradients.mul_(self.weights.scale)
-            return (rows @ self.texts.weight).view(states.shape)
+            return found.view(states.shape)
 
         return predicted, learn

@@ -40,12 +40,13 @@ class _Graphs:
 class Passes:
     """The passes of ``network``. What one of them keeps for its way back is gone once the next has begun.
 
-    ``checkpointing``: most of it isn't kept at all, and computed again.
+    ``checkpointing``: most of it isn't kept at all, and computed again; nor are weights with the adapter in them.
     """
 
-    def __init__(self, network: Network) -> None:
+    def __init__(self, network: Network, checkpointing: bool = False) -> None:
         self.network = network
-        self._checkpointing = False
+        self._checkpointing = checkpointing
+        network.weights.keep(not checkpointing)
         self._graphs: OrderedDict[_Key, _Graphs] = OrderedDict()
         self._seen: Counter[_Key] = Counter()
         self._stream: torch.cuda.Stream | None = None
@@ -64,12 +65,15 @@ class Passes:
 
     @checkpointing.setter
     def checkpointing(self, wanted: bool) -> None:
-        """Let go of what was recorded another way."""
-        if wanted != self._checkpointing:
-            self._checkpointing = wanted
-            self._graphs.clear()
-            self._seen.clear()
-            self._pool = None if self._stream is None else torch.cuda.graph_pool_handle()
+        """Let go of what was recorded another way. Where weights find no room for what is wanted, none are kept."""
+        if wanted == self._checkpointing:
+            return
+        self._graphs.clear()
+        self._seen.clear()
+        self._pool = None if self._stream is None else torch.cuda.graph_pool_handle()
+        self._checkpointing = True
+        self.network.weights.keep(not wanted)
+        self._checkpointing = wanted
 
     def forward(self, given: Given, learning: bool) -> tuple[torch.Tensor, Learn]:
         """What is predicted, float32 (B, C, H, W), and its way back, to be gone once and before the next pass.

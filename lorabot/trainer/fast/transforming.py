@@ -82,7 +82,7 @@ class Block:
         return ops.layer_norm_back(kept.begun, self.norms[0], self.own.back(of_rows), gradient)
 
     def _size(self, which: int) -> int:
-        return (self.own_out, self.query_out)[which].weight.shape[1] // self.heads[which]
+        return (self.own_out, self.query_out)[which].width // self.heads[which]
 
     def _split(self, rows: torch.Tensor, batch: int, heads: int | None = None) -> torch.Tensor:
         return rows.view(batch, -1, heads or self.heads[1], rows.shape[-1] // (heads or self.heads[1])).transpose(1, 2)

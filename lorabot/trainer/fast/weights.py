@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import groupby
 from typing import Any
 
 import torch
@@ -10,7 +11,8 @@ from lorabot.trainer.fast.primitives import Primitives
 from lorabot.trainer.fast.unsupported import Unsupported
 
 _STACKED = 16
-"""Layers of one shape whose changes wait for each other to be turned into gradients: few launches, little memory."""
+"""Layers of one shape whose changes wait for each other to be turned into gradients or, where they hear the texts, that
+go through at once: few launches, little memory."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,55 +51,90 @@ def layer_of(module: torch.nn.Module) -> Layer:
 
 @dataclass(slots=True, eq=False)
 class Stack:
-    """n adapted layers of one shape. Their ``base`` and ``folded`` weights: (n, out, in), of the network's type.
+    """n adapted layers of one shape. Their ``base`` weights: (n, out, in), of the network's type.
 
     ``down`` (n, r, in) and ``up`` (n, out, r) in float32 are the adapter's parameters; ``narrow`` those in the
-    network's type; ``gradients`` theirs.
+    network's type; ``gradients`` theirs. ``folded``: a place for the weights with the adapter in them; where there is
+    none, a few are made when they are needed.
     """
 
     base: torch.Tensor
-    folded: torch.Tensor
     down: torch.Tensor
     up: torch.Tensor
+    scale: torch.Tensor
     narrow: tuple[torch.Tensor, torch.Tensor]
     gradients: tuple[torch.Tensor, torch.Tensor]
+    folded: torch.Tensor | None = None
+    _ops: Primitives | None = None
     _changes: torch.Tensor | None = None
     _missing: int = 0
 
-    def learn(self, start: int, count: int, gradient: torch.Tensor, rows: torch.Tensor) -> None:
-        """Take in the part that ``count`` layers from ``start`` have: they made, of ``rows``, what has ``gradient``."""
+    def begin(self, ops: Primitives) -> None:
+        """Come to what the adapter is now.
+
+        What a way back that was broken off, for lack of memory say, has left is forgotten.
+        """
+        self._ops, self._changes = ops, None
+        if self.folded is not None:
+            ops.fold(self.base, self.down, self.up, self.scale, self.folded)
+
+    def weight(self, part: slice) -> torch.Tensor:
+        """The folded weights (k * out, in) of the k layers of ``part``, one above the other."""
+        if self.folded is not None:
+            return self.folded[part].flatten(0, 1)
+        assert self._ops is not None, "no pass has begun"
+        made = torch.empty_like(self.base[part])
+        self._ops.fold(self.base[part], self.down[part], self.up[part], self.scale, made)
+        return made.flatten(0, 1)
+
+    def learn(self, part: slice, gradient: torch.Tensor, rows: torch.Tensor) -> None:
+        """Take in what the layers of ``part`` are to learn: they made, of ``rows``, what has ``gradient``."""
         if self._changes is None:
             self._changes, self._missing = torch.empty_like(self.base), len(self.base)
-        torch.mm(gradient.t(), rows, out=self._changes[start : start + count].flatten(0, 1))
-        self._missing -= count
+        changes = self._changes[part]
+        torch.mm(gradient.t(), rows, out=changes.flatten(0, 1))
+        self._missing -= len(changes)
         if not self._missing:
-            self.settle(self._changes)
+            self.settle(slice(None), self._changes)
             self._changes = None
 
-    def begin(self) -> None:
-        """Forget what a way back that was broken off, for lack of memory say, has left."""
-        self._changes = None
-
-    def settle(self, changes: torch.Tensor) -> None:
-        """From the gradient of all ``folded`` weights that of the adapter, still without its scale."""
-        down, up = self.narrow
-        self.gradients[0].copy_(torch.bmm(up.mT, changes))
-        self.gradients[1].copy_(torch.bmm(changes, down.mT))
+    def settle(self, part: slice, changes: torch.Tensor) -> None:
+        """From the gradient of the folded weights of ``part`` that of the adapter, still without its scale."""
+        down, up = (each[part] for each in self.narrow)
+        self.gradients[0][part].copy_(torch.bmm(up.mT, changes))
+        self.gradients[1][part].copy_(torch.bmm(changes, down.mT))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Product:
-    """``weight`` (out, in) of one product: that of one layer, or those of several that hear the same rows."""
+    """One product: that of one layer, or those of several that hear the same rows.
 
-    weight: torch.Tensor
+    Its weight (out, in) is ``frozen``, or that of the layers of a ``stack`` that are its ``part``.
+    """
+
+    frozen: torch.Tensor | None = None
     bias: torch.Tensor | None = None
     stack: Stack | None = None
-    start: int = 0
-    count: int = 1
+    part: slice = field(default_factory=lambda: slice(None))
 
     @property
     def adapted(self) -> bool:
         return self.stack is not None
+
+    @property
+    def weight(self) -> torch.Tensor:
+        """As it is in the pass that was begun last; where folded weights have no place, made each time it is asked."""
+        if self.stack is not None:
+            return self.stack.weight(self.part)
+        assert self.frozen is not None
+        return self.frozen
+
+    @property
+    def width(self) -> int:
+        """Of the rows that go in."""
+        held = self.frozen if self.stack is None else self.stack.base
+        assert held is not None
+        return held.shape[-1]
 
     def __call__(self, rows: torch.Tensor) -> torch.Tensor:
         return rows @ self.weight.t()
@@ -109,23 +146,36 @@ class Product:
     def learn(self, gradient: torch.Tensor, rows: torch.Tensor) -> None:
         """Take in the gradient of what came out when ``rows`` went in."""
         if self.stack is not None:
-            self.stack.learn(self.start, self.count, gradient, rows)
+            self.stack.learn(self.part, gradient, rows)
+
+    def learn_now(self, gradient: torch.Tensor, rows: torch.Tensor) -> None:
+        """The same, without waiting for the stack's other layers."""
+        if self.stack is not None:
+            changes = gradient.t() @ rows
+            self.stack.settle(self.part, changes.view(-1, *self.stack.base.shape[1:]))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class TextProduct:
-    """``weight`` (all outputs, in) of the one product with the texts; ``stacks`` are its rows, one after the other."""
+    """What all layers make that hear the texts, side by side: ``parts`` of it are as wide as ``widths``."""
 
-    weight: torch.Tensor
-    stacks: tuple[Stack, ...] = ()
+    parts: tuple[Product, ...]
+    widths: list[int]
 
-    def learn(self, gradient: torch.Tensor, texts: torch.Tensor) -> None:
-        """Take in the ``gradient`` (B * L, all outputs) of what came of ``texts`` (B * L, in)."""
-        changes, row = gradient.t() @ texts, 0
-        for stack in self.stacks:
-            rows = stack.base.shape[0] * stack.base.shape[1]
-            stack.settle(changes[row : row + rows].view(stack.base.shape))
-            row += rows
+    def __call__(self, texts: torch.Tensor) -> torch.Tensor:
+        """(N, in) to (N, all outputs)."""
+        made = texts.new_empty(len(texts), sum(self.widths))
+        for part, place in zip(self.parts, torch.split(made, self.widths, dim=1), strict=True):
+            torch.mm(texts, part.weight.t(), out=place)
+        return made
+
+    def back(self, gradient: torch.Tensor, texts: torch.Tensor) -> torch.Tensor:
+        """From the ``gradient`` (N, all outputs) of what came of ``texts`` that of the texts; the adapter learns."""
+        found = torch.zeros_like(texts, dtype=torch.promote_types(texts.dtype, torch.float32))
+        for part, wanted in zip(self.parts, torch.split(gradient, self.widths, dim=1), strict=True):
+            part.learn_now(wanted, texts)
+            found += part.back(wanted)
+        return found.to(texts.dtype)
 
 
 @dataclass(slots=True, eq=False)
@@ -145,13 +195,21 @@ class Weights:
     scaling: float
     stacks: list[Stack] = field(default_factory=list)
 
-    def fold(self, ops: Primitives) -> None:
+    def keep(self, wanted: bool) -> None:
+        """Whether folded weights have a place of their own, as large as all adapted layers, or are made as needed.
+
+        All have one or none: where there is too little memory, none, and that is raised.
+        """
+        places = [torch.empty_like(stack.base) if wanted else None for stack in self.stacks]
+        for stack, place in zip(self.stacks, places, strict=True):
+            stack.folded = place
+
+    def begin(self, ops: Primitives) -> None:
         """Bring all products to what the adapter is now."""
         if self.stacks:
             self.narrow.copy_(self.values)
         for stack in self.stacks:
-            stack.begin()
-            ops.fold(stack.base, stack.down, stack.up, self.scale, stack.folded)
+            stack.begin(ops)
 
     def split(self, gradients: torch.Tensor) -> list[torch.Tensor]:
         """A row of all parameters' gradients, one by one, as ``parameters`` are ordered and shaped."""
@@ -186,12 +244,12 @@ def pack(groups: Sequence[Sequence[Layer]], texts: Sequence[Layer]) -> tuple[Wei
         if not members:
             return
         base = _joined([layer for group in members for layer in group])
-        stack = _stack(weights, [layer for group in members for layer in group], base, torch.empty_like(base))
+        stack = _stack(weights, [layer for group in members for layer in group], base)
         start = 0
         for group in members:
-            weight = stack.folded[start : start + len(group)].flatten(0, 1)
-            products[numbered[id(group)]] = Product(weight, _bias(group), stack, start, len(group))
-            start += len(group)
+            part = slice(start, start + len(group))
+            products[numbered[id(group)]] = Product(None, _bias(group), stack, part)
+            start = part.stop
 
     for number, group in enumerate(groups):
         if not any(layer.down is not None for layer in group):
@@ -211,28 +269,23 @@ def pack(groups: Sequence[Sequence[Layer]], texts: Sequence[Layer]) -> tuple[Wei
 
 
 def _of_texts(weights: Weights, texts: Sequence[Layer]) -> TextProduct:
-    """One above the other; layers of one size follow each other."""
+    """One beside the other; layers of one size follow each other."""
     if all(layer.down is None for layer in texts):
-        return TextProduct(_frozen(texts))
+        packed = _frozen(texts)
+        return TextProduct((Product(packed),), [len(packed)])
     if any(layer.down is None for layer in texts):
         raise Unsupported("layers")
-    base = torch.cat([layer.base.weight.flatten(1) for layer in texts])
-    folded = torch.empty_like(base)
-    row = first = 0
-    stacks = []
-    for number, layer in enumerate(texts):
-        if number + 1 == len(texts) or texts[number + 1].shape != layer.shape:
-            members = texts[first : number + 1]
-            (out, into), count = layer.shape, len(members)
-            part = slice(row, row + count * out)
-            _point(members, base[part].view(count, out, into))
-            shaped = (base[part].view(count, out, into), folded[part].view(count, out, into))
-            stacks.append(_stack(weights, members, *shaped))
-            row, first = part.stop, number + 1
-    return TextProduct(folded, tuple(stacks))
+    parts, widths = [], []
+    for (out, _), alike in groupby(texts, key=lambda layer: layer.shape):
+        layers = list(alike)
+        for first in range(0, len(layers), _STACKED):
+            members = layers[first : first + _STACKED]
+            parts.append(Product(stack=_stack(weights, members, _joined(members))))
+            widths.append(len(members) * out)
+    return TextProduct(tuple(parts), widths)
 
 
-def _stack(weights: Weights, layers: Sequence[Layer], base: torch.Tensor, folded: torch.Tensor) -> Stack:
+def _stack(weights: Weights, layers: Sequence[Layer], base: torch.Tensor) -> Stack:
     """A stack of ``layers``, whose parameters from now on lie in ``weights``, after those that lie there."""
     at = sum(parameter.numel() for parameter in weights.parameters)
     found: list[tuple[torch.Tensor, ...]] = []
@@ -250,7 +303,7 @@ def _stack(weights: Weights, layers: Sequence[Layer], base: torch.Tensor, folded
         found.append((held, gradient, narrow))
         at = part.stop
     (down, down_gradient, down_narrow), (up, up_gradient, up_narrow) = found
-    stack = Stack(base, folded, down, up, (down_narrow, up_narrow), (down_gradient, up_gradient))
+    stack = Stack(base, down, up, weights.scale, (down_narrow, up_narrow), (down_gradient, up_gradient))
     weights.stacks.append(stack)
     return stack
 

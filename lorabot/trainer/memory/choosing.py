@@ -9,6 +9,7 @@ refuse; where it was wrong, the largest is taken that lies below.
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from math import inf
 from typing import Literal
 
 from lorabot.trainer.memory.fitting import Fitting, even
@@ -33,12 +34,14 @@ class Measured:
 
     ``resting``: those that going this way takes before the first pass; negative where weights are off-loaded.
     ``stays``: those that it takes from then on between passes too, since recorded passes keep their memory.
+    ``in_want``: it went another way than it would with more room, so this is nothing to remember.
     """
 
     seconds: float
     taken: int = 0
     resting: int = 0
     stays: int = 0
+    in_want: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,8 +126,9 @@ def on_card(rows: int, measure: Measure, room: Room, checkpointing: bool) -> Fit
             gains = best.fitting.checkpointing and _idle(known) >= _IDLE
             if not (gains and room.movable):
                 break
-        found, known = _climbed(way, rows, measure, room.usable)
-        if found is not None and (best is None or found.step_s * (GAIN if way.offloading else 1) < best.step_s):
+        worth = inf if best is None else best.step_s / (GAIN if way.offloading else 1)
+        found, known = _climbed(way, rows, measure, room.usable, worth)
+        if found is not None and found.step_s < worth:
             best = found
         if found is not None and found.limit != "memory":
             break
@@ -149,8 +153,13 @@ def _idle(known: Mapping[int, Measured]) -> float:
     return 1 - row * most / known[most].seconds
 
 
-def _climbed(way: Fitting, rows: int, measure: Measure, room: int) -> tuple[Fitted | None, dict[int, Measured]]:
-    """The fastest batch going ``way``, None where not even one row fits, and what was measured by the batch."""
+def _climbed(
+    way: Fitting, rows: int, measure: Measure, room: int, worth: float
+) -> tuple[Fitted | None, dict[int, Measured]]:
+    """The fastest batch going ``way``, None where not even one row fits, and what was measured by the batch.
+
+    Where it is plain that no batch makes a step take less than ``worth`` seconds, no more are tried.
+    """
     known: dict[int, Measured] = {}
     best: Fitted | None = None
     wanted, too_large = 1, rows + 1
@@ -178,10 +187,16 @@ def _climbed(way: Fitting, rows: int, measure: Measure, room: int) -> tuple[Fitt
         if best is not None and found.step_s * GAIN > best.step_s:
             return replace(best, limit="gain"), known
         best = found
-        if batch == rows:
+        if batch == rows or (len(known) > 1 and _at_best(known, rows, room) >= worth):
             return best, known
         # Each try costs seconds, so where all rows should fit, nothing in between is tried.
         wanted = rows if taken(known, rows) <= room else 2 * batch
+
+
+def _at_best(known: Mapping[int, Measured], rows: int, room: int) -> float:
+    """The seconds of a step if as many rows as fit took no longer than the shortest pass that was tried."""
+    most = max(size for size in _batches(rows) if size <= max(known) or taken(known, size) <= room)
+    return min(each.seconds for each in known.values()) * rows / most
 
 
 def taken(known: Mapping[int, Measured], batch: int) -> int:

@@ -45,7 +45,7 @@ class _Known(BaseModel):
 class _Kept(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
-    version: Literal[4] = 4
+    version: Literal[5] = 5
     measured: dict[str, _Known] = {}
 
 
@@ -69,15 +69,15 @@ class Remembered:
         }
         self._news = False
 
-    @property
-    def knows(self) -> bool:
-        """Whether anything was measured."""
-        return bool(self._known)
-
-    @property
-    def resting(self) -> int:
-        """The bytes that a way that was measured takes before its first pass: the least, since blocks differ."""
-        return min((each.resting for each in self._known.values() if each.resting > 0), default=0)
+    def resting(self, checkpointing: bool) -> int | None:
+        """The bytes that going with ``checkpointing``, or without, was measured to take before the first pass: the
+        least, since blocks differ; None where it was not measured."""
+        found = [
+            each.resting
+            for way, each in self._known.items()
+            if way.checkpointing == checkpointing and not way.offloading
+        ]
+        return max(min(found), 0) if found else None
 
     def or_measured(self, measure: Measure) -> Measure:
         """``measure`` for what is not known yet; what it finds is known from then on, what does not fit is not."""
@@ -89,6 +89,12 @@ class Remembered:
             return self._known[fitting]
 
         return known
+
+    def forget(self) -> None:
+        """Measure passes anew: those that were measured went another way."""
+        self._known.clear()
+        self._agreed = False
+        self._news = True
 
     def stage(self, name: str, measure: Callable[[], tuple[int, bool]]) -> int:
         """The bytes that the stage ``name`` takes: those that are known, or what ``measure`` finds, which says too
@@ -140,6 +146,7 @@ class Remembered:
                     stays=measured.stays,
                 )
                 for fitting, measured in self._known.items()
+                if not measured.in_want
             ]
             kept.measured[self._key] = _Known(passes=passes, stages=self._stages, agreed=self._agreed)
             for key in list(kept.measured)[:-_MOST]:

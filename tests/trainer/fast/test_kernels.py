@@ -184,6 +184,11 @@ def test_a_change_below_the_last_digit_of_bfloat16_counts_on_average_and_none_ch
         assert torch.equal(folded, base)
         ops.fold(base, down, up, scale, folded)
         found.append(folded)
+        bases, downs, ups = (each.expand(3, -1, -1).contiguous() for each in (base, down, up))
+        for part in (slice(0, 1), slice(1, 3)):
+            alone = torch.empty_like(bases[part])
+            ops.fold(bases[part], downs[part], ups[part], scale, alone)
+            assert all(torch.equal(each, folded[0]) for each in alone), "a layer's weight doesn't depend on the others"
     assert float((found[0] != found[1]).float().mean()) < 1e-3, "both round by the same pattern"
 
 

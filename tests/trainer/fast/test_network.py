@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 import torch
 from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
+from peft.tuners.lora import LoraLayer
 from torch.nn import functional
 from torch.utils._python_dispatch import TorchDispatchMode
 
@@ -199,9 +200,23 @@ def test_the_trial_finds_a_network_that_learns_something_else() -> None:
 def test_what_is_computed_again_is_the_same_and_little_is_kept_for_it(family: Family) -> None:
     unet: Any = small_bases.make(family).unet.double()
     with with_adapter(unet, layers="linear") as parameters:
-        passes = lay_out(unet, Reference())
+        passes = lay_out(unet, Reference(), checkpointing=True)
         inputs = given(unet, 2, 8, 8)
         assert compare(unet, parameters, passes, inputs, again=True) < 1e-12
+        layers: list[Any] = [module for module in unet.modules() if isinstance(module, LoraLayer)]
+        with SimulatedCard() as card:
+            passes.checkpointing = False
+            assert card.held() == sum(layer.base_layer.weight.nbytes for layer in layers), "with the adapter in them"
+        assert compare(unet, parameters, passes, inputs, again=True) < 1e-12
+        with card:
+            passes.checkpointing = True
+            card.empty()
+            assert card.held() == 0, "made when they are needed, as before"
+            card.budget = layers[0].base_layer.weight.nbytes * 3 // 2
+            with pytest.raises(torch.OutOfMemoryError):
+                passes.checkpointing = False
+            card.empty()
+            assert (passes.checkpointing, card.held()) == (True, 0), "all have their place or none"
 
         def kept(side: int, checkpointing: bool) -> int:
             with SimulatedCard() as card:

@@ -97,8 +97,10 @@ def test_weights_are_off_loaded_where_the_rows_that_this_lets_through_make_up_fo
     assert (idle.fitting, idle.limit) == (Fitting(8, checkpointing=True, offloading=True), "memory")
     full = Room(700 * MIB, 2 * GIB, movable=False)
     assert on_card(16, Machine(launching=1.1, row=0.005, moving=0.4), full, False).fitting.batch == 2
-    slow = on_card(16, Machine(launching=1.1, row=0.005, moving=9.0), room(700 * MIB), False)
-    assert slow.fitting == Fitting(2, checkpointing=True)
+    slow = Machine(launching=1.1, row=0.005, moving=9.0)
+    assert on_card(16, slow, room(700 * MIB), False).fitting == Fitting(2, checkpointing=True)
+    moved = [tried.batch for tried in slow.tried if tried.offloading]
+    assert moved == [1, 2], "eight that took no longer than two would be slower still"
     busy = Machine(launching=0.1, row=0.2, moving=0.0)
     assert on_card(16, busy, room(700 * MIB), False).fitting == Fitting(2, checkpointing=True)
     assert not any(tried.offloading for tried in busy.tried), "a card that is busy has nothing to gain"
@@ -169,6 +171,34 @@ def test_the_next_job_of_the_kind_tries_nothing(tmp_path: Path) -> None:
         plan({"base": "a", "size": (512, 448)}, none)
     assert plan({"base": "b"}, Machine()) == first
     assert plan({"base": "a", "size": (512, 512)}, none) == first, "others leave it alone"
+
+
+def test_what_was_measured_in_want_of_room_counts_for_this_job_alone(tmp_path: Path) -> None:
+    def measure(fitting: Fitting) -> Measured:
+        tried.append(fitting.batch)
+        return Measured(0.1, GIB, in_want=fitting.batch > 1)
+
+    tried = list[int]()
+    remembered = Remembered(tmp_path / "measured.json", {})
+    for _ in range(2):
+        on_card(4, remembered.or_measured(measure), room(10 * GIB), False)
+        remembered.keep()
+    assert tried == [1, 4]
+    on_card(4, Remembered(tmp_path / "measured.json", {}).or_measured(measure), room(10 * GIB), False)
+    assert tried == [1, 4, 4]
+
+
+def test_what_a_way_takes_before_its_first_pass_is_known_by_the_way(tmp_path: Path) -> None:
+    def laid_out(fitting: Fitting) -> Measured:
+        resting = (-2 if fitting.offloading else 1 if fitting.checkpointing else 3) * GIB
+        return Measured(0.1 * fitting.batch, resting + GIB * fitting.batch, resting)
+
+    remembered = Remembered(tmp_path / "measured.json", {})
+    assert (remembered.resting(False), remembered.resting(True)) == (None, None)
+    on_card(4, remembered.or_measured(laid_out), room(GIB), False)
+    remembered.keep()
+    again = Remembered(tmp_path / "measured.json", {})
+    assert (again.resting(False), again.resting(True)) == (3 * GIB, GIB)
 
 
 @pytest.mark.parametrize("spoil", [lambda text: text[: len(text) // 2], lambda text: "[]", lambda text: ""])
