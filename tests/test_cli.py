@@ -224,7 +224,7 @@ def test_an_operator_reads_why_the_database_cannot_be_used(tmp_path: Path) -> No
         (("two.zip", "--preset", "anime", "--trigger", "cat"), "cat"),
         (("two.zip", "--preset", "anime", "--trigger", "zü ri!"), "zuri"),
         (("two.zip", "--preset", "anime", "--trigger", "zuri", "--base", "sdxl"), "no base model `sdxl`"),
-        (("two.zip", "--preset", "anime", "--trigger", "zuri"), "Please send 3 more."),
+        (("two.zip", "--preset", "anime", "--trigger", "zuri"), "Please add 3 more."),
         (("text.txt", "--preset", "anime", "--trigger", "zuri"), "text.txt"),
         (("bare", "--preset", "anime", "--trigger", "zuri"), "bare holds no files"),
         (("two.zip", "--preset", "anime", "--trigger", "zuri", "--base", "mine"), "mine.safetensors is no safetensors"),
@@ -271,14 +271,14 @@ def test_the_results_of_another_lora_are_not_overwritten(tmp_path: Path) -> None
     assert "another LoRA" in lorabot(*arguments, "--out", "shared", cwd=tmp_path).stderr
     # The same one is made again: it gets as far as counting the photos.
     reported(tmp_path / "own", "zuri")
-    assert "Please send 3 more." in lorabot(*arguments, "--out", "own", cwd=tmp_path).stderr
+    assert "Please add 3 more." in lorabot(*arguments, "--out", "own", cwd=tmp_path).stderr
 
 
 def test_each_lora_gets_a_folder_of_its_own_unless_told(tmp_path: Path) -> None:
     photos(tmp_path / "two.zip", 2)
     arguments = ("train", "two.zip", "--preset", "anime", "--trigger", "zuri")
     reported(tmp_path / "lora-out", "mokka")  # from when all shared one
-    assert "Please send 3 more." in lorabot(*arguments, cwd=tmp_path).stderr
+    assert "Please add 3 more." in lorabot(*arguments, cwd=tmp_path).stderr
     reported(tmp_path / "lora-out" / "My-cat", "mokka")
     assert (
         "lora-out/My-cat holds the results of another LoRA"
@@ -301,7 +301,7 @@ def test_a_trigger_is_made_up_unless_told(tmp_path: Path) -> None:
     photos(tmp_path / "two.zip", 2)
     done = lorabot("train", "two.zip", "--preset", "anime", cwd=tmp_path)
     assert re.search(r"what is learnt: [a-z]{5} \(`--trigger`", done.stdout)
-    assert "Please send 3 more." in done.stderr
+    assert "Please add 3 more." in done.stderr
 
 
 def test_a_folder_that_holds_far_more_than_photos_is_not_copied(tmp_path: Path) -> None:

@@ -21,7 +21,7 @@ GOOD = zip_of_photos(12)
         (Attachment("notes.txt", b"hello there"), "neither a zip nor a picture"),
         (Attachment("film.mp4", b"\0\0\0\x18ftypisom" + bytes(60)), "It's a video"),
         (Attachment("empty.zip", zipped({})), "The zip is empty"),
-        (Attachment("junk.zip", zipped({"__MACOSX/._a.jpg": b"x", "a.txt": b"x"})), "no pictures in the zip"),
+        (Attachment("junk.zip", zipped({"__MACOSX/._a.jpg": b"x", "a.txt": b"x"})), "It holds no pictures"),
         (Attachment("huge.zip", bytes(5_000_000)), "huge.zip is too large"),
     ],
     ids=lambda value: value.filename if isinstance(value, Attachment) else "",

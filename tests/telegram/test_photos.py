@@ -17,7 +17,7 @@ OF_NO_USE = (
     ("photos.zip", broken(zip_of_photos(3)), "The zip is damaged"),
     ("photos.zip", locked_zip({"a.jpg": photo(1)}), "The zip has a password"),
     ("photos.zip", zipped({}), "The zip is empty"),
-    ("photos.zip", zipped({"__MACOSX/._a.jpg": b"x", "notes.txt": b"x"}), "There are no pictures in the zip"),
+    ("photos.zip", zipped({"__MACOSX/._a.jpg": b"x", "notes.txt": b"x"}), "It holds no pictures"),
     ("notes.txt", b"just some words", "neither a zip nor a picture"),
     ("photos.rar", b"Rar!\x1a\x07" + bytes(100), "another kind of archive"),
     ("photo.jpg", broken(photo(1, (900, 700))), "can't be read"),

@@ -63,13 +63,13 @@ command-too-few =
     { $count ->
         [one] There is 1 photo so far,
        *[other] There are { $count } photos so far,
-    } and `{ $preset }` needs at least { $least }. Please send { $more } more. { $kind }
+    } and `{ $preset }` needs at least { $least }. Please add { $more } more. { $kind }
 command-too-many-images = There are { $count } photos, and `{ $preset }` takes at most { $most }. `/clear` throws them away; then send the best ones.
 command-too-few-for-any =
     { $count ->
         [one] There is 1 photo so far,
        *[other] There are { $count } photos so far,
-    } and I need at least { $least } to learn from. Please send { $more } more.
+    } and I need at least { $least } to learn from. Please add { $more } more.
 command-too-many-for-any = There are { $count } photos, and { $most } is the most I can learn from. `/clear` throws them away; then send the best ones.
 command-queued =
     { $images ->
@@ -275,7 +275,7 @@ intake-not-a-zip = It's neither a zip nor a picture. Please send JPEG, PNG or We
 intake-other-archive = That is another kind of archive. Please pack the pictures as a zip.
 intake-zip-damaged = The zip is damaged. Please pack and send it again.
 intake-zip-empty = The zip is empty.
-intake-zip-no-images = There are no pictures in the zip.
+intake-zip-no-images = It holds no pictures.
 intake-zip-locked = The zip has a password. Please send it without one.
 intake-zip-too-many = The zip holds { $count } files; { $limit } is the most. Please send only the pictures.
 intake-zip-too-large = The zip would unpack to more than I can take ({ $limit } MB at most). Please send only the pictures.

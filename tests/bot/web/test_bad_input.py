@@ -48,7 +48,7 @@ async def test_an_empty_zip_is_said_to_be_empty(chat: ChatClient) -> None:
 async def test_a_zip_of_junk_and_text_holds_no_pictures(chat: ChatClient) -> None:
     junk = {"__MACOSX/._a.jpg": b"\x00\x05", "a/.DS_Store": b"x", "Thumbs.db": b"x", "notes.txt": b"hello"}
     report = await report_on(chat, zipped(junk), "junk.zip")
-    assert "no pictures in the zip" in report
+    assert "It holds no pictures" in report
     assert "DS_Store" not in report
 
 
@@ -183,9 +183,9 @@ async def test_too_few_images_says_how_many_more(chat: ChatClient) -> None:
 
 async def test_photos_that_no_preset_takes_are_answered_with_how_many_more_to_send(chat: ChatClient) -> None:
     report = await report_on(chat, zip_of_photos(3), "photos.zip")
-    assert "I need at least 5 to learn from. Please send 2 more." in report
+    assert "I need at least 5 to learn from. Please add 2 more." in report
     assert "Pick a preset" not in report
-    assert "Please send 2 more." in (await chat.ask("/train")).text
+    assert "Please add 2 more." in (await chat.ask("/train")).text
 
 
 async def test_no_images_at_all_asks_for_some(chat: ChatClient) -> None:
