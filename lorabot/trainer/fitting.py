@@ -101,7 +101,11 @@ def plan_to_fit(opened: Opened, outlook: Outlook, saved: ResumeState | None, giv
     denoise.tell = said.append
     views, samples = _at_once(recipe, outlook.dearest)
     one = several = 0
+    row = _BYTES_A_PIXEL * outlook.dearest[0] * outlook.dearest[1]
     with clock.running("opening"):
+        card = attempt.models.hardware().card
+        if card is not None and Room(card.free, 0).usable < row * (recipe.batch + _held(recipe)):
+            warm.keep_only(base.unet)  # what other jobs have left there is the next to go
         mode = warm.mode(base.unet)
         if mode is None or remembered.resting(mode) is None:
             denoise.renew()  # it is measured first, as after a start, or nobody knows how much lies there
@@ -131,7 +135,7 @@ def plan_to_fit(opened: Opened, outlook: Outlook, saved: ResumeState | None, giv
                 pictures=max(views, samples),
                 kept=gauge.spare() if kept else 0,
                 movable=_host_has_room(base.unet),
-                row=_BYTES_A_PIXEL * outlook.dearest[0] * outlook.dearest[1],
+                row=row,
             )
         probe = Probe(
             base,

@@ -274,6 +274,7 @@ class Narrow(Engine):
         super().__init__(Reference, folder)
         self.card = SimulatedCard()
         self.card.bring(self._small.unet)
+        self.peaks: list[int] = []
 
     def hardware(self) -> Hardware:
         free = self.card.budget - self.card.held()
@@ -286,6 +287,7 @@ class Narrow(Engine):
         with self.card:
             done = self.job(1, **recipe)
         report = json.loads(next(file.path for file in done.files if file.path.name == "report.json").read_text())
+        self.peaks.append(int(done.summary["peak_bytes"] or 0))
         assert done.summary["planned_peak_bytes"] == pytest.approx(done.summary["peak_bytes"], rel=0.1)
         return tuple(report["plan"][key] for key in ("batch", "checkpointing", "offloading"))
 
@@ -304,6 +306,17 @@ def test_weights_that_lie_there_from_the_last_job_leave_the_next_one_its_room(tm
     assert wide.planned(checkpointing=True) == (2, True, False)
     shutil.copy(tmp_path / "measured.json", tmp_path / "narrow")
     assert [narrow.planned() for _ in range(3)] == [(2, False, False)] * 3, "not by what lies there with checkpointing"
+
+
+def test_what_lies_there_for_other_kinds_of_adapter_goes_where_it_would_make_a_plan_smaller(tmp_path: Path) -> None:
+    wide = Narrow(tmp_path)
+    assert [wide.planned(rank=rank) for rank in (4, 8)] == [(2, False, False)] * 2
+    assert len(wide.warm.kept) == 2, "there is room for both"
+    (tmp_path / "narrow").mkdir()
+    narrow = Narrow(tmp_path / "narrow")
+    narrow.card.budget = (128 << 20) + max(wide.peaks) * 102 // 100
+    assert [narrow.planned(rank=rank) for rank in (4, 8, 4, 8)] == [(2, False, False)] * 4
+    assert len(narrow.warm.kept) == 1
 
 
 def test_weights_that_lie_there_for_passes_of_another_size_and_way_are_not_mistaken_for_ones_own(

@@ -73,6 +73,12 @@ class Warm:
         """Give back what is kept for the kind of adapter that is on ``unet``."""
         self.kept.pop(_signature(unet), None)
 
+    def keep_only(self, unet: "UNet2DConditionModel") -> None:
+        """Give back what is kept for other kinds of adapter than the one that is on ``unet``."""
+        signature = _signature(unet)
+        for other in [each for each in self.kept if each != signature]:
+            del self.kept[other]
+
     def mode(self, unet: "UNet2DConditionModel") -> bool | None:
         """Whether the passes that are kept for the kind of adapter that is on ``unet`` are with checkpointing; None
         where there are none."""
