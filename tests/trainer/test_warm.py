@@ -248,9 +248,15 @@ def test_where_the_fast_way_fails_in_a_test_step_the_plain_one_is_measured(
     monkeypatch.setattr(Probe, "__call__", noted)
     assert ways(engine.job(1)) == {"plan-plain-failed"}
     assert measured == [2, 2]
-    (known,) = measured_in(tmp_path)
-    assert not known["agreed"]
-    assert [each["batch"] for each in known["passes"]] == [2]
+    *fast, plain = measured_in(tmp_path)
+    assert not any(known["passes"] or known["agreed"] for known in fast), "the plain way's counts for none but itself"
+    assert [each["batch"] for each in plain["passes"]] == [2]
+    assert ways(engine.job(1)) == {"plan-plain-failed"}
+    assert measured == [2, 2], "this engine knows by now what the plain way takes"
+    (tmp_path / "later").mkdir()
+    shutil.copy(tmp_path / "measured.json", tmp_path / "later")
+    assert ways(Engine(Reference, tmp_path / "later").job(1)) == {"plan-fast"}
+    assert measured == [2, 2, 2]
 
 
 def test_what_the_plain_way_took_for_lack_of_room_is_not_taken_for_the_fast_ones(tmp_path: Path) -> None:
@@ -260,6 +266,32 @@ def test_what_the_plain_way_took_for_lack_of_room_is_not_taken_for_the_fast_ones
     engine.warm.ops = Reference
     assert ways(engine.job(1, checkpointing=True)) == {"plan-fast"}
     assert all(known["passes"] for known in measured_in(tmp_path))
+
+
+def test_what_a_plain_job_finds_of_the_fast_way_goes_and_is_not_counted_as_its_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine, held = Narrow(tmp_path), list[int]()
+
+    def noted(free: int, already: int, **more: Any) -> Room:
+        if more:
+            held.append(already)
+        return Room(free, already, **more)
+
+    monkeypatch.setattr(fitting, "Room", noted)
+    for dropout in (0.1, 0.0, 0.1):
+        engine.planned(dropout=dropout)
+    assert held == pytest.approx([held[0]] * 3, abs=39_936)
+
+
+def test_what_one_kind_of_adapter_takes_is_not_less_for_what_others_leave_meanwhile(tmp_path: Path) -> None:
+    crowded, alone = Narrow(tmp_path / "crowded"), Narrow(tmp_path / "alone")
+    for rank in (2, 3, 5, 6):
+        crowded.planned(rank=rank)
+    alone.planned(rank=6)
+    last, only = (measured_in(tmp_path / name)[-1]["passes"][-1] for name in ("crowded", "alone"))
+    for what in ("resting", "taken", "stays"):
+        assert last[what] >= 0.98 * only[what]
 
 
 def test_jobs_leave_nothing_behind_that_grows(jobs: InARow) -> None:
@@ -325,7 +357,8 @@ def test_weights_that_lie_there_for_passes_of_another_size_and_way_are_not_mista
     engine, held = Narrow(tmp_path), list[int]()
 
     def noted(free: int, already: int, **more: Any) -> Room:
-        held.append(already)
+        if more:  # else it is only asked what of it is usable
+            held.append(already)
         return Room(free, already, **more)
 
     monkeypatch.setattr(fitting, "Room", noted)

@@ -85,7 +85,10 @@ class Passes:
         """
         self._number += 1
         learning = wanted != "prediction"
-        key = (wanted, tuple((tensor.shape, tensor.dtype) for tensor in given))
+        shapes = tuple((tensor.shape, tensor.dtype) for tensor in given)
+        if wanted == "adapter" and ("adapter and texts", shapes) in self._graphs:
+            wanted = "adapter and texts"  # which has what is wanted, too
+        key: _Key = (wanted, shapes)
         self._seen[key] += 1
         if key not in self._graphs:
             if not learning and (graphs := self._alike(key)) is not None:

@@ -158,7 +158,8 @@ class _Card:
 
 def main() -> None:
     """Compile what standard input names."""
-    cache.triton_key()  # while it waits to be told
+    with suppress(Exception):  # it is found out again when it is needed
+        cache.triton_key()
     given = json.load(sys.stdin)
     driver.set_active(_Card(GPUTarget(**given["target"])))  # type: ignore[arg-type]
     for kernel in given["kernels"]:

@@ -35,7 +35,7 @@ class Measured:
 
     ``resting``: those that going this way takes before the first pass; negative where weights are off-loaded.
     ``stays``: those that it takes from then on between passes too, since recorded passes keep their memory.
-    ``in_want``: it went another way than it would with more room, so this is nothing to remember.
+    ``in_want``: it went another way than it will another time, for lack of room say, so this is nothing to remember.
     """
 
     seconds: float

@@ -94,8 +94,8 @@ def test_the_texts_gradient_is_there_for_whoever_made_them_and_learns() -> None:
         with torch.no_grad():
             passes = Recorded(read(unet, Reference()))
         denoise = through(passes, unet, directly(unet))
-        for learns in (False, True, False):
-            inputs = given(unet, 2, 8, 8)
+        for batch, learns in ((2, False), (2, True), (2, False), (3, True), (3, False)):
+            inputs = given(unet, batch, 8, 8)
             wanted = [*parameters, inputs[2].states] if learns else parameters
             inputs[2].states.requires_grad_(learns)
             found, expected = (
@@ -103,4 +103,4 @@ def test_the_texts_gradient_is_there_for_whoever_made_them_and_learns() -> None:
             )
             for mine, theirs in zip(found, expected, strict=True):
                 torch.testing.assert_close(mine, theirs, rtol=1e-3, atol=1e-5)
-        assert passes.recorded == 2, "one that goes back to the texts, and one that need not"
+        assert passes.recorded == 3, "one that goes back to the texts serves those that need not, too"
