@@ -12,8 +12,9 @@ from lorabot.trainer.bases import BaseModel, TextTower
 from lorabot.trainer.captioning import Caption
 from lorabot.trainer.config import TrainerConfig
 from lorabot.trainer.control import Control
-from lorabot.trainer.denoising import Denoiser, denoiser
+from lorabot.trainer.denoising import Denoiser, denoiser, why_plain
 from lorabot.trainer.encoding import text_learners
+from lorabot.trainer.fast import Why
 from lorabot.trainer.memory import Gauge
 from lorabot.trainer.models import Models
 from lorabot.trainer.offloading import off_card
@@ -50,7 +51,8 @@ class Opened:
     """The base of an ``attempt``, opened for ``recipe``: ``modules`` carry a fresh adapter, ``denoise`` is the way
     through the UNet.
 
-    ``hardware``: as it was before. ``ways``: what was said of each way that was opened, the last at the end.
+    ``hardware``: as it was before. ``plainly``: why the way is plain whatever is free. ``ways``: what was said of each
+    way that was opened, the last at the end.
     """
 
     attempt: Attempt
@@ -60,6 +62,7 @@ class Opened:
     modules: adapter.Modules
     denoise: Route
     autoencoder: Autoencoder
+    plainly: Why | None
     ways: list[Message]
 
 
@@ -72,11 +75,11 @@ def open_base(attempt: Attempt, recipe: Recipe) -> Iterator[Opened]:
     hardware = attempt.models.hardware()
     gauge = attempt.models.gauge()
     modules: adapter.Modules = {"unet": base.unet, **learners}
-    ways: list[Message] = []
+    plainly, ways = why_plain(recipe, base.towers), list[Message]()
 
     def opener(checkpointing: bool, offloading: bool) -> AbstractContextManager[Denoiser]:
-        card, dropout = hardware.card is not None, recipe.dropout > 0
-        return denoiser(base.unet, hardware.precision, checkpointing, dropout, card, warm, offloading, say)
+        card = hardware.card is not None
+        return denoiser(base.unet, hardware.precision, checkpointing, plainly, card, warm, offloading, say)
 
     def say(message: Message) -> None:
         ways.append(message)
@@ -88,7 +91,7 @@ def open_base(attempt: Attempt, recipe: Recipe) -> Iterator[Opened]:
         route(base.unet, gauge, opener, warm) as denoise,
         closing(_autoencoder(attempt, hardware, gauge, denoise)) as autoencoder,
     ):
-        yield Opened(attempt, recipe, hardware, gauge, modules, denoise, autoencoder, ways)
+        yield Opened(attempt, recipe, hardware, gauge, modules, denoise, autoencoder, plainly, ways)
 
 
 def _autoencoder(attempt: Attempt, hardware: Hardware, gauge: Gauge, way: Route) -> Autoencoder:

@@ -12,6 +12,7 @@ import torch
 from torch.nn import functional
 
 from lorabot.locale import Message
+from lorabot.presets import Recipe
 from lorabot.trainer.conditions import Conditions
 from lorabot.trainer.fast import Traced, Unsupported, Warm, Why, enter
 from lorabot.trainer.memory import ran_out_of_memory
@@ -19,6 +20,8 @@ from lorabot.trainer.planning import Precision
 
 if TYPE_CHECKING:
     from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
+
+    from lorabot.trainer.bases import TextTower
 
 T = TypeVar("T")
 _MOST_TRACED = 48
@@ -37,12 +40,23 @@ LOST = Message("plan-plain-lost")
 """Said of a way that was fast and no longer is."""
 
 
+def why_plain(recipe: Recipe, towers: Sequence["TextTower"]) -> Why | None:
+    """What of ``recipe`` no other way than the plain one can do, if anything.
+
+    ``dropout`` drops a LoRA's inputs, and folded into weights it has none. And the fast way knows no gradient of a text
+    in one vector, as SDXL has it from ``towers`` that learn.
+    """
+    if recipe.dropout > 0:
+        return "dropout"
+    return "pooled" if recipe.text_encoder_lr > 0 and any(tower.pooled for tower in towers) else None
+
+
 @contextmanager
 def denoiser(
     unet: "UNet2DConditionModel",
     precision: Precision,
     checkpointing: bool = False,
-    dropout: bool = False,
+    plainly: Why | None = None,
     card: bool = False,
     warm: Warm | None = None,
     offloading: bool = False,
@@ -50,14 +64,14 @@ def denoiser(
 ) -> Iterator[Denoiser]:
     """The fastest way through ``unet`` and the adapter on it. On a CPU the lanes have torch's threads for the block.
 
-    With ``checkpointing`` each block's activations are computed again for the backward pass instead of being kept. With
-    ``dropout`` the way is plain: what is dropped are a LoRA's inputs, and folded into weights it has none. ``card``:
-    whether a card calculates, whatever torch calls it. ``warm`` keeps what can be used again. With ``offloading``
-    weights come over one by one, and only the plain way waits for it. Which way it is on a card and why is what ``say``
-    gets, and later, should the fast one fail, that it is another from then on.
+    With ``checkpointing`` each block's activations are computed again for the backward pass instead of being kept.
+    ``plainly``: why the way must be plain, as ``why_plain`` says. ``card``: whether a card calculates, whatever torch
+    calls it. ``warm`` keeps what can be used again. With ``offloading`` weights come over one by one, and only the
+    plain way waits for it. Which way it is on a card and why is what ``say`` gets, and later, should the fast one fail,
+    that it is another from then on.
     """
     if unet.device.type == "cuda" or (warm is not None and warm.ops is not None):
-        why: Why | None = "offloading" if offloading else "dropout" if dropout else None
+        why: Why | None = "offloading" if offloading else plainly
         with _on_card(unet, precision, checkpointing, why, warm or Warm(), say) as denoise:
             yield denoise
         return
@@ -66,7 +80,7 @@ def denoiser(
             yield plain(unet, precision)
         return
     # torch.jit.trace, which the lanes need, is not supported from Python 3.14 on.
-    if card or unet.device.type != "cpu" or dropout or sys.version_info >= (3, 14):
+    if card or unet.device.type != "cpu" or plainly == "dropout" or sys.version_info >= (3, 14):
         yield plain(unet, precision)
         return
     threads = torch.get_num_threads()

@@ -5,6 +5,7 @@ from dataclasses import replace
 from typing import Literal, TypeVar
 
 from lorabot.locale import Message, Param
+from lorabot.trainer.denoising import LOST
 from lorabot.trainer.errors import OutOfMemory
 from lorabot.trainer.memory import Crawl, Fitting, Gauge, ran_out_of_memory, smaller
 from lorabot.trainer.planning import Hardware, Plan
@@ -13,6 +14,8 @@ from lorabot.trainer.route import Route, Tell
 T = TypeVar("T")
 _SLOWER = 3.0
 """How many times as long a step may take after a rung down: off-loading, the dearest, costs about this."""
+_PLAIN = 20.0
+"""How many times as long as the fast way the plain one takes for a single row on a large card; for more rows less."""
 
 
 class Descent:
@@ -96,5 +99,7 @@ class Descent:
 
     def say(self, message: Message) -> None:
         """Tell the person, and put it down for the report."""
+        if message == LOST:
+            self._crawl.changed(_PLAIN)
         self.plan = replace(self.plan, reasons=(*self.plan.reasons, message))
         self._tell(message)

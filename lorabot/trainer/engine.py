@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, BinaryIO
 from lorabot.locale import UserError
 from lorabot.trainer import wire
 from lorabot.trainer.bases import demo_base
+from lorabot.trainer.compiler import can_compile
 from lorabot.trainer.config import TrainerConfig
 from lorabot.trainer.control import Control
 from lorabot.trainer.devices import MIB
@@ -223,6 +224,15 @@ def _breathe(outlet: Outlet, interval_s: float) -> None:
             return
 
 
+def _wake_triton() -> None:
+    try:
+        from lorabot.trainer.kernels.ahead import wake
+
+        wake()
+    except Exception:  # it is asked again when there is something to compile, and what it says then is told
+        _log.debug("Triton does not wake", exc_info=True)
+
+
 def _load(config: TrainerConfig) -> "Models":
     """Everything that a first job would otherwise wait for: libraries, the default base model, the CLIP."""
     gc.disable()  # all of this is here to stay: to look for garbage among it takes a fifth of the time
@@ -236,7 +246,8 @@ def _load(config: TrainerConfig) -> "Models":
     torch.set_num_threads(config.threads or cores())
     transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
     models = Models(config.device, config.memory_limit)
-    models.hardware()
+    if models.hardware().card is not None and can_compile():
+        threading.Thread(target=_wake_triton, name="Triton", daemon=True).start()
     models.base(demo_base())
     models.clip()
     _log.debug("loaded %s, %s", job.__name__, backend_agg.__name__)

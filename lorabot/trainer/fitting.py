@@ -36,6 +36,8 @@ from lorabot.trainer.shapes import Shapes
 _SPARE = 64 * MIB
 _HOST_SPARE = 2048 * MIB
 _NEARLY = 7 / 8
+_BYTES_A_PIXEL = 16 * 1024
+"""Twice what a row of SDXL takes of a card for each of its pixels going the plain way, four times what SD1.5's does."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +92,7 @@ def plan_to_fit(opened: Opened, outlook: Outlook, saved: ResumeState | None, giv
     attempt, recipe, denoise, gauge = opened.attempt, opened.recipe, opened.denoise, opened.gauge
     base, clock, warm = attempt.base, attempt.clock, attempt.models.warm
     with clock.running("planning"):
+        failed = warm.fails(base.unet)
         remembered = Remembered(attempt.job.measured, _depends(opened, outlook))
         if remembered.agreed:
             warm.trust(base.unet)
@@ -99,10 +102,15 @@ def plan_to_fit(opened: Opened, outlook: Outlook, saved: ResumeState | None, giv
     denoise.tell = said.append
     views, samples = _at_once(recipe, outlook.dearest)
     one = several = 0
+    row = _BYTES_A_PIXEL * outlook.dearest[0] * outlook.dearest[1]
     with clock.running("opening"):
-        mode = warm.mode(base.unet)
+        card = attempt.models.hardware().card
+        if card is not None and Room(card.free, 0).usable < row * (recipe.batch + _held(recipe)):
+            warm.keep_only(base.unet)  # what other jobs have left there is the next to go
+        mode = None if opened.plainly else warm.mode(base.unet)
         if mode is None or remembered.resting(mode) is None:
             denoise.renew()  # it is measured first, as after a start, or nobody knows how much lies there
+            warm.make_room(base.unet.device)  # now, and not while something is measured
         gauge.empty()
         denoise.bring_back()
         if opened.hardware.card is not None:
@@ -129,6 +137,7 @@ def plan_to_fit(opened: Opened, outlook: Outlook, saved: ResumeState | None, giv
                 pictures=max(views, samples),
                 kept=gauge.spare() if kept else 0,
                 movable=_host_has_room(base.unet),
+                row=row,
             )
         probe = Probe(
             base,
@@ -140,11 +149,11 @@ def plan_to_fit(opened: Opened, outlook: Outlook, saved: ResumeState | None, giv
             recipe.batch,
             _held(recipe),
             outlook.several,
-            lambda: opened.ways[-1:] == [IN_WANT],
+            lambda: opened.ways[-1:] == [IN_WANT] or warm.fails(base.unet) != failed,
         )
-        fitted = fit(probe, remembered, room, recipe.checkpointing)
 
         def planned() -> Plan:
+            fitted = fit(probe, remembered, room, recipe.checkpointing)
             if saved:
                 return moved(saved.plan, hardware, fitted)
             seed, config = attempt.job.seed, attempt.config
@@ -153,7 +162,8 @@ def plan_to_fit(opened: Opened, outlook: Outlook, saved: ResumeState | None, giv
         made = planned()
         if LOST in said:  # some passes that were tried went fast, others plain; now all will
             said.remove(LOST)
-            remembered.forget()
+            failed = True
+            remembered = Remembered(attempt.job.measured, _depends(opened, outlook))
             made = planned()
         made = replace(made, resolution=recipe.resolution, buckets=filled(outlook.sorted_in.buckets))
         made = _with_reasons(made, said)
@@ -232,6 +242,7 @@ def _depends(opened: Opened, outlook: Outlook) -> Mapping[str, object]:
         "tokens": outlook.told.probed(1).states.shape[1],
         "adapter": (recipe.rank, recipe.layers, recipe.dora, recipe.dropout > 0),
         "text encoder": recipe.text_encoder_lr > 0,
+        "failed": opened.attempt.models.warm.fails(base.unet),
     }
 
 

@@ -10,7 +10,7 @@ import torch
 from lorabot.presets import Recipe
 from lorabot.trainer import adapter
 from lorabot.trainer.captioning import Caption
-from lorabot.trainer.denoising import Denoiser, denoiser
+from lorabot.trainer.denoising import Denoiser, denoiser, why_plain
 from lorabot.trainer.encoding import Told, listening, tell
 from lorabot.trainer.fast import Warm
 from lorabot.trainer.memory.shortage import ran_out_of_memory
@@ -32,7 +32,7 @@ def measure(base: "BaseModel", recipe: Recipe, precision: Precision, warm: Warm)
     rows = recipe.batch + (recipe.preserve.rows if recipe.preserve else 0)
     with (
         adapter.attached(modules, recipe, seed=0),
-        denoiser(base.unet, precision, recipe.checkpointing, recipe.dropout > 0, warm=warm) as denoise,
+        denoiser(base.unet, precision, recipe.checkpointing, why_plain(recipe, base.towers), warm=warm) as denoise,
     ):
         told = tell(listening(base, recipe), [Caption("", "trigger")], recipe, 0, base.unet.device)
         while True:

@@ -39,7 +39,7 @@ class Probe:
     text encoders where these learn. The first pass warms up, the second is timed. Then whatever else a step of
     ``images`` and ``held`` rows goes through by is gone through once, since what is recorded for it stays beside what
     is recorded for the first: a last part of fewer rows and, where ``several`` sizes of pictures go through, another
-    one. ``in_want`` says whether the way that is open is one for lack of room. ``last``: what was tried last, whose
+    one. ``in_want`` says whether the way that is open is none for another time. ``last``: what was tried last, whose
     passes are those that are kept now.
     """
 

@@ -111,7 +111,7 @@ def test_dropout_leaves_out_by_seed_and_step_in_training_alone(tmp_path: Path) -
     given = inputs()
     with adapter.attached(MODULES, tiny_recipe(dropout=0.5), SEED), torch.no_grad():
         stir()
-        with denoiser(UNET, "fp32", dropout=True) as denoise:
+        with denoiser(UNET, "fp32", plainly="dropout") as denoise:
 
             def at(seed: int, step: int) -> torch.Tensor:
                 with adapter.dropping_out(MODULES, seed, step):

@@ -8,11 +8,12 @@ from typing import Any
 import pytest
 import torch
 
+from lorabot.presets import Family
 from lorabot.trainer import adapter
 from lorabot.trainer.autoencoding import Autoencoder
 from lorabot.trainer.bases import BaseModel
 from lorabot.trainer.conditions import Conditions
-from lorabot.trainer.denoising import denoiser, plain
+from lorabot.trainer.denoising import denoiser, plain, why_plain
 from lorabot.trainer.fast import Warm
 from lorabot.trainer.fast.primitives import Primitives
 from lorabot.trainer.fast.reference import Reference
@@ -91,10 +92,10 @@ def test_the_same_inputs_give_the_same_digits_every_time(base: BaseModel) -> Non
         assert all(torch.equal(one, other) for one, other in zip(found[0], again, strict=True))
 
 
-@pytest.mark.parametrize(("wanted", "why"), [({"offloading": True}, "offloading"), ({"dropout": True}, "dropout")])
+@pytest.mark.parametrize(("wanted", "why"), [({"offloading": True}, "offloading"), ({"plainly": "dropout"}, "dropout")])
 @pytest.mark.parametrize("checkpointing", [False, True])
 def test_what_the_fast_way_cant_do_goes_the_plain_one(
-    base: BaseModel, wanted: dict[str, bool], why: str, checkpointing: bool
+    base: BaseModel, wanted: dict[str, Any], why: str, checkpointing: bool
 ) -> None:
     said, warm = list[str](), Warm(Reference)
     with denoiser(
@@ -104,6 +105,22 @@ def test_what_the_fast_way_cant_do_goes_the_plain_one(
         assert bool(base.unet.is_gradient_checkpointing) == checkpointing
     assert said == [f"plan-plain-{why}"]
     assert not base.unet.is_gradient_checkpointing
+
+
+@pytest.mark.parametrize(
+    ("family", "recipe", "why"),
+    [
+        ("sd15", {}, None),
+        ("sd15", {"text_encoder_lr": 1e-4}, None),
+        ("sd15", {"dropout": 0.1}, "dropout"),
+        ("sdxl", {}, None),
+        ("sdxl", {"text_encoder_lr": 1e-4}, "pooled"),
+    ],
+)
+def test_what_of_a_recipe_only_the_plain_way_can_do_is_known_beforehand(
+    family: Family, recipe: dict[str, float], why: str | None
+) -> None:
+    assert why_plain(tiny_recipe(**{"text_encoder_lr": 0, **recipe}), small_bases.base_model(family).towers) == why
 
 
 def test_a_card_with_no_room_to_lay_weights_out_is_gone_through_the_plain_way(base: BaseModel) -> None:

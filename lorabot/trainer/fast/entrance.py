@@ -73,6 +73,12 @@ class Warm:
         """Give back what is kept for the kind of adapter that is on ``unet``."""
         self.kept.pop(_signature(unet), None)
 
+    def keep_only(self, unet: "UNet2DConditionModel") -> None:
+        """Give back what is kept for other kinds of adapter than the one that is on ``unet``."""
+        signature = _signature(unet)
+        for other in [each for each in self.kept if each != signature]:
+            del self.kept[other]
+
     def mode(self, unet: "UNet2DConditionModel") -> bool | None:
         """Whether the passes that are kept for the kind of adapter that is on ``unet`` are with checkpointing; None
         where there are none."""
@@ -86,6 +92,10 @@ class Warm:
     def trusts(self, unet: "UNet2DConditionModel") -> bool:
         """Whether the fast way does what the plain one does, for the kind of adapter that is on ``unet``."""
         return self.tried.get(_signature(unet), "failed") is None
+
+    def fails(self, unet: "UNet2DConditionModel") -> bool:
+        """Whether the fast way was tried for the kind of adapter that is on ``unet``, and failed or did otherwise."""
+        return self.tried.get(_signature(unet)) in ("failed", "differs")
 
     @property
     def recorded(self) -> int:
@@ -110,8 +120,8 @@ def enter(
     """The fast way through ``unet`` and the adapter on it, which does what ``plain`` does within bfloat16.
 
     With ``checkpointing`` intermediate results are computed again for the way back instead of being kept. Raises
-    ``Unsupported`` with the reason where it can't be taken. ``lost`` hears when something fails on the way; ``plain``
-    is gone from then on.
+    ``Unsupported`` with the reason where it can't be taken. ``lost`` hears when something fails on the way; from
+    then on it goes by ``plain``.
     """
     make = warm.ops or _compiled(unet)
     signature = _signature(unet)

@@ -15,9 +15,9 @@ from lorabot.trainer.fast.primitives import GroupNorm, Primitives
 from lorabot.trainer.fast.transforming import Transformer
 from lorabot.trainer.fast.weights import TextProduct, Weights
 
-Learn = Callable[[torch.Tensor], torch.Tensor]
+Learn = Callable[[torch.Tensor], torch.Tensor | None]
 """From the gradient (B, C, H, W) of what was predicted, fills the adapter's gradients; returns that of the texts'
-states (B, L, D)."""
+states (B, L, D), if it is wanted."""
 Embed = Callable[[torch.Tensor, Conditions], torch.Tensor]
 """Timesteps (B) and conditions to their embedding (B, E), before the activation."""
 
@@ -68,11 +68,17 @@ class Network:
 
     @torch.no_grad()
     def forward(
-        self, noisy: torch.Tensor, timesteps: torch.Tensor, conditions: Conditions, again: bool = False
+        self,
+        noisy: torch.Tensor,
+        timesteps: torch.Tensor,
+        conditions: Conditions,
+        again: bool = False,
+        hears: bool = True,
     ) -> tuple[torch.Tensor, Learn]:
         """What is predicted, as ``Denoiser`` has it, of the network's type; and how the adapter learns from it.
 
-        With ``again`` less is kept until then, and computed again.
+        With ``again`` less is kept until then, and computed again. ``hears``: whether whoever made the texts' states
+        learns, too.
         """
         ops, dtype = self.ops, self.first.weight.dtype
         self.weights.begin(ops)
@@ -101,7 +107,7 @@ class Network:
         )
 
         @torch.no_grad()
-        def learn(gradient: torch.Tensor) -> torch.Tensor:
+        def learn(gradient: torch.Tensor) -> torch.Tensor | None:
             wanted = gradient.to(dtype).contiguous(memory_format=torch.channels_last)
             found = flat(convolve_back(wanted, self.last, size))
             (found,) = ops.normalise_back([now.rows], factors, self.norm, True, found, [()])
@@ -117,8 +123,8 @@ class Network:
                     if gone is not None and source.learnt:
                         waiting.setdefault(id(source), []).append(gone)
             rows = torch.cat([step.gradients[start] for start in sorted(step.gradients)], dim=-1).flatten(0, 1)
-            found = self.texts.back(rows, flat_states)
+            self.texts.learn(rows, flat_states)
             self.weights.gradients.mul_(self.weights.scale)
-            return found.view(states.shape)
+            return self.texts.back(rows).view(states.shape) if hears else None
 
         return predicted, learn

@@ -2,9 +2,9 @@
 
 import logging
 from collections import Counter, OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import torch
 
@@ -22,7 +22,9 @@ _log = logging.getLogger(__name__)
 
 Given = Sequence[torch.Tensor]
 """Noisy latents, timesteps and what ``Conditions`` holds."""
-_Key = tuple[bool, tuple[tuple[torch.Size, torch.dtype], ...]]
+Wanted = Literal["prediction", "adapter", "adapter and texts"]
+"""What is wanted of a pass: what it predicts, and the gradients that come back."""
+_Key = tuple[Wanted, tuple[tuple[torch.Size, torch.dtype], ...]]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -34,7 +36,7 @@ class _Graphs:
     predicted: torch.Tensor
     gradient: torch.Tensor
     backward: torch.cuda.CUDAGraph | None
-    states: torch.Tensor
+    states: torch.Tensor | None
 
 
 class Passes:
@@ -75,25 +77,29 @@ class Passes:
         self.network.weights.keep(not wanted)
         self._checkpointing = wanted
 
-    def forward(self, given: Given, learning: bool) -> tuple[torch.Tensor, Learn]:
+    def forward(self, given: Given, wanted: Wanted) -> tuple[torch.Tensor, Learn]:
         """What is predicted, float32 (B, C, H, W), and its way back, to be gone once and before the next pass.
 
-        A shape is recorded when it is first seen. Without ``learning`` any graph for pictures of the size will do, by
-        parts or not filled; only where there is none, and a shape comes often, it gets its own.
+        A shape is recorded when it is first seen. For the ``prediction`` alone any graph for pictures of the size will
+        do, by parts or not filled; only where there is none, and a shape comes often, it gets its own.
         """
         self._number += 1
-        key = (learning, tuple((tensor.shape, tensor.dtype) for tensor in given))
+        learning = wanted != "prediction"
+        shapes = tuple((tensor.shape, tensor.dtype) for tensor in given)
+        if wanted == "adapter" and ("adapter and texts", shapes) in self._graphs:
+            wanted = "adapter and texts"  # which has what is wanted, too
+        key: _Key = (wanted, shapes)
         self._seen[key] += 1
         if key not in self._graphs:
             if not learning and (graphs := self._alike(key)) is not None:
                 return self._by_parts(graphs, given), self._next(_refuse)
             if not self._records(given[0].device) or (not learning and self._seen[key] < _OFTEN):
-                predicted, learn = self._once(given)
+                predicted, learn = self._once(given, wanted)
                 return predicted, self._next(learn)
             while len(self._graphs) >= _MOST:
                 self._graphs.popitem(last=False)
             try:
-                self._graphs[key] = self._record(given, learning)
+                self._graphs[key] = self._record(given, wanted)
             except Exception as error:
                 # A recording that is broken off ends with an error of its own.
                 if error.__context__ is not None and ran_out_of_memory(error.__context__):
@@ -105,11 +111,11 @@ class Passes:
             held.copy_(tensor)
         graphs.forward.replay()
 
-        def learn_by_graph(gradient: torch.Tensor) -> torch.Tensor:
+        def learn_by_graph(gradient: torch.Tensor) -> torch.Tensor | None:
             assert graphs.backward is not None
             graphs.gradient.copy_(gradient)
             graphs.backward.replay()
-            return graphs.states.clone()
+            return None if graphs.states is None else graphs.states.clone()
 
         return graphs.predicted.clone(), self._next(learn_by_graph)
 
@@ -118,12 +124,12 @@ class Passes:
 
     def _alike(self, key: _Key) -> _Graphs | None:
         """What is recorded for the same but for the batch: the smallest that takes it at once, else the largest."""
-        _, wanted = key
-        rows = wanted[0][0][0]
+        _, given = key
+        rows = given[0][0][0]
         alike = [
-            (shapes[0][0][0], (learning, shapes))
-            for learning, shapes in self._graphs
-            if [(shape[1:], dtype) for shape, dtype in shapes] == [(shape[1:], dtype) for shape, dtype in wanted]
+            (shapes[0][0][0], (wanted, shapes))
+            for wanted, shapes in self._graphs
+            if [(shape[1:], dtype) for shape, dtype in shapes] == [(shape[1:], dtype) for shape, dtype in given]
         ]
         if not alike:
             return None
@@ -147,38 +153,42 @@ class Passes:
         """``learn``, which refuses when another pass has been at its memory."""
         number = self._number
 
-        def checked(gradient: torch.Tensor) -> torch.Tensor:
+        def checked(gradient: torch.Tensor) -> torch.Tensor | None:
             if number != self._number:
                 raise RuntimeError("another pass has begun since this one")
             return learn(gradient)
 
         return checked
 
-    def _once(self, given: Given) -> tuple[torch.Tensor, Learn]:
+    def _once(self, given: Given, wanted: Wanted) -> tuple[torch.Tensor, Learn]:
         noisy, timesteps, *conditions = given
-        predicted, learn = self.network.forward(noisy, timesteps, Conditions(*conditions), self._checkpointing)
+        hears = wanted == "adapter and texts"
+        predicted, learn = self.network.forward(
+            noisy, timesteps, Conditions(*conditions), again=self._checkpointing, hears=hears
+        )
         return predicted.float(), learn
 
     @torch.no_grad()
-    def _record(self, given: Given, learning: bool) -> _Graphs:
+    def _record(self, given: Given, wanted: Wanted) -> _Graphs:
         """Run once on the stream of recording, record the same, and compare. Raises ``RuntimeError`` if they differ."""
         device = given[0].device
         if self._stream is None:
             self._stream = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
             self._pool = torch.cuda.graph_pool_handle()
+        learning = wanted != "prediction"
         held = tuple(tensor.detach().clone() for tensor in given)
         gradient = torch.randn_like(held[0], dtype=torch.float32)
         self._stream.wait_stream(torch.cuda.current_stream(device))
         with torch.cuda.stream(self._stream):
-            predicted, learn = self._once(held)
-            expected = [predicted, *self._learnt(learn, gradient)] if learning else [predicted]
+            predicted, learn = self._once(held, wanted)
+            expected = [predicted, *self._learnt(learn(gradient))] if learning else [predicted]
             expected = [tensor.clone() for tensor in expected]
         torch.cuda.current_stream(device).wait_stream(self._stream)
         del predicted, learn
         forward, backward = torch.cuda.CUDAGraph(), torch.cuda.CUDAGraph() if learning else None
         with torch.cuda.graph(forward, pool=self._pool, stream=self._stream):
-            predicted, learn = self._once(held)
-        states = held[2]
+            predicted, learn = self._once(held, wanted)
+        states = None
         if backward is not None:
             with torch.cuda.graph(backward, pool=self._pool, stream=self._stream):
                 states = learn(gradient)
@@ -187,7 +197,7 @@ class Passes:
         found = [predicted.clone()]
         if backward is not None:
             backward.replay()
-            found += [self.network.weights.gradients, states]
+            found += self._learnt(states)
         for mine, theirs in zip(found, expected, strict=True):
             apart = float(torch.linalg.vector_norm(mine.float() - theirs.float()))
             if not apart <= _AGREES * float(torch.linalg.vector_norm(theirs.float())):
@@ -195,9 +205,10 @@ class Passes:
         _log.info("recorded passes over latents of %s", "x".join(map(str, held[0].shape)))
         return _Graphs(held, forward, predicted, gradient, backward, states)
 
-    def _learnt(self, learn: Learn, gradient: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        states = learn(gradient)
-        return self.network.weights.gradients, states
+    def _learnt(self, states: torch.Tensor | None) -> list[torch.Tensor]:
+        """All gradients that a way back has left, with that of the texts' ``states``."""
+        gradients = self.network.weights.gradients
+        return [gradients] if states is None else [gradients, states]
 
 
 def _refuse(_: torch.Tensor) -> torch.Tensor:
@@ -207,17 +218,23 @@ def _refuse(_: torch.Tensor) -> torch.Tensor:
 def of_autograd(passes: Passes, given: Given, parameters: Sequence[torch.Tensor]) -> torch.Tensor:
     """``Passes.forward`` for autograd: differentiable by the adapter's ``parameters`` and by the texts' states."""
     if not torch.is_grad_enabled():  # a function's context says what requires gradients, even where none are wanted
-        return passes.forward([tensor.detach() for tensor in given], False)[0]
+        return passes.forward([tensor.detach() for tensor in given], "prediction")[0]
     predicted: torch.Tensor = _Through.apply(passes, len(given), *given, *parameters)
     return predicted
+
+
+_STATES = 4
+"""Where the texts' states are among what ``_Through`` is given."""
 
 
 class _Through(torch.autograd.Function):
     @staticmethod
     def forward(ctx: "_Context", passes: Passes, count: int, *tensors: torch.Tensor) -> torch.Tensor:
-        learning = any(ctx.needs_input_grad)
-        predicted, learn = passes.forward([tensor.detach() for tensor in tensors[:count]], learning)
-        if learning:
+        wanted: Wanted = "prediction"
+        if any(ctx.needs_input_grad):
+            wanted = "adapter and texts" if ctx.needs_input_grad[_STATES] else "adapter"
+        predicted, learn = passes.forward([tensor.detach() for tensor in tensors[:count]], wanted)
+        if wanted != "prediction":
             ctx.learn, ctx.passes, ctx.count = learn, passes, count
         return predicted
 
@@ -229,11 +246,11 @@ class _Through(torch.autograd.Function):
         # A copy, since autograd keeps these as they are, and the next pass writes where they come from.
         found = weights.split(weights.gradients.clone())
         conditions = [None] * (ctx.count - 3)
-        return (None, None, None, None, states if ctx.needs_input_grad[4] else None, *conditions, *found)
+        return (None, None, None, None, states, *conditions, *found)
 
 
 class _Context(torch.autograd.function.FunctionCtx):
-    learn: Callable[[torch.Tensor], torch.Tensor]
+    learn: Learn
     passes: Passes
     count: int
     needs_input_grad: tuple[bool, ...]

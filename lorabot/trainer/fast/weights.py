@@ -169,13 +169,17 @@ class TextProduct:
             torch.mm(texts, part.weight.t(), out=place)
         return made
 
-    def back(self, gradient: torch.Tensor, texts: torch.Tensor) -> torch.Tensor:
-        """From the ``gradient`` (N, all outputs) of what came of ``texts`` that of the texts; the adapter learns."""
-        found = torch.zeros_like(texts, dtype=torch.promote_types(texts.dtype, torch.float32))
+    def learn(self, gradient: torch.Tensor, texts: torch.Tensor) -> None:
+        """Take in the ``gradient`` (N, all outputs) of what came of ``texts``."""
         for part, wanted in zip(self.parts, torch.split(gradient, self.widths, dim=1), strict=True):
             part.learn_now(wanted, texts)
-            found += part.back(wanted)
-        return found.to(texts.dtype)
+
+    def back(self, gradient: torch.Tensor) -> torch.Tensor:
+        """From the ``gradient`` of what came out that of the texts; of sums at least in float32."""
+        each = zip(self.parts, torch.split(gradient, self.widths, dim=1), strict=True)
+        wide = torch.promote_types(gradient.dtype, torch.float32)
+        first, *others = (part.back(wanted).to(wide) for part, wanted in each)
+        return sum(others, first).to(gradient.dtype)
 
 
 @dataclass(slots=True, eq=False)

@@ -19,7 +19,7 @@ from typing import Any
 
 from triton import knobs
 from triton.backends.compiler import GPUTarget
-from triton.runtime import driver
+from triton.runtime import cache, driver
 
 _WORTH_IT = 8
 """Kernels from which on it pays to have processes compile them."""
@@ -55,6 +55,13 @@ def wanted_by(act: Callable[[], object]) -> list[Wanted]:
         knobs.runtime.jit_cache_hook = note
         act()
     return list(found)
+
+
+def wake() -> None:
+    """Have Triton do what it does once a process, half a second each: look for the card, and hash its own library of
+    hundreds of MB, by which it finds kernels in its cache."""
+    _ = driver.active
+    cache.triton_key()
 
 
 def compile_apart(find: Callable[[], Sequence[Wanted]], cores: int | None = None) -> Callable[[], Sequence[Wanted]]:
@@ -151,6 +158,8 @@ class _Card:
 
 def main() -> None:
     """Compile what standard input names."""
+    with suppress(Exception):  # it is found out again when it is needed
+        cache.triton_key()
     given = json.load(sys.stdin)
     driver.set_active(_Card(GPUTarget(**given["target"])))  # type: ignore[arg-type]
     for kernel in given["kernels"]:

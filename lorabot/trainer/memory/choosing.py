@@ -2,9 +2,10 @@
 
 Memory is modelled as a line for each way of going: what lies there already, and so much for each row of the batch. Two
 measurements fix it; before there are two, all that the first one took is counted as the row's. On a card the batch
-grows for as long as that gains images/s, at once to the whole step where the line says that it fits. Where it says that
-a batch does not fit, that one is not tried, since a driver that pages to the host's memory would rather crawl than
-refuse; where it was wrong, the largest is taken that lies below.
+grows for as long as that gains images/s, at once to the whole step where the line says that it fits; where there is
+room for far more than that, nothing less is tried. Where the line says that a batch does not fit, that one is not
+tried, since a driver that pages to the host's memory would rather crawl than refuse; where it was wrong, the largest is
+taken that lies below.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -34,7 +35,7 @@ class Measured:
 
     ``resting``: those that going this way takes before the first pass; negative where weights are off-loaded.
     ``stays``: those that it takes from then on between passes too, since recorded passes keep their memory.
-    ``in_want``: it went another way than it would with more room, so this is nothing to remember.
+    ``in_want``: it went another way than it will another time, for lack of room say, so this is nothing to remember.
     """
 
     seconds: float
@@ -50,7 +51,8 @@ class Room:
     will come ``later`` that the measured passes don't take: the optimiser's moments and such. ``one``: what a picture
     takes on its way through the VAE, ``several``: what as many as ``pictures`` at once do, where there is room; where
     there is too little for one, parts of it go through. ``kept``: what of ``held`` is there for such passes.
-    ``movable``: whether weights may be off-loaded where this isn't the only way.
+    ``movable``: whether weights may be off-loaded where this isn't the only way. ``row``: far more than any row takes,
+    0 where nobody knows.
     """
 
     free: int
@@ -61,6 +63,7 @@ class Room:
     pictures: int = 1
     kept: int = 0
     movable: bool = True
+    row: int = 0
 
     @property
     def usable(self) -> int:
@@ -127,7 +130,8 @@ def on_card(rows: int, measure: Measure, room: Room, checkpointing: bool) -> Fit
             if not (gains and room.movable):
                 break
         worth = inf if best is None else best.step_s / (GAIN if way.offloading else 1)
-        found, known = _climbed(way, rows, measure, room.usable, worth)
+        ample = way == Fitting(1) and 0 < rows * room.row <= room.usable
+        found, known = _climbed(way, rows, measure, room.usable, worth, rows if ample else 1)
         if found is not None and found.step_s < worth:
             best = found
         if found is not None and found.limit != "memory":
@@ -154,15 +158,16 @@ def _idle(known: Mapping[int, Measured]) -> float:
 
 
 def _climbed(
-    way: Fitting, rows: int, measure: Measure, room: int, worth: float
+    way: Fitting, rows: int, measure: Measure, room: int, worth: float, wanted: int
 ) -> tuple[Fitted | None, dict[int, Measured]]:
     """The fastest batch going ``way``, None where not even one row fits, and what was measured by the batch.
 
-    Where it is plain that no batch makes a step take less than ``worth`` seconds, no more are tried.
+    Where it is plain that no batch makes a step take less than ``worth`` seconds, no more are tried. ``wanted`` is the
+    first that is.
     """
     known: dict[int, Measured] = {}
     best: Fitted | None = None
-    wanted, too_large = 1, rows + 1
+    too_large = rows + 1
     while True:
         batch = even(wanted, rows)
         limit: Limit = "whole" if batch == rows else "gain"
@@ -178,11 +183,12 @@ def _climbed(
         try:
             known[batch] = measure(fitting)
         except DoesNotFit:
+            found = None
+        else:
+            found = _fitted(fitting, rows, known[batch], limit)
+        if found is None or found.taken > room:
             too_large = batch
-            continue
-        found = _fitted(fitting, rows, known[batch], limit)
-        if found.taken > room:
-            too_large = batch
+            wanted = wanted if best else 1
             continue
         if best is not None and found.step_s * GAIN > best.step_s:
             return replace(best, limit="gain"), known

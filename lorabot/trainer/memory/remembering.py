@@ -45,7 +45,7 @@ class _Known(BaseModel):
 class _Kept(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
-    version: Literal[5] = 5
+    version: Literal[6] = 6
     measured: dict[str, _Known] = {}
 
 
@@ -89,12 +89,6 @@ class Remembered:
             return self._known[fitting]
 
         return known
-
-    def forget(self) -> None:
-        """Measure passes anew: those that were measured went another way."""
-        self._known.clear()
-        self._agreed = False
-        self._news = True
 
     def stage(self, name: str, measure: Callable[[], tuple[int, bool]]) -> int:
         """The bytes that the stage ``name`` takes: those that are known, or what ``measure`` finds, which says too

@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import logging
 import subprocess
 import sys
 from collections.abc import Callable
@@ -11,8 +12,9 @@ from typing import Any
 import pytest
 import torch
 from triton.backends.compiler import GPUTarget
-from triton.runtime import driver
+from triton.runtime import cache, driver
 
+from lorabot.trainer import engine
 from lorabot.trainer.fast.entrance import lay_out, prepare
 from lorabot.trainer.fast.reference import Reference
 from lorabot.trainer.kernels import ahead
@@ -90,3 +92,17 @@ def test_processes_that_end_at_once_or_are_told_nothing_hold_up_nobody(
 
 def _fail() -> list[ahead.Wanted]:
     raise RuntimeError("no such network")
+
+
+def test_triton_wakes_beside_the_models_and_where_it_does_not_nothing_is_lost(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    cache.triton_key.cache_clear()
+    monkeypatch.setattr(driver, "_active", ahead._Card(GPUTarget("cuda", 90, 32)))
+    engine._wake_triton()
+    assert cache.triton_key.cache_info().currsize == 1
+    assert "does not wake" not in caplog.text
+    monkeypatch.setattr(ahead, "wake", _fail)
+    engine._wake_triton()
+    assert "no such network" in caplog.text

@@ -85,6 +85,7 @@ def compare(
     wanted = torch.autograd.grad(expected, [*parameters, inputs[2].states], gradient)
     predicted, learn = passes.network.forward(*inputs, again)
     states = learn(gradient)
+    assert states is not None
     weights = passes.network.weights
     by_name = dict(zip(weights.names, weights.split(weights.gradients), strict=True))
     names = [name for name, parameter in unet.named_parameters() if parameter.requires_grad]
@@ -250,6 +251,33 @@ def test_what_attends_is_known_beforehand(monkeypatch: pytest.MonkeyPatch) -> No
             asked.clear()
             network.forward(*given(unet, 1, height, width))
             assert network.attentions(height, width, 77) == asked
+
+
+class OnACard(torch.Tensor):
+    """Says that it lies on a card."""
+
+    device = torch.device("cuda")
+
+
+@pytest.mark.parametrize(
+    ("queries", "keys", "there", "taken"),
+    [
+        (1024, 77, "cudnn flash", attention._cudnn),
+        (256, 256, "cudnn flash", attention._cudnn),
+        (256, 77, "cudnn flash", attention._flash),
+        (256, 77, "cudnn", attention._cudnn),
+        (1024, 77, "flash efficient", attention._flash),
+        (1024, 77, "efficient", attention._efficient),
+        (1024, 77, "", attention._products),
+    ],
+)
+def test_small_attentions_are_those_that_need_no_planning_where_there_are_any(
+    queries: int, keys: int, there: str, taken: object, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for kind in ("cudnn", "flash", "efficient"):
+        monkeypatch.setattr(torch.backends.cuda, f"can_use_{kind}_attention", lambda _, kind=kind: kind in there)
+    query, key = (torch.zeros(1, 1, count, 8).as_subclass(OnACard) for count in (queries, keys))
+    assert attention._way(query, key, key) is taken
 
 
 def test_what_attends_is_built_once_and_what_cant_be_is_told_and_left_to_whoever_needs_it(

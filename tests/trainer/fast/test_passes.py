@@ -6,7 +6,7 @@ from typing import Any, cast
 import torch
 
 from lorabot.trainer.fast.entrance import through
-from lorabot.trainer.fast.passes import Given, Passes, _Graphs
+from lorabot.trainer.fast.passes import Given, Passes, Wanted, _Graphs
 from lorabot.trainer.fast.reading import read
 from lorabot.trainer.fast.reference import Reference
 from tests.trainer import small_bases
@@ -26,18 +26,22 @@ class Recorded(Passes):
     def _records(self, device: torch.device) -> bool:
         return True
 
-    def _record(self, given: Given, learning: bool) -> _Graphs:
+    def _record(self, given: Given, wanted: Wanted) -> _Graphs:
         held = tuple(tensor.clone() for tensor in given)
-        predicted, gradient, states = torch.empty_like(held[0]), torch.empty_like(held[0]), torch.empty_like(held[2])
+        predicted, gradient = torch.empty_like(held[0]), torch.empty_like(held[0])
+        states = torch.empty_like(held[2]) if wanted == "adapter and texts" else None
         way_back: list[Any] = []
 
         def forward() -> None:
-            found, learn = self._once(held)
+            found, learn = self._once(held, wanted)
             predicted.copy_(found)
             way_back[:] = [learn]
 
         def backward() -> None:
-            states.copy_(way_back.pop()(gradient))
+            found = way_back.pop()(gradient)
+            assert (found is None) == (states is None)
+            if states is not None:
+                states.copy_(found)
 
         graphs = (Graph(forward), Graph(backward))
         return _Graphs(held, cast(Any, graphs[0]), predicted, gradient, cast(Any, graphs[1]), states)
@@ -82,3 +86,21 @@ def test_what_was_recorded_goes_where_passes_are_to_keep_less_and_the_new_ones_l
         for each in found[1:]:
             for mine, theirs in zip(each, found[0], strict=True):
                 torch.testing.assert_close(mine, theirs, rtol=1e-4, atol=1e-6)
+
+
+def test_the_texts_gradient_is_there_for_whoever_made_them_and_learns() -> None:
+    unet = small_bases.base_model("sd15").unet
+    with with_adapter(unet) as parameters:
+        with torch.no_grad():
+            passes = Recorded(read(unet, Reference()))
+        denoise = through(passes, unet, directly(unet))
+        for batch, learns in ((2, False), (2, True), (2, False), (3, True), (3, False)):
+            inputs = given(unet, batch, 8, 8)
+            wanted = [*parameters, inputs[2].states] if learns else parameters
+            inputs[2].states.requires_grad_(learns)
+            found, expected = (
+                torch.autograd.grad(way(*inputs).square().mean(), wanted) for way in (denoise, directly(unet))
+            )
+            for mine, theirs in zip(found, expected, strict=True):
+                torch.testing.assert_close(mine, theirs, rtol=1e-3, atol=1e-5)
+        assert passes.recorded == 3, "one that goes back to the texts serves those that need not, too"

@@ -1,6 +1,7 @@
 """How a step goes through the model: the fastest way that fits, tried as little as can be."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from itertools import pairwise
 from pathlib import Path
@@ -57,6 +58,30 @@ def test_the_batch_grows_while_that_gains_and_no_further() -> None:
     found = on_card(16, Machine(), room(80 * GIB), False)
     assert (found.fitting, found.limit) == (Fitting(16), "whole")
     assert found.peak == 18 * GIB
+
+
+def test_where_there_is_room_for_far_more_only_the_whole_step_is_tried() -> None:
+    machine = Machine()
+    found = on_card(16, machine, replace(room(80 * GIB), row=4 * GIB), False)
+    assert (found.fitting, found.limit, found.peak) == (Fitting(16), "whole", 18 * GIB)
+    assert [tried.batch for tried in machine.tried] == [16]
+    machine = Machine()
+    assert on_card(16, machine, replace(room(30 * GIB), row=4 * GIB), False).fitting == Fitting(16)
+    assert [tried.batch for tried in machine.tried] == [1, 16], "that may be too little"
+
+
+@pytest.mark.parametrize("refused", [True, False])
+def test_where_that_was_far_less_than_a_row_takes_it_is_gone_about_as_usual(refused: bool) -> None:
+    machine = Machine(row_bytes=9 * GIB)
+
+    def measure(fitting: Fitting) -> Measured:
+        if refused and fitting.batch > 8:
+            raise DoesNotFit
+        return machine(fitting)
+
+    found = on_card(16, measure, replace(room(80 * GIB), row=4 * GIB), False)
+    assert found == on_card(16, measure, room(80 * GIB), False)
+    assert [tried.batch for tried in machine.tried][:2] == ([1, 2] if refused else [16, 1])
 
 
 def test_what_would_not_fit_is_not_even_tried() -> None:

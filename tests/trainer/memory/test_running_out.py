@@ -13,7 +13,7 @@ import torch
 from lorabot.locale import Message, translator
 from lorabot.trainer import adapter, resume
 from lorabot.trainer.conditions import Conditions
-from lorabot.trainer.denoising import Denoiser, denoiser, plain
+from lorabot.trainer.denoising import LOST, Denoiser, denoiser, plain
 from lorabot.trainer.descent import Descent
 from lorabot.trainer.devices import Card
 from lorabot.trainer.errors import OutOfMemory
@@ -170,6 +170,21 @@ def test_weights_that_find_no_room_after_the_pictures_stay_off_the_card_and_the_
     with card, route(unet, card, opener) as denoise:
         denoise.choose(Fitting(1))
         assert not denoise.away, "the next one brings them back"
+
+
+@pytest.mark.parametrize("lost", [True, False])
+def test_steps_of_a_way_that_was_lost_are_slow_and_no_sign_of_paging(lost: bool) -> None:
+    setup = make_setup(STEPS, batch=ROWS, views=ROWS * STEPS)
+    card, said = SimulatedCard(), list[Message]()
+    card.bring(setup.base.unet)
+    with route(setup.base.unet, card, lambda way, _: denoiser(setup.base.unet, "fp32", way, card=True)) as denoise:
+        descent = Descent(replace(setup.plan, step_s=0.2), denoise, card, lambda: HARDWARE, said.append)
+        if lost:
+            denoise.tell(LOST)
+        for step in range(20):
+            descent.stepped(step, 2.0)
+    assert (said == [LOST]) == lost
+    assert (descent.plan.fitting == setup.plan.fitting) == lost
 
 
 def test_where_nothing_smaller_is_left_the_holder_is_named_and_what_was_learnt_is_saved(tmp_path: Path) -> None:
