@@ -317,7 +317,7 @@ class Narrow(Engine):
 
     def planned(self, **recipe: Any) -> tuple[object, ...]:
         with self.card:
-            done = self.job(1, **recipe)
+            done = self.job(1, **{"views": 2, **recipe})  # one step is enough
         report = json.loads(next(file.path for file in done.files if file.path.name == "report.json").read_text())
         self.peaks.append(int(done.summary["peak_bytes"] or 0))
         assert done.summary["planned_peak_bytes"] == pytest.approx(done.summary["peak_bytes"], rel=0.1)
@@ -334,10 +334,10 @@ def test_weights_that_lie_there_from_the_last_job_leave_the_next_one_its_room(tm
     (tmp_path / "narrow").mkdir()
     narrow = Narrow(tmp_path / "narrow")
     narrow.card.budget = held + both["taken"] + (128 << 20) + int(0.7 * both["resting"])
-    assert [narrow.planned() for _ in range(3)] == [(2, False, False)] * 3
+    assert [narrow.planned() for _ in range(2)] == [(2, False, False)] * 2
     assert wide.planned(checkpointing=True) == (2, True, False)
     shutil.copy(tmp_path / "measured.json", tmp_path / "narrow")
-    assert [narrow.planned() for _ in range(3)] == [(2, False, False)] * 3, "not by what lies there with checkpointing"
+    assert [narrow.planned() for _ in range(2)] == [(2, False, False)] * 2, "not by what lies there with checkpointing"
 
 
 def test_what_lies_there_for_other_kinds_of_adapter_goes_where_it_would_make_a_plan_smaller(tmp_path: Path) -> None:
@@ -362,7 +362,7 @@ def test_weights_that_lie_there_for_passes_of_another_size_and_way_are_not_mista
         return Room(free, already, **more)
 
     monkeypatch.setattr(fitting, "Room", noted)
-    for size, checkpointing in ((64, False), (128, True), (64, False), (128, True), (128, False)):
+    for size, checkpointing in ((64, False), (128, True), (64, False), (128, True)):
         engine.planned(resolution=size, checkpointing=checkpointing)
     adapter = 39_936  # with what it holds beside the weights; those that one way folds take 212,992 bytes
-    assert held == pytest.approx([held[0]] * 5, abs=adapter)
+    assert held == pytest.approx([held[0]] * 4, abs=adapter)
