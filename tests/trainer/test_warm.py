@@ -281,19 +281,12 @@ def test_what_the_plain_way_took_for_lack_of_room_is_not_taken_for_the_fast_ones
 
 
 def test_what_a_plain_job_finds_of_the_fast_way_goes_and_is_not_counted_as_its_own(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, held_then: list[int]
 ) -> None:
-    engine, held = Narrow(tmp_path), list[int]()
-
-    def noted(free: int, already: int, **more: Any) -> Room:
-        if more:
-            held.append(already)
-        return Room(free, already, **more)
-
-    monkeypatch.setattr(fitting, "Room", noted)
+    engine = Narrow(tmp_path)
     for dropout in (0.1, 0.0, 0.1):
         engine.planned(dropout=dropout)
-    assert held == pytest.approx([held[0]] * 3, abs=39_936)
+    assert held_then == pytest.approx([held_then[0]] * 3, abs=39_936)
 
 
 def test_what_one_kind_of_adapter_takes_is_not_less_for_what_others_leave_meanwhile(tmp_path: Path) -> None:
@@ -336,6 +329,20 @@ class Narrow(Engine):
         return tuple(report["plan"][key] for key in ("batch", "checkpointing", "offloading"))
 
 
+@pytest.fixture
+def held_then(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """The bytes that each plan of the test took for held already."""
+    found = list[int]()
+
+    def noted(free: int, already: int, **more: Any) -> Room:
+        if more:  # else it is only asked what of it is usable
+            found.append(already)
+        return Room(free, already, **more)
+
+    monkeypatch.setattr(fitting, "Room", noted)
+    return found
+
+
 def test_weights_that_lie_there_from_the_last_job_leave_the_next_one_its_room(tmp_path: Path) -> None:
     wide = Narrow(tmp_path)
     held = wide.card.held()
@@ -364,17 +371,10 @@ def test_what_lies_there_for_other_kinds_of_adapter_goes_where_it_would_make_a_p
 
 
 def test_weights_that_lie_there_for_passes_of_another_size_and_way_are_not_mistaken_for_ones_own(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, held_then: list[int]
 ) -> None:
-    engine, held = Narrow(tmp_path), list[int]()
-
-    def noted(free: int, already: int, **more: Any) -> Room:
-        if more:  # else it is only asked what of it is usable
-            held.append(already)
-        return Room(free, already, **more)
-
-    monkeypatch.setattr(fitting, "Room", noted)
+    engine = Narrow(tmp_path)
     for size, checkpointing in ((64, False), (128, True), (64, False), (128, True)):
         engine.planned(resolution=size, checkpointing=checkpointing)
     adapter = 39_936  # with what it holds beside the weights; those that one way folds take 212,992 bytes
-    assert held == pytest.approx([held[0]] * 4, abs=adapter)
+    assert held_then == pytest.approx([held_then[0]] * 4, abs=adapter)
