@@ -9,15 +9,19 @@ import os
 from collections.abc import Callable, Collection, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
+from functools import partial
 from typing import Any, NamedTuple
 
 import torch
+
+from lorabot.trainer.fast import packed
 
 _aten: Any = torch.ops.aten
 _FEW = 256 * 77
 """Products of a query and a key, of each head, up to which torch's flash attention is taken: there cuDNN's is faster by
 0.3 % of a step at most, and takes 60 ms each way to plan for every new size and batch, and a second to build."""
 _built: set[tuple["Shape", torch.device, torch.dtype]] = set()
+_building: list[Future[None]] = []
 _log = logging.getLogger(__name__)
 
 
@@ -26,6 +30,13 @@ class Attended(NamedTuple):
 
     out: torch.Tensor
     back: Callable[[torch.Tensor], tuple[torch.Tensor, torch.Tensor, torch.Tensor]]
+
+
+class AttendedItself(NamedTuple):
+    """The same of queries, keys and values side by side, (B, tokens, 3, heads, head size), and so their gradients."""
+
+    out: torch.Tensor
+    back: Callable[[torch.Tensor], torch.Tensor]
 
 
 _Heads = tuple[torch.Tensor, torch.Tensor, torch.Tensor]
@@ -41,16 +52,16 @@ class Shape(NamedTuple):
     size: int
 
 
-def build(shapes: Collection[Shape], like: torch.Tensor) -> Callable[[], None]:
-    """Have what attends in such ``shapes`` there and back built, side by side, for the device and type of ``like``.
+def build(shapes: Collection[Shape], like: torch.Tensor) -> None:
+    """Begin to have what attends in such ``shapes`` there and back built, for the device and type of ``like``.
 
-    What comes back waits for it. cuDNN builds a kernel when a kind of shape first comes, and one after the other this
-    takes a second each; then the process has it. What can't be built here is left to whoever needs it.
+    cuDNN builds a kernel when a kind of shape first comes, and one after the other this takes a second each; then the
+    process has it. ``await_built`` waits. What can't be built here is left to whoever needs it.
     """
     left = [shape for shape in shapes if (shape, like.device, like.dtype) not in _built]
 
-    def there_and_back(shape: Shape, way: _Way, given: _Heads) -> None:
-        attended = way(*given)
+    def there_and_back(shape: Shape, act: Callable[[], Attended | AttendedItself]) -> None:
+        attended = act()
         attended.back(torch.zeros_like(attended.out))
         _built.add((shape, like.device, like.dtype))
 
@@ -58,22 +69,24 @@ def build(shapes: Collection[Shape], like: torch.Tensor) -> Callable[[], None]:
 
     def begin(shape: Shape) -> Future[None]:
         heads, tokens, keys, size = shape
+        # The way is chosen here: who asks torch for another attention does so for all threads.
+        if tokens == keys:
+            given = like.new_zeros(1, tokens, 3, heads, size)
+            return pool.submit(there_and_back, shape, partial(_itself, _way(*packed.parts(given)), given))
         query, key, value = (like.new_zeros(1, each, heads, size).transpose(1, 2) for each in (tokens, keys, keys))
-        # Chosen here: who asks torch for another attention does so for all threads.
-        return pool.submit(there_and_back, shape, _way(query, key, value), (query, key, value))
+        return pool.submit(there_and_back, shape, partial(_way(query, key, value), query, key, value))
 
-    begun: list[Future[None]] = []
     for shape in left:
         with _told():
-            begun.append(begin(shape))
+            _building.append(begin(shape))
     pool.shutdown(wait=False)
 
-    def wait() -> None:
-        for each in begun:
-            with _told():
-                each.result()
 
-    return wait
+def await_built() -> None:
+    """Wait for all that is being built. Nothing else may go on on a card while something is recorded there."""
+    while _building:
+        with _told():
+            _building.pop().result()
 
 
 @contextmanager
@@ -87,6 +100,22 @@ def _told() -> Iterator[None]:
 def attend(query: torch.Tensor, key: torch.Tensor, value: torch.Tensor) -> Attended:
     """Softmax of the scaled products of ``query`` and ``key``, times ``value``."""
     return _way(query, key, value)(query, key, value)
+
+
+def attend_itself(given: torch.Tensor) -> AttendedItself:
+    """The same for tokens that hear each other; ``given``: (B, tokens, 3, heads, head size)."""
+    return _itself(_way(*packed.parts(given)), given)
+
+
+def _itself(way: "_Way", given: torch.Tensor) -> AttendedItself:
+    if way is _cudnn:
+        return _cudnn_itself(given)
+    attended = way(*packed.parts(given))
+    return AttendedItself(attended.out, lambda gradient: _together(attended.back(gradient)))
+
+
+def _together(gradients: _Heads) -> torch.Tensor:
+    return torch.stack([each.transpose(1, 2) for each in gradients], dim=2)
 
 
 def _way(query: torch.Tensor, key: torch.Tensor, value: torch.Tensor) -> "_Way":
@@ -107,6 +136,11 @@ def _way(query: torch.Tensor, key: torch.Tensor, value: torch.Tensor) -> "_Way":
 
 
 def _cudnn(query: torch.Tensor, key: torch.Tensor, value: torch.Tensor) -> Attended:
+    attended, _ = _cudnn_and_sums(query, key, value)
+    return attended
+
+
+def _cudnn_and_sums(query: torch.Tensor, key: torch.Tensor, value: torch.Tensor) -> tuple[Attended, torch.Tensor]:
     out, sums, starts_q, starts_k, most_q, most_k, seed, offset, _ = _aten._scaled_dot_product_cudnn_attention(
         query, key, value, None, True
     )
@@ -117,7 +151,17 @@ def _cudnn(query: torch.Tensor, key: torch.Tensor, value: torch.Tensor) -> Atten
         )
         return found
 
-    return Attended(out, back)
+    return Attended(out, back), sums
+
+
+def _cudnn_itself(given: torch.Tensor) -> AttendedItself:
+    attended, sums = _cudnn_and_sums(*packed.parts(given))
+
+    def back(gradient: torch.Tensor) -> torch.Tensor:
+        found = packed.learn(gradient, given, attended.out, sums)
+        return _together(attended.back(gradient)) if found is None else found
+
+    return AttendedItself(attended.out, back)
 
 
 def _flash(query: torch.Tensor, key: torch.Tensor, value: torch.Tensor) -> Attended:

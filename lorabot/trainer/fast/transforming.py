@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import torch
 
-from lorabot.trainer.fast.attention import Attended, Shape, attend
+from lorabot.trainer.fast.attention import Attended, AttendedItself, Shape, attend_itself
 from lorabot.trainer.fast.maps import Back, Gradients, Map, Step
 from lorabot.trainer.fast.primitives import GroupNorm, LayerNorm, Primitives
 from lorabot.trainer.fast.weights import Product
@@ -42,8 +42,7 @@ class Block:
         """Both attentions; what is pending then is the second's result."""
         ops = step.ops
         begun, first = ops.layer_norm(*pending, self.norms[0])
-        queries, keys, values = self.own(first).view(batch, -1, 3, self.heads[0], self._size(0)).unbind(2)
-        own = attend(*(each.transpose(1, 2) for each in (queries, keys, values)))
+        own = attend_itself(self.own(first).view(batch, -1, 3, self.heads[0], self._size(0)))
         own_rows = _rows(own.out)
         middle, second = ops.layer_norm(begun, self.own_out(own_rows), self.own_out.bias, self.norms[1])
         query = self._split(self.query(second), batch)
@@ -75,7 +74,7 @@ class Block:
 
         self.own_out.learn(gradient, kept.own_rows)
         heads = self._split(self.own_out.back(gradient), batch, self.heads[0])
-        of_rows = torch.stack([each.transpose(1, 2) for each in kept.own.back(heads)], dim=2).flatten(0, 1).flatten(1)
+        of_rows = kept.own.back(heads).flatten(0, 1).flatten(1)
         self.own.learn(of_rows, kept.first)
         if not on:
             return None
@@ -95,7 +94,7 @@ class _Attentions:
 
     begun: torch.Tensor
     first: torch.Tensor
-    own: Attended
+    own: AttendedItself
     own_rows: torch.Tensor
     middle: torch.Tensor
     second: torch.Tensor

@@ -16,7 +16,7 @@ from lorabot.trainer import adapter
 from lorabot.trainer.conditions import Conditions
 from lorabot.trainer.denoising import Denoiser, plain
 from lorabot.trainer.fast import Unsupported, attention, transforming
-from lorabot.trainer.fast.attention import Attended, Shape, attend, build
+from lorabot.trainer.fast.attention import Attended, AttendedItself, Shape, attend, attend_itself, await_built, build
 from lorabot.trainer.fast.entrance import agrees, bind, lay_out, through
 from lorabot.trainer.fast.passes import Passes
 from lorabot.trainer.fast.reference import Reference
@@ -242,8 +242,13 @@ def test_what_attends_is_known_beforehand(monkeypatch: pytest.MonkeyPatch) -> No
         asked.add((heads, tokens, key.shape[2], size))
         return attend(query, key, value)
 
+    def noted_itself(given: torch.Tensor) -> AttendedItself:
+        _, tokens, _, heads, size = given.shape
+        asked.add((heads, tokens, tokens, size))
+        return attend_itself(given)
+
     asked: set[tuple[int, ...]] = set()
-    monkeypatch.setattr(transforming, "attend", noted)
+    monkeypatch.setattr(transforming, "attend_itself", noted_itself)
     for family in ("sd15", "sd21", "sdxl"):
         unet = small_bases.make(family).unet
         network = lay_out(unet, Hearing()).network
@@ -289,12 +294,14 @@ def test_what_attends_is_built_once_and_what_cant_be_is_told_and_left_to_whoever
 
     asked, way = list[tuple[int, int]](), attention._way
     monkeypatch.setattr(attention, "_way", lambda *_: noted)
-    build([Shape(2, 6, 5, 4), Shape(2, 6, -1, 4)], torch.zeros(1))()
+    build([Shape(2, 6, 5, 4), Shape(2, 6, -1, 4)], torch.zeros(1))
+    await_built()
     (told,) = caplog.messages
     assert "could not be built ahead" in told
     assert asked == [(2, 5)]
-    build([Shape(2, 6, 5, 4), Shape(3, 6, 5, 4)], torch.zeros(1))()
-    assert asked == [(2, 5), (3, 5)]
+    build([Shape(2, 6, 5, 4), Shape(3, 6, 6, 4)], torch.zeros(1))
+    await_built()
+    assert asked == [(2, 5), (3, 6)]
 
 
 def test_a_trial_waits_for_the_kernels_even_where_the_plain_way_breaks_off() -> None:
