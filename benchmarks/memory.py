@@ -3,8 +3,9 @@
 ``python -m benchmarks.memory [--families sd15 sdxl] [--leave 6 8 12 16 24 40] [--out FILE]`` in the repository's root,
 on a machine with an NVIDIA card. For each amount another process takes all of the card but so many GiB (``ballast``),
 or lorabot's own setting keeps to them (``cap``); a third kind of run lets the ballast grow midway (``growing``), a
-fourth as soon as the plan is made, which was made for 40 GiB then (``sudden``), a fifth plans the same job twice, where
-nothing was measured yet and where all was (``planning``).
+fourth as soon as the plan is made, which was made for 40 GiB then, and has it take whatever lorabot gives back beyond
+its part (``sudden``), a fifth plans the same job twice, where nothing was measured yet and where all was
+(``planning``).
 What is recorded: the plan, the predicted and the true peak, images/s, and what was told on the way. ``--small`` tries
 the same code with small models and no ballast, on a processor too. Results go into FILE after each run; runs that are
 in there already are skipped, and none begins that would not end within ``--minutes``: call again for the rest.
@@ -18,6 +19,7 @@ import math
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -116,7 +118,11 @@ def measure(
         held = torch.cuda.memory_reserved() / GIB if cuda else 0.0
         if taken:
             taken.leave(max(leave - held, LEAST) if kind == "ballast" else 40 - held)
-        grown = False
+        grown, pressing = False, threading.Event()
+
+        def press(held_down: Ballast) -> None:
+            while not pressing.wait(0.02):
+                held_down.leave(max(leave - torch.cuda.memory_reserved() / GIB, LEAST))
 
         def listen(event: wire.Event) -> None:
             nonlocal grown
@@ -128,9 +134,14 @@ def measure(
                 if taken:
                     torch.cuda.empty_cache()  # so that the other process finds something to take
                     taken.leave(max(leave - torch.cuda.memory_reserved() / GIB, LEAST))
+                    if kind == "sudden":
+                        threading.Thread(target=press, args=(taken,), daemon=True).start()
 
         began = time.perf_counter()
-        done = run(job, models, config, Control(), listen)
+        try:
+            done = run(job, models, config, Control(), listen)
+        finally:
+            pressing.set()
         seconds = time.perf_counter() - began
     report = json.loads((folder / "report.json").read_text(encoding="utf-8"))
     plan, losses = report["plan"], report["training"]["loss"]

@@ -93,7 +93,7 @@ def plan_to_fit(opened: Opened, outlook: Outlook, saved: ResumeState | None, giv
     base, clock, warm = attempt.base, attempt.clock, attempt.models.warm
     with clock.running("planning"):
         failed = warm.fails(base.unet)
-        remembered = Remembered(attempt.job.measured, _depends(opened, outlook))
+        remembered = Remembered(attempt.job.measured, _depends(opened, outlook, failed))
         if remembered.agreed:
             warm.trust(base.unet)
     said: list[Message] = [*given_up]
@@ -163,7 +163,7 @@ def plan_to_fit(opened: Opened, outlook: Outlook, saved: ResumeState | None, giv
         if LOST in said:  # some passes that were tried went fast, others plain; now all will
             said.remove(LOST)
             failed = True
-            remembered = Remembered(attempt.job.measured, _depends(opened, outlook))
+            remembered = Remembered(attempt.job.measured, _depends(opened, outlook, failed))
             made = planned()
         made = replace(made, resolution=recipe.resolution, buckets=filled(outlook.sorted_in.buckets))
         made = _with_reasons(made, said)
@@ -227,8 +227,8 @@ def _at_once(recipe: Recipe, size: tuple[int, int]) -> tuple[int, int]:
     return min(views, together(size[0] * size[1])), min(len(recipe.sample_prompts), together(side**2))
 
 
-def _depends(opened: Opened, outlook: Outlook) -> Mapping[str, object]:
-    """All that the time and the memory of a pass through the model depend on."""
+def _depends(opened: Opened, outlook: Outlook, failed: bool) -> Mapping[str, object]:
+    """All that the time and the memory of a pass through the model depend on. ``failed``: the fast way."""
     base, recipe = opened.attempt.base, opened.recipe
     return {
         "device": opened.gauge.kind(),
@@ -242,7 +242,7 @@ def _depends(opened: Opened, outlook: Outlook) -> Mapping[str, object]:
         "tokens": outlook.told.probed(1).states.shape[1],
         "adapter": (recipe.rank, recipe.layers, recipe.dora, recipe.dropout > 0),
         "text encoder": recipe.text_encoder_lr > 0,
-        "failed": opened.attempt.models.warm.fails(base.unet),
+        "failed": failed,
     }
 
 

@@ -13,7 +13,7 @@ import pytest
 import torch
 from PIL import Image
 from safetensors import safe_open
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save
 
 from lorabot.presets import Family, Layers, SavePrecision
 from lorabot.trainer import adapter, wire
@@ -121,6 +121,7 @@ def test_the_file_holds_the_numbers_that_were_asked_for_and_has_the_size_that_wa
     assert float(read["lora_unet_mid_block_resnets_1_conv2.alpha"]) == pytest.approx(alpha, rel=1e-7)
     words = len(json.dumps(header(path), ensure_ascii=False, separators=(",", ":")).encode())
     assert size - words - 64 < file_bytes(state, "demo", unet, precision) <= size - words + 64
+    assert file_bytes(state, "demo", unet, precision) == len(save(read))
 
 
 def test_the_size_is_said_before_the_first_step(trained: Trained) -> None:

@@ -1,6 +1,8 @@
 """Writes a LoRA as one file that AUTOMATIC1111, Forge, ComfyUI, kohya's scripts and diffusers load."""
 
 import hashlib
+import json
+import math
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,6 +19,7 @@ if TYPE_CHECKING:
     from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
 
 DTYPES: Mapping[SavePrecision, torch.dtype] = {"fp16": torch.float16, "bf16": torch.bfloat16, "fp32": torch.float32}
+_NAMES = {torch.float16: "F16", torch.bfloat16: "BF16", torch.float32: "F32"}
 _ALPHA = torch.float32
 """Always whole: the scale of a rank-stabilised LoRA has no short binary form, and rounds the whole layer."""
 _KINDS = {"lora_A": "lora_down.weight", "lora_B": "lora_up.weight", "lora_magnitude_vector": "dora_scale"}
@@ -49,8 +52,21 @@ def tensors(
 
 
 def file_bytes(state: State, family: Family, unet: "UNet2DConditionModel", precision: SavePrecision) -> int:
-    """The size of the file that ``state`` will become, but for the words about it: they are a few KB."""
-    return len(save(tensors(state, layer_namer(family, unet), 1.0, DTYPES[precision])))
+    """The size of the file that ``state`` will become, but for the words about it: they are a few KB.
+
+    Nothing is copied for it: a safetensors file is the length of a header in 8 bytes, the header, which is JSON filled
+    up to a multiple of 8, and the values, the widest numbers first
+    (https://github.com/huggingface/safetensors#format).
+    """
+    shapes = {name: value.to("meta") for name, value in state.items()}
+    header: dict[str, object] = {}
+    end = 0
+    content = tensors(shapes, layer_namer(family, unet), 1.0, DTYPES[precision])
+    for name, value in sorted(content.items(), key=lambda each: (-each[1].itemsize, each[0])):
+        begin, end = end, end + value.nbytes
+        header[name] = {"dtype": _NAMES[value.dtype], "shape": list(value.shape), "data_offsets": [begin, end]}
+    words = len(json.dumps(header, separators=(",", ":")))
+    return 8 + 8 * math.ceil(words / 8) + end
 
 
 def export(path: Path, state: State, unet: "UNet2DConditionModel", alpha: float, about: Description) -> int:

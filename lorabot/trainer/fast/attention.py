@@ -21,7 +21,6 @@ _FEW = 256 * 77
 """Products of a query and a key, of each head, up to which torch's flash attention is taken: there cuDNN's is faster by
 0.3 % of a step at most, and takes 60 ms each way to plan for every new size and batch, and a second to build."""
 _built: set[tuple["Shape", torch.device, torch.dtype]] = set()
-_building: list[Future[None]] = []
 _log = logging.getLogger(__name__)
 
 
@@ -52,11 +51,11 @@ class Shape(NamedTuple):
     size: int
 
 
-def build(shapes: Collection[Shape], like: torch.Tensor) -> None:
-    """Begin to have what attends in such ``shapes`` there and back built, for the device and type of ``like``.
+def build(shapes: Collection[Shape], like: torch.Tensor) -> Callable[[], None]:
+    """Have what attends in such ``shapes`` there and back built, side by side, for the device and type of ``like``.
 
-    cuDNN builds a kernel when a kind of shape first comes, and one after the other this takes a second each; then the
-    process has it. ``await_built`` waits. What can't be built here is left to whoever needs it.
+    What comes back waits for it. cuDNN builds a kernel when a kind of shape first comes, and one after the other this
+    takes a second each; then the process has it. What can't be built here is left to whoever needs it.
     """
     left = [shape for shape in shapes if (shape, like.device, like.dtype) not in _built]
 
@@ -76,17 +75,18 @@ def build(shapes: Collection[Shape], like: torch.Tensor) -> None:
         query, key, value = (like.new_zeros(1, each, heads, size).transpose(1, 2) for each in (tokens, keys, keys))
         return pool.submit(there_and_back, shape, partial(_way(query, key, value), query, key, value))
 
+    begun: list[Future[None]] = []
     for shape in left:
         with _told():
-            _building.append(begin(shape))
+            begun.append(begin(shape))
     pool.shutdown(wait=False)
 
+    def wait() -> None:
+        for each in begun:
+            with _told():
+                each.result()
 
-def await_built() -> None:
-    """Wait for all that is being built. Nothing else may go on on a card while something is recorded there."""
-    while _building:
-        with _told():
-            _building.pop().result()
+    return wait
 
 
 @contextmanager

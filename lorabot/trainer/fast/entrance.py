@@ -14,7 +14,7 @@ from torch.nn import functional
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from lorabot.trainer.conditions import Conditions
-from lorabot.trainer.fast.attention import await_built, build
+from lorabot.trainer.fast.attention import build
 from lorabot.trainer.fast.network import Network
 from lorabot.trainer.fast.passes import Passes, of_autograd
 from lorabot.trainer.fast.primitives import Primitives
@@ -167,7 +167,6 @@ def _tried(
     notes why."""
     try:
         passes = lay_out(unet, make(), checkpointing=True)
-        _build_attentions(unet, passes.network)
         if signature not in tried and not agrees(unet, passes, plain, prepare(unet, passes.network)):
             raise Unsupported("differs")
     except Unsupported as error:
@@ -248,7 +247,11 @@ def prepare(unet: "UNet2DConditionModel", network: Network) -> Callable[[], None
     What comes back waits for them. Which ones these are is found out on a shadow of ``unet``, so that nothing is
     computed and no memory is taken.
     """
-    ops, side = network.ops, _side(unet)
+    ops, grain, said = network.ops, network.grain, unet.config["sample_size"]
+    side = said if isinstance(said, int) else _SIDE
+    usual = ((side, side), (side - grain, side + grain))  # of even tokens, and of those that leave a rest
+    shapes = {shape for size in usual for shape in network.attentions(*size, _TOKENS)} if roomy(unet.device) else ()
+    built = build(shapes, network.first.weight)
 
     def there_and_back() -> None:
         shadow = _shadow(unet)
@@ -266,22 +269,9 @@ def prepare(unet: "UNet2DConditionModel", network: Network) -> Callable[[], None
         with _late():
             if compiled is not None:
                 compiled()
-        await_built()
+        built()
 
     return ready
-
-
-def _build_attentions(unet: "UNet2DConditionModel", network: Network) -> None:
-    """Begin to have them built for the usual sizes, where the card has room for several at once."""
-    side, grain = _side(unet), network.grain
-    usual = ((side, side), (side - grain, side + grain))  # of even tokens, and of those that leave a rest
-    if roomy(unet.device):
-        build({shape for size in usual for shape in network.attentions(*size, _TOKENS)}, network.first.weight)
-
-
-def _side(unet: "UNet2DConditionModel") -> int:
-    said = unet.config["sample_size"]
-    return said if isinstance(said, int) else _SIDE
 
 
 @contextmanager

@@ -9,7 +9,6 @@ from typing import Any, Literal
 import torch
 
 from lorabot.trainer.conditions import Conditions
-from lorabot.trainer.fast.attention import await_built
 from lorabot.trainer.fast.network import Learn, Network
 from lorabot.trainer.memory import ran_out_of_memory
 
@@ -173,7 +172,6 @@ class Passes:
     def _record(self, given: Given, wanted: Wanted) -> _Graphs:
         """Run once on the stream of recording, record the same, and compare. Raises ``RuntimeError`` if they differ."""
         device = given[0].device
-        await_built()
         if self._stream is None:
             self._stream = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
             self._pool = torch.cuda.graph_pool_handle()

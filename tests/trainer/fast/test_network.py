@@ -16,7 +16,7 @@ from lorabot.trainer import adapter
 from lorabot.trainer.conditions import Conditions
 from lorabot.trainer.denoising import Denoiser, plain
 from lorabot.trainer.fast import Unsupported, attention, transforming
-from lorabot.trainer.fast.attention import Attended, AttendedItself, Shape, attend, attend_itself, await_built, build
+from lorabot.trainer.fast.attention import Attended, AttendedItself, Shape, attend, attend_itself, build
 from lorabot.trainer.fast.entrance import agrees, bind, lay_out, through
 from lorabot.trainer.fast.passes import Passes
 from lorabot.trainer.fast.reference import Reference
@@ -294,13 +294,11 @@ def test_what_attends_is_built_once_and_what_cant_be_is_told_and_left_to_whoever
 
     asked, way = list[tuple[int, int]](), attention._way
     monkeypatch.setattr(attention, "_way", lambda *_: noted)
-    build([Shape(2, 6, 5, 4), Shape(2, 6, -1, 4)], torch.zeros(1))
-    await_built()
+    build([Shape(2, 6, 5, 4), Shape(2, 6, -1, 4)], torch.zeros(1))()
     (told,) = caplog.messages
     assert "could not be built ahead" in told
     assert asked == [(2, 5)]
-    build([Shape(2, 6, 5, 4), Shape(3, 6, 6, 4)], torch.zeros(1))
-    await_built()
+    build([Shape(2, 6, 5, 4), Shape(3, 6, 6, 4)], torch.zeros(1))()
     assert asked == [(2, 5), (3, 6)]
 
 
