@@ -65,7 +65,7 @@ POOLED, SHAPES = 1280, ((1.0, 1.0), (0.75, 1.25), (1.5, 0.625))
 SLIGHT = 0.01
 """Up matrices of that size move a picture and leave it one."""
 KINDS = {
-    "attention": ("sdpa", "fmha", "flash", "attention"),
+    "attention": ("sdpa", "fmha", "flash", "attention", "hear", "dot_do_o", "convert_dq"),
     "convolution": ("conv", "fprop", "dgrad", "implicit", "winograd"),
     "norm": ("norm", "whole", "add", "factors", "back_sums", "back_means", "back_rows", "normalise", "layer_norm"),
     "gate": ("geglu",),
