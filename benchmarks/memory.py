@@ -22,6 +22,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -58,7 +59,10 @@ kept = []
 for line in sys.stdin:
     leave = int(float(line) * 2**30)
     while (free := torch.cuda.mem_get_info()[0]) > leave + 2**24:
-        kept.append(torch.empty(min(free - leave, 2**30), dtype=torch.uint8, device="cuda"))
+        try:
+            kept.append(torch.empty(min(free - leave, 2**30), dtype=torch.uint8, device="cuda"))
+        except torch.OutOfMemoryError:  # somebody was quicker
+            pass
     print("taken", flush=True)
 """
 
@@ -118,14 +122,19 @@ def measure(
         held = torch.cuda.memory_reserved() / GIB if cuda else 0.0
         if taken:
             taken.leave(max(leave - held, LEAST) if kind == "ballast" else 40 - held)
-        grown, pressing = False, threading.Event()
+        grown, over, pressing = False, threading.Event(), ThreadPoolExecutor(1)
+        pressed: Future[None] | None = None
 
-        def press(held_down: Ballast) -> None:
-            while not pressing.wait(0.02):
-                held_down.leave(max(leave - torch.cuda.memory_reserved() / GIB, LEAST))
+        def press(taken: Ballast) -> None:
+            before = 0
+            while not over.wait(0.02):
+                # What lorabot has just given back is still its part.
+                if (held := torch.cuda.memory_reserved()) == before:
+                    taken.leave(max(leave - held / GIB, LEAST))
+                before = held
 
         def listen(event: wire.Event) -> None:
-            nonlocal grown
+            nonlocal grown, pressed
             if isinstance(event, wire.Notice):
                 told.append(translator("en").text(event.message))
             step = event.step if isinstance(event, wire.Progress) and event.stage == "training" else -1
@@ -135,13 +144,16 @@ def measure(
                     torch.cuda.empty_cache()  # so that the other process finds something to take
                     taken.leave(max(leave - torch.cuda.memory_reserved() / GIB, LEAST))
                     if kind == "sudden":
-                        threading.Thread(target=press, args=(taken,), daemon=True).start()
+                        pressed = pressing.submit(press, taken)
 
         began = time.perf_counter()
         try:
             done = run(job, models, config, Control(), listen)
         finally:
-            pressing.set()
+            over.set()
+            pressing.shutdown()
+        if pressed is not None:
+            pressed.result()  # a ballast that has failed has shown nothing
         seconds = time.perf_counter() - began
     report = json.loads((folder / "report.json").read_text(encoding="utf-8"))
     plan, losses = report["plan"], report["training"]["loss"]

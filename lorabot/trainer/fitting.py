@@ -24,6 +24,7 @@ from lorabot.trainer.devices import MIB
 from lorabot.trainer.encoding import Told, latent_bytes, tell
 from lorabot.trainer.errors import DiskFull
 from lorabot.trainer.export import file_bytes
+from lorabot.trainer.fast import front_end
 from lorabot.trainer.latents import Place, place
 from lorabot.trainer.memory import Remembered, Room
 from lorabot.trainer.optimisers import moments_bytes
@@ -232,7 +233,7 @@ def _depends(opened: Opened, outlook: Outlook, failed: bool) -> Mapping[str, obj
     base, recipe = opened.attempt.base, opened.recipe
     return {
         "device": opened.gauge.kind(),
-        "versions": (torch.__version__, __version__),
+        "versions": (torch.__version__, __version__, front_end() if opened.hardware.card else None),
         "compiles": can_compile(),
         "base": base.identity,
         "precision": opened.hardware.precision,

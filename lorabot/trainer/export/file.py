@@ -65,7 +65,7 @@ def file_bytes(state: State, family: Family, unet: "UNet2DConditionModel", preci
     for name, value in sorted(content.items(), key=lambda each: (-each[1].itemsize, each[0])):
         begin, end = end, end + value.nbytes
         header[name] = {"dtype": _NAMES[value.dtype], "shape": list(value.shape), "data_offsets": [begin, end]}
-    words = len(json.dumps(header, separators=(",", ":")))
+    words = len(json.dumps(header, ensure_ascii=False, separators=(",", ":")).encode())
     return 8 + 8 * math.ceil(words / 8) + end
 
 

@@ -4,6 +4,7 @@
 """
 
 from lorabot.trainer.fast.entrance import Traced, Warm, enter
+from lorabot.trainer.fast.packed import front_end
 from lorabot.trainer.fast.unsupported import Unsupported, Why
 
-__all__ = ["Traced", "Unsupported", "Warm", "Why", "enter"]
+__all__ = ["Traced", "Unsupported", "Warm", "Why", "enter", "front_end"]

@@ -9,7 +9,6 @@ import os
 from collections.abc import Callable, Collection, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
-from functools import partial
 from typing import Any, NamedTuple
 
 import torch
@@ -59,8 +58,8 @@ def build(shapes: Collection[Shape], like: torch.Tensor) -> Callable[[], None]:
     """
     left = [shape for shape in shapes if (shape, like.device, like.dtype) not in _built]
 
-    def there_and_back(shape: Shape, act: Callable[[], Attended | AttendedItself]) -> None:
-        attended = act()
+    def there_and_back(shape: Shape, way: _Way, given: _Heads) -> None:
+        attended = way(*given)
         attended.back(torch.zeros_like(attended.out))
         _built.add((shape, like.device, like.dtype))
 
@@ -68,12 +67,10 @@ def build(shapes: Collection[Shape], like: torch.Tensor) -> Callable[[], None]:
 
     def begin(shape: Shape) -> Future[None]:
         heads, tokens, keys, size = shape
-        # The way is chosen here: who asks torch for another attention does so for all threads.
-        if tokens == keys:
-            given = like.new_zeros(1, tokens, 3, heads, size)
-            return pool.submit(there_and_back, shape, partial(_itself, _way(*packed.parts(given)), given))
         query, key, value = (like.new_zeros(1, each, heads, size).transpose(1, 2) for each in (tokens, keys, keys))
-        return pool.submit(there_and_back, shape, partial(_way(query, key, value), query, key, value))
+        # Chosen here: who asks torch for another attention does so for all threads. And torch's way back also where
+        # ``packed`` will be asked: that has the same kernels, but holds up all of Python while they are built.
+        return pool.submit(there_and_back, shape, _way(query, key, value), (query, key, value))
 
     begun: list[Future[None]] = []
     for shape in left:

@@ -9,7 +9,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from importlib.util import find_spec
+from functools import cache
 from typing import Any, NamedTuple
 
 import torch
@@ -20,7 +20,7 @@ _log = logging.getLogger(__name__)
 
 
 class _Layout(NamedTuple):
-    """Sizes (B, heads, tokens, head size) and how far its elements are apart, of a tensor on a ``device``."""
+    """Of a tensor: (B, heads, tokens, head size), and how far the elements of each are apart."""
 
     sizes: tuple[int, ...]
     strides: tuple[int, ...]
@@ -45,9 +45,12 @@ class _Plan:
 
 
 _plans: dict[_Kind, _Plan | None] = {}
-"""None leaves: what is recorded on a card needs its plan's kernels for as long as it is kept."""
+"""No plan is ever dropped: what is recorded on a card needs its kernels for as long as it is kept. None: there is none
+that cuDNN knows."""
 _handles: dict[torch.device, list[int]] = {}
 _lock = threading.Lock()
+_LITTLE = 2**28
+"""Bytes free on a card below which what can't be planned may be for lack of memory: cuDNN doesn't say."""
 
 
 def learn(gradient: torch.Tensor, given: torch.Tensor, out: torch.Tensor, sums: torch.Tensor) -> torch.Tensor | None:
@@ -56,11 +59,13 @@ def learn(gradient: torch.Tensor, given: torch.Tensor, out: torch.Tensor, sums: 
     ``gradient`` and ``out`` are (B, heads, tokens, head size), ``sums``, as many in float32: the logarithms of the
     softmax's sums. None where this can't be done so; the log has why.
     """
+    if given.dtype != torch.bfloat16 or not given.is_contiguous() or front_end() is None:
+        return None
     query, key, value = parts(given)
     kind = _Kind(_layout(query), _layout(out), _layout(gradient), given.device)
-    if kind not in _plans:
-        _plans[kind] = _planned(kind)
-    plan = _plans[kind]
+    if kind not in _plans and not torch.cuda.is_current_stream_capturing():  # where nothing may be built
+        _planned(kind)
+    plan = _plans.get(kind)
     if plan is None:
         return None
     found = torch.empty_like(given)
@@ -69,6 +74,18 @@ def learn(gradient: torch.Tensor, given: torch.Tensor, out: torch.Tensor, sums: 
     with _handle(given.device) as handle:
         plan.graph.execute(dict(zip(plan.tensors, places, strict=True)), workspace, handle=handle)
     return found
+
+
+@cache
+def front_end() -> str | None:
+    """The version of cuDNN's front end, and of cuDNN; None where it can't be used, which is logged once."""
+    try:
+        import cudnn
+
+        return f"{cudnn.__version__}, {cudnn.backend_version()}"
+    except Exception as error:  # it may be missing, or not find its libraries
+        _log.info("attentions' gradients are put together by torch: %s", error)
+        return None
 
 
 def parts(packed: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
@@ -81,18 +98,19 @@ def _layout(tensor: torch.Tensor) -> _Layout:
     return _Layout(tuple(tensor.shape), tensor.stride())
 
 
-def _planned(kind: _Kind) -> _Plan | None:
-    if find_spec("cudnn") is None:
-        _log.info("nvidia-cudnn-frontend is not installed: attentions' gradients are put together afterwards")
-        return None
+def _planned(kind: _Kind) -> None:
+    """Put what is found by ``kind``; nothing where memory may have been short, so that it is asked again."""
+    made: _Plan | None = None
     try:
         with _handle(kind.device) as handle:
-            return _plan(kind, handle)
+            made = _plan(kind, handle)
     except Exception as error:  # another cuDNN, say, that knows no such graph
         if ran_out_of_memory(error):
             raise
-        _log.warning("attentions' gradients are put together afterwards: %s", error)
-        return None
+        _log.warning("the gradients of attentions over %s are put together by torch: %s", kind.query.sizes, error)
+        if torch.cuda.mem_get_info(kind.device)[0] < _LITTLE:
+            return
+    _plans.setdefault(kind, made)
 
 
 def _plan(kind: _Kind, handle: int) -> _Plan:
@@ -106,7 +124,7 @@ def _plan(kind: _Kind, handle: int) -> _Plan:
     return _Plan(graph, tensors, graph.get_workspace_size())
 
 
-def _described(kind: _Kind, handle: int | None) -> tuple[Any, tuple[Any, ...]]:
+def _described(kind: _Kind, handle: int) -> tuple[Any, tuple[Any, ...]]:
     import cudnn
 
     narrow, wide = cudnn.data_type.BFLOAT16, cudnn.data_type.FLOAT
