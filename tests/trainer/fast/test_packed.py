@@ -200,6 +200,8 @@ def test_two_at_once_have_a_handle_each(handles: list[int], monkeypatch: pytest.
     def both_ways(batch: int) -> bool:
         return agrees(attend(some_given(batch)), some_given(batch))
 
+    assert both_ways(3)
+    assert handles == [0]
     monkeypatch.setattr(Graph, "build_plans", build_plans, raising=False)
     with ThreadPoolExecutor(2) as pool:
         assert all(pool.map(both_ways, (1, 2)))
