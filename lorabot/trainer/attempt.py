@@ -75,7 +75,7 @@ def open_base(attempt: Attempt, recipe: Recipe) -> Iterator[Opened]:
     hardware = attempt.models.hardware()
     gauge = attempt.models.gauge()
     modules: adapter.Modules = {"unet": base.unet, **learners}
-    plainly, ways = why_plain(recipe, base.towers), list[Message]()
+    plainly, ways = why_plain(recipe), list[Message]()
 
     def opener(checkpointing: bool, offloading: bool) -> AbstractContextManager[Denoiser]:
         card = hardware.card is not None

@@ -21,7 +21,6 @@ from lorabot.trainer.planning import Precision
 if TYPE_CHECKING:
     from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
 
-    from lorabot.trainer.bases import TextTower
 
 T = TypeVar("T")
 _MOST_TRACED = 48
@@ -40,15 +39,12 @@ LOST = Message("plan-plain-lost")
 """Said of a way that was fast and no longer is."""
 
 
-def why_plain(recipe: Recipe, towers: Sequence["TextTower"]) -> Why | None:
+def why_plain(recipe: Recipe) -> Why | None:
     """What of ``recipe`` no other way than the plain one can do, if anything.
 
-    ``dropout`` drops a LoRA's inputs, and folded into weights it has none. And the fast way knows no gradient of a text
-    in one vector, as SDXL has it from ``towers`` that learn.
+    ``dropout`` drops a LoRA's inputs, and folded into weights it has none.
     """
-    if recipe.dropout > 0:
-        return "dropout"
-    return "pooled" if recipe.text_encoder_lr > 0 and any(tower.pooled for tower in towers) else None
+    return "dropout" if recipe.dropout > 0 else None
 
 
 @contextmanager
@@ -80,7 +76,7 @@ def denoiser(
             yield plain(unet, precision)
         return
     # torch.jit.trace, which the lanes need, is not supported from Python 3.14 on.
-    if card or unet.device.type != "cpu" or plainly == "dropout" or sys.version_info >= (3, 14):
+    if card or unet.device.type != "cpu" or plainly is not None or sys.version_info >= (3, 14):
         yield plain(unet, precision)
         return
     threads = torch.get_num_threads()

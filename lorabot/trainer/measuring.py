@@ -32,7 +32,7 @@ def measure(base: "BaseModel", recipe: Recipe, precision: Precision, warm: Warm)
     rows = recipe.batch + (recipe.preserve.rows if recipe.preserve else 0)
     with (
         adapter.attached(modules, recipe, seed=0),
-        denoiser(base.unet, precision, recipe.checkpointing, why_plain(recipe, base.towers), warm=warm) as denoise,
+        denoiser(base.unet, precision, recipe.checkpointing, why_plain(recipe), warm=warm) as denoise,
     ):
         told = tell(listening(base, recipe), [Caption("", "trigger")], recipe, 0, base.unet.device)
         while True:

@@ -132,7 +132,6 @@ plan-fast = The steps take a fast way through the base model; it was tried again
 plan-plain-layers = The steps take the plain way: the fast one knows only LoRAs on linear layers.
 plan-plain-dora = The steps take the plain way: the fast one knows no DoRA.
 plan-plain-dropout = The steps take the plain way: in the fast one the LoRA is folded into the base model's weights, and nothing can be left out.
-plan-plain-pooled = The steps take the plain way: the fast one doesn't know how SDXL's text encoders learn.
 plan-plain-memory = The steps take the plain way: the fast one finds no room to lay the base model's weights out.
 plan-plain-offloading = The steps take the plain way: the fast one needs the whole base model on the card.
 plan-plain-network = The steps take the plain way: the fast one does not know this kind of base model.

@@ -93,7 +93,6 @@ plan-fast = 训练步骤走底模的快速通道；开始时已与普通通道�
 plan-plain-layers = 训练步骤走普通通道：快速通道只支持线性层上的 LoRA。
 plan-plain-dora = 训练步骤走普通通道：快速通道不支持 DoRA。
 plan-plain-dropout = 训练步骤走普通通道：在快速通道中 LoRA 合并进底模的权重，无法随机丢弃输入。
-plan-plain-pooled = 训练步骤走普通通道：快速通道不支持训练 SDXL 的文本编码器。
 plan-plain-memory = 训练步骤走普通通道：显存不够，快速通道无法重新排布底模的权重。
 plan-plain-offloading = 训练步骤走普通通道：快速通道需要整个底模都在显卡上。
 plan-plain-network = 训练步骤走普通通道：快速通道不认识这种底模。

@@ -39,7 +39,7 @@ class Resnet:
 
     def forward(self, step: Step, sources: Sequence[Map]) -> tuple[Map, Back]:
         ops, one = step.ops, sources[0]
-        batch, size, learnt = one.batch, (one.height, one.width), any(each.learnt for each in sources)
+        batch, size, learns = one.batch, (one.height, one.width), any(each.learnt for each in sources)
         rows = [each.rows for each in sources]
         normal, before = ops.group_norm([each.source for each in sources], batch, None, self.first_norm, silu=True)
         middle = flat(functional.conv2d(pictures(normal, batch, *size), self.first, padding=1))
@@ -58,6 +58,10 @@ class Resnet:
         def back(gradient: torch.Tensor, more: Sequence[Sequence[torch.Tensor]]) -> Gradients:
             found = flat(convolve_back(pictures(gradient, batch, *size), self.second, size))
             (found,) = ops.normalise_back([middle], within, self.second_norm, True, found, [()])
+            if step.shifting:
+                step.of_shifts[self.shift] = found.view(batch, -1, found.shape[1]).sum(dim=1)
+            if not learns:
+                return (None,) * len(sources)
             found = flat(convolve_back(pictures(found, batch, *size), self.first, size))
             if pasts is None:
                 added = [(gradient, *more[0])]
@@ -68,7 +72,7 @@ class Resnet:
         def again(gradient: torch.Tensor, more: Sequence[Sequence[torch.Tensor]]) -> Gradients:
             return self.forward(replace(step, again=False), sources)[1](gradient, more)
 
-        return one.next(out, stats, learnt), again if step.again else back
+        return one.next(out, stats, learns or step.shifting), again if step.again else back
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -43,13 +43,16 @@ class Step:
     """What all parts work with in one pass: the primitives; each residual block's ``shift`` (B, C) by its number, made
     of the time; the ``texts``' keys and values of all layers (B, L, all), and on the way back the ``gradients`` of
     their parts, by where each begins. ``again``: what lies within a part is computed again for the way back instead of
-    being kept (Chen et al., arXiv 1604.06174)."""
+    being kept (Chen et al., arXiv 1604.06174). ``shifting``: whether the shifts learn, too; the gradients ``of_shifts``
+    (B, C) come by their numbers then."""
 
     ops: Primitives
     shifts: Sequence[torch.Tensor]
     texts: torch.Tensor
     again: bool = False
+    shifting: bool = False
     gradients: dict[int, torch.Tensor] = field(default_factory=dict)
+    of_shifts: dict[int, torch.Tensor] = field(default_factory=dict)
 
 
 class Part(Protocol):

@@ -10,16 +10,15 @@ from torch.nn import functional
 from lorabot.trainer.conditions import Conditions
 from lorabot.trainer.fast.attention import Shape
 from lorabot.trainer.fast.convolving import Convolution, Upsampling, convolve_back
+from lorabot.trainer.fast.embedding import Embedding
 from lorabot.trainer.fast.maps import Back, Map, Part, Step, flat
 from lorabot.trainer.fast.primitives import GroupNorm, Primitives
 from lorabot.trainer.fast.transforming import Transformer
 from lorabot.trainer.fast.weights import TextProduct, Weights
 
-Learn = Callable[[torch.Tensor], torch.Tensor | None]
-"""From the gradient (B, C, H, W) of what was predicted, fills the adapter's gradients; returns that of the texts'
-states (B, L, D), if it is wanted."""
-Embed = Callable[[torch.Tensor, Conditions], torch.Tensor]
-"""Timesteps (B) and conditions to their embedding (B, E), before the activation."""
+Learn = Callable[[torch.Tensor], tuple[torch.Tensor, ...]]
+"""From the gradient (B, C, H, W) of what was predicted, fills the adapter's gradients; returns those of the texts, if
+they are wanted: of their states (B, L, D) and, where the network has them, of the texts in one vector (B, P)."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -42,7 +41,7 @@ class Network:
     ops: Primitives
     weights: Weights
     texts: TextProduct
-    embed: Embed
+    embed: Embedding
     times: torch.Tensor
     times_bias: torch.Tensor
     widths: tuple[int, ...]
@@ -82,13 +81,13 @@ class Network:
         """
         ops, dtype = self.ops, self.first.weight.dtype
         self.weights.begin(ops)
-        embedded = functional.silu(self.embed(timesteps, conditions))
-        made = (embedded @ self.times.t()).to(self.times_bias.dtype) + self.times_bias
+        embedded = self.embed(timesteps, conditions)
+        made = (functional.silu(embedded) @ self.times.t()).to(self.times_bias.dtype) + self.times_bias
         shifts = [shift.contiguous() for shift in torch.split(made, list(self.widths), dim=1)]
         states = conditions.states.to(dtype)
         flat_states = states.reshape(-1, states.shape[-1])
         texts = self.texts(flat_states).view(*states.shape[:2], -1)
-        step = Step(ops, shifts, texts, again)
+        step = Step(ops, shifts, texts, again, hears and conditions.pooled is not None)
         given = noisy.to(dtype).contiguous(memory_format=torch.channels_last)
         now = self.first.of(step, given, learnt=False)
         by: list[Map] = [now]
@@ -107,7 +106,7 @@ class Network:
         )
 
         @torch.no_grad()
-        def learn(gradient: torch.Tensor) -> torch.Tensor | None:
+        def learn(gradient: torch.Tensor) -> tuple[torch.Tensor, ...]:
             wanted = gradient.to(dtype).contiguous(memory_format=torch.channels_last)
             found = flat(convolve_back(wanted, self.last, size))
             (found,) = ops.normalise_back([now.rows], factors, self.norm, True, found, [()])
@@ -125,6 +124,13 @@ class Network:
             rows = torch.cat([step.gradients[start] for start in sorted(step.gradients)], dim=-1).flatten(0, 1)
             self.texts.learn(rows, flat_states)
             self.weights.gradients.mul_(self.weights.scale)
-            return self.texts.back(rows).view(states.shape) if hears else None
+            if not hears:
+                return ()
+            of_states = self.texts.back(rows).view(states.shape)
+            if not step.shifting:
+                return (of_states,)
+            of_shifts = torch.cat([step.of_shifts[number] for number in range(len(shifts))], dim=1)
+            of_embedded = torch.ops.aten.silu_backward(of_shifts.to(dtype) @ self.times, embedded)
+            return of_states, self.embed.learn(conditions, of_embedded)
 
         return predicted, learn

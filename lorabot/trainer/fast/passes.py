@@ -36,7 +36,7 @@ class _Graphs:
     predicted: torch.Tensor
     gradient: torch.Tensor
     backward: torch.cuda.CUDAGraph | None
-    states: torch.Tensor | None
+    texts: tuple[torch.Tensor, ...]
 
 
 class Passes:
@@ -111,11 +111,11 @@ class Passes:
             held.copy_(tensor)
         graphs.forward.replay()
 
-        def learn_by_graph(gradient: torch.Tensor) -> torch.Tensor | None:
+        def learn_by_graph(gradient: torch.Tensor) -> tuple[torch.Tensor, ...]:
             assert graphs.backward is not None
             graphs.gradient.copy_(gradient)
             graphs.backward.replay()
-            return None if graphs.states is None else graphs.states.clone()
+            return tuple(each.clone() for each in graphs.texts)
 
         return graphs.predicted.clone(), self._next(learn_by_graph)
 
@@ -153,7 +153,7 @@ class Passes:
         """``learn``, which refuses when another pass has been at its memory."""
         number = self._number
 
-        def checked(gradient: torch.Tensor) -> torch.Tensor | None:
+        def checked(gradient: torch.Tensor) -> tuple[torch.Tensor, ...]:
             if number != self._number:
                 raise RuntimeError("another pass has begun since this one")
             return learn(gradient)
@@ -188,35 +188,35 @@ class Passes:
         forward, backward = torch.cuda.CUDAGraph(), torch.cuda.CUDAGraph() if learning else None
         with torch.cuda.graph(forward, pool=self._pool, stream=self._stream):
             predicted, learn = self._once(held, wanted)
-        states = None
+        texts: tuple[torch.Tensor, ...] = ()
         if backward is not None:
             with torch.cuda.graph(backward, pool=self._pool, stream=self._stream):
-                states = learn(gradient)
+                texts = learn(gradient)
         del learn
         forward.replay()
         found = [predicted.clone()]
         if backward is not None:
             backward.replay()
-            found += self._learnt(states)
+            found += self._learnt(texts)
         for mine, theirs in zip(found, expected, strict=True):
             apart = float(torch.linalg.vector_norm(mine.float() - theirs.float()))
             if not apart <= _AGREES * float(torch.linalg.vector_norm(theirs.float())):
                 raise RuntimeError(f"a recorded pass over {tuple(held[0].shape)} is not what it was recorded from")
         _log.info("recorded passes over latents of %s", "x".join(map(str, held[0].shape)))
-        return _Graphs(held, forward, predicted, gradient, backward, states)
+        return _Graphs(held, forward, predicted, gradient, backward, texts)
 
-    def _learnt(self, states: torch.Tensor | None) -> list[torch.Tensor]:
-        """All gradients that a way back has left, with that of the texts' ``states``."""
-        gradients = self.network.weights.gradients
-        return [gradients] if states is None else [gradients, states]
+    def _learnt(self, texts: tuple[torch.Tensor, ...]) -> list[torch.Tensor]:
+        """All gradients that a way back has left, with those of the ``texts``."""
+        return [self.network.weights.gradients, *texts]
 
 
-def _refuse(_: torch.Tensor) -> torch.Tensor:
+def _refuse(_: torch.Tensor) -> tuple[torch.Tensor, ...]:
     raise AssertionError("a pass without learning has no way back")
 
 
 def of_autograd(passes: Passes, given: Given, parameters: Sequence[torch.Tensor]) -> torch.Tensor:
-    """``Passes.forward`` for autograd: differentiable by the adapter's ``parameters`` and by the texts' states."""
+    """``Passes.forward`` for autograd: differentiable by the adapter's ``parameters``, the texts' states and, in SDXL,
+    their vectors."""
     if not torch.is_grad_enabled():  # a function's context says what requires gradients, even where none are wanted
         return passes.forward([tensor.detach() for tensor in given], "prediction")[0]
     predicted: torch.Tensor = _Through.apply(passes, len(given), *given, *parameters)
@@ -241,12 +241,12 @@ class _Through(torch.autograd.Function):
     @staticmethod
     @torch.autograd.function.once_differentiable
     def backward(ctx: "_Context", gradient: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
-        states = ctx.learn(gradient)
+        texts = ctx.learn(gradient)
         weights = ctx.passes.network.weights
         # A copy, since autograd keeps these as they are, and the next pass writes where they come from.
         found = weights.split(weights.gradients.clone())
-        conditions = [None] * (ctx.count - 3)
-        return (None, None, None, None, states, *conditions, *found)
+        others = [None] * (ctx.count - 2 - len(texts))  # noisy latents and timesteps come before the texts
+        return (None, None, None, None, *texts, *others, *found)
 
 
 class _Context(torch.autograd.function.FunctionCtx):

@@ -5,9 +5,9 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from lorabot.trainer.conditions import Conditions
 from lorabot.trainer.fast.convolving import Convolution, Resnet, Upsampling
-from lorabot.trainer.fast.network import Embed, Link, Network
+from lorabot.trainer.fast.embedding import Embedding
+from lorabot.trainer.fast.network import Link, Network
 from lorabot.trainer.fast.primitives import GroupNorm, LayerNorm, Primitives
 from lorabot.trainer.fast.transforming import Block, Transformer
 from lorabot.trainer.fast.unsupported import Unsupported
@@ -259,20 +259,7 @@ def _layer_norm(module: Any) -> LayerNorm:
     return LayerNorm(module.weight.detach(), module.bias.detach(), module.eps)
 
 
-def _embedding(unet: Any) -> Embed:
+def _embedding(unet: Any) -> Embedding:
     # The modules it needs and not the whole network, which whoever keeps this would otherwise keep alive.
-    time_proj, time_embedding = unet.time_proj, unet.time_embedding
-    add_time_proj, add_embedding = (getattr(unet, name, None) for name in ("add_time_proj", "add_embedding"))
-    dtype = unet.conv_in.weight.dtype
-
-    def embed(timesteps: torch.Tensor, conditions: Conditions) -> torch.Tensor:
-        embedded: torch.Tensor = time_embedding(time_proj(timesteps).to(dtype))
-        if add_embedding is None or add_time_proj is None:
-            return embedded
-        assert conditions.pooled is not None
-        assert conditions.sizes is not None
-        sizes = add_time_proj(conditions.sizes.flatten()).view(len(conditions), -1)
-        added: torch.Tensor = add_embedding(torch.cat([conditions.pooled.to(dtype), sizes.to(dtype)], dim=1))
-        return embedded + added
-
-    return embed
+    size_proj, added = (getattr(unet, name, None) for name in ("add_time_proj", "add_embedding"))
+    return Embedding(unet.time_proj, unet.time_embedding, size_proj, added, unet.conv_in.weight.dtype)

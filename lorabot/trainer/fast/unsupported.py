@@ -2,9 +2,7 @@
 
 from typing import Literal
 
-Why = Literal[
-    "layers", "dora", "network", "triton", "card", "dropout", "pooled", "offloading", "memory", "failed", "differs"
-]
+Why = Literal["layers", "dora", "network", "triton", "card", "dropout", "offloading", "memory", "failed", "differs"]
 
 
 class Unsupported(Exception):

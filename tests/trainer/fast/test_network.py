@@ -78,18 +78,17 @@ def compare(
     inputs: Given,
     again: bool = False,
 ) -> float:
-    """How far apart predictions and gradients are at most, those by the texts' states among them."""
-    inputs[2].states.requires_grad_()
+    """How far apart predictions and gradients are at most, those by the texts among them."""
+    texts = [each.requires_grad_() for each in (inputs[2].states, inputs[2].pooled) if each is not None]
     expected = directly(unet)(*inputs)
     gradient = torch.randn(expected.shape, generator=torch.Generator().manual_seed(1)).to(expected.dtype)
-    wanted = torch.autograd.grad(expected, [*parameters, inputs[2].states], gradient)
+    wanted = torch.autograd.grad(expected, [*parameters, *texts], gradient)
     predicted, learn = passes.network.forward(*inputs, again)
-    states = learn(gradient)
-    assert states is not None
+    heard = learn(gradient)
     weights = passes.network.weights
     by_name = dict(zip(weights.names, weights.split(weights.gradients), strict=True))
     names = [name for name, parameter in unet.named_parameters() if parameter.requires_grad]
-    found = [*(by_name[name] for name in names), states]
+    found = [*(by_name[name] for name in names), *heard]
     for mine, theirs in zip(found, wanted, strict=True):
         assert functional.cosine_similarity(mine.flatten(), theirs.flatten(), dim=0) > 0.99999
     return max(apart(predicted, expected), *map(apart, found, wanted))

@@ -3,8 +3,10 @@
 from collections.abc import Callable
 from typing import Any, cast
 
+import pytest
 import torch
 
+from lorabot.presets import Family
 from lorabot.trainer.fast.entrance import through
 from lorabot.trainer.fast.passes import Given, Passes, Wanted, _Graphs
 from lorabot.trainer.fast.reading import read
@@ -29,7 +31,7 @@ class Recorded(Passes):
     def _record(self, given: Given, wanted: Wanted) -> _Graphs:
         held = tuple(tensor.clone() for tensor in given)
         predicted, gradient = torch.empty_like(held[0]), torch.empty_like(held[0])
-        states = torch.empty_like(held[2]) if wanted == "adapter and texts" else None
+        texts = tuple(map(torch.empty_like, held[2:4])) if wanted == "adapter and texts" else ()
         way_back: list[Any] = []
 
         def forward() -> None:
@@ -39,12 +41,11 @@ class Recorded(Passes):
 
         def backward() -> None:
             found = way_back.pop()(gradient)
-            assert (found is None) == (states is None)
-            if states is not None:
-                states.copy_(found)
+            for place, each in zip(texts, found, strict=True):
+                place.copy_(each)
 
         graphs = (Graph(forward), Graph(backward))
-        return _Graphs(held, cast(Any, graphs[0]), predicted, gradient, cast(Any, graphs[1]), states)
+        return _Graphs(held, cast(Any, graphs[0]), predicted, gradient, cast(Any, graphs[1]), texts)
 
 
 def test_a_graph_serves_every_batch_that_only_predicts_and_an_odd_size_gets_one_when_it_comes_often() -> None:
@@ -88,16 +89,17 @@ def test_what_was_recorded_goes_where_passes_are_to_keep_less_and_the_new_ones_l
                 torch.testing.assert_close(mine, theirs, rtol=1e-4, atol=1e-6)
 
 
-def test_the_texts_gradient_is_there_for_whoever_made_them_and_learns() -> None:
-    unet = small_bases.base_model("sd15").unet
+@pytest.mark.parametrize("family", ["sd15", "sdxl"])
+def test_the_texts_gradient_is_there_for_whoever_made_them_and_learns(family: Family) -> None:
+    unet = small_bases.base_model(family).unet
     with with_adapter(unet) as parameters:
         with torch.no_grad():
             passes = Recorded(read(unet, Reference()))
         denoise = through(passes, unet, directly(unet))
         for batch, learns in ((2, False), (2, True), (2, False), (3, True), (3, False)):
             inputs = given(unet, batch, 8, 8)
-            wanted = [*parameters, inputs[2].states] if learns else parameters
-            inputs[2].states.requires_grad_(learns)
+            texts = [each for each in (inputs[2].states, inputs[2].pooled) if each is not None]
+            wanted = [*parameters, *(each.requires_grad_() for each in texts)] if learns else parameters
             found, expected = (
                 torch.autograd.grad(way(*inputs).square().mean(), wanted) for way in (denoise, directly(unet))
             )
