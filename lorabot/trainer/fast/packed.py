@@ -27,7 +27,8 @@ class _Layout(NamedTuple):
 
 
 class _Kind(NamedTuple):
-    """What a plan is made for: the layouts of queries, what came out, and its gradient."""
+    """What a plan is made for: the layouts of queries, which keys and values share, of what came out and of its gradient,
+    on a device."""
 
     query: _Layout
     out: _Layout
@@ -116,17 +117,6 @@ def _planned(kind: _Kind) -> None:
 def _plan(kind: _Kind, handle: int) -> _Plan:
     import cudnn
 
-    graph, tensors = _described(kind, handle)
-    graph.build_operation_graph()
-    graph.create_execution_plans([cudnn.heur_mode.A, cudnn.heur_mode.FALLBACK])
-    graph.check_support()
-    graph.build_plans()
-    return _Plan(graph, tensors, graph.get_workspace_size())
-
-
-def _described(kind: _Kind, handle: int) -> tuple[Any, tuple[Any, ...]]:
-    import cudnn
-
     narrow, wide = cudnn.data_type.BFLOAT16, cudnn.data_type.FLOAT
     graph: Any = cudnn.pygraph(io_data_type=narrow, intermediate_data_type=wide, compute_data_type=wide, handle=handle)
 
@@ -144,7 +134,11 @@ def _described(kind: _Kind, handle: int) -> tuple[Any, tuple[Any, ...]]:
     for each in found:
         each.set_output(True).set_dim(list(kind.query.sizes)).set_stride(list(kind.query.strides))
     graph.validate()
-    return graph, (query, key, value, out, gradient, logarithms, *found)
+    graph.build_operation_graph()
+    graph.create_execution_plans([cudnn.heur_mode.A, cudnn.heur_mode.FALLBACK])
+    graph.check_support()
+    graph.build_plans()
+    return _Plan(graph, (query, key, value, out, gradient, logarithms, *found), graph.get_workspace_size())
 
 
 @contextmanager
