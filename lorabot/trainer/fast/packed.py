@@ -27,8 +27,8 @@ class _Layout(NamedTuple):
 
 
 class _Kind(NamedTuple):
-    """What a plan is made for: the layouts of queries, which keys and values share, of what came out and of its gradient,
-    on a device."""
+    """What a plan is made for: the layouts of queries, which keys and values share, of what came out and of its
+    gradient, on a device."""
 
     query: _Layout
     out: _Layout
