@@ -4,8 +4,7 @@
 on a machine with an NVIDIA card. For each amount another process takes all of the card but so many GiB (``ballast``),
 or lorabot's own setting keeps to them (``cap``); a third kind of run lets the ballast grow midway (``growing``), a
 fourth as soon as the plan is made, which was made for 40 GiB then, and has it take whatever lorabot gives back beyond
-its part (``sudden``), a fifth plans the same job twice, where nothing was measured yet and where all was
-(``planning``).
+its part (``sudden``).
 What is recorded: the plan, the predicted and the true peak, images/s, and what was told on the way. ``--small`` tries
 the same code with small models and no ballast, on a processor too. Results go into FILE after each run; runs that are
 in there already are skipped, and none begins that would not end within ``--minutes``: call again for the rest.
@@ -186,18 +185,6 @@ def _close_up(base: BaseModel) -> None:
         torch.nn.Module.to(base.unet, device)
 
 
-def planned_twice(
-    family: RealFamily, leave: float, base: BaseModel, words: argparse.Namespace, folder: Path
-) -> dict[str, Any]:
-    """The same job where nothing was measured yet, and where all was: the seconds of planning, and of getting ready."""
-    runs = {
-        name: measure(family, "ballast", leave, base, words, folder / name, folder / "measured.json")
-        for name in ("first", "remembered")
-    }
-    seconds = {name: {key: each[key] for key in ("planning_s", "opening_s")} for name, each in runs.items()}
-    return {"finite": all(each["finite"] for each in runs.values()), **seconds}
-
-
 def benchmark(words: argparse.Namespace) -> dict[str, Any]:
     began, device, longest = time.monotonic(), pick_device(words.device), 0.0
     results = read_results(words.out)
@@ -210,7 +197,6 @@ def benchmark(words: argparse.Namespace) -> dict[str, Any]:
             once = {
                 "growing": words.leave[:1],
                 "sudden": (words.leave[1:] or words.leave)[:1],
-                "planning": words.leave[-1:],
             }
             for leave in once.get(kind, words.leave):
                 key = {"family": family, "kind": kind, "leave_gib": leave, "small": words.small}
@@ -224,11 +210,8 @@ def benchmark(words: argparse.Namespace) -> dict[str, Any]:
                 try:
                     base = base or make(family, words.small, device, precision_of("plain", device))
                     with tempfile.TemporaryDirectory(prefix="lorabot-memory-") as folder:
-                        if kind == "planning":
-                            made = planned_twice(family, leave, base, words, Path(folder))
-                        else:
-                            known = words.out.with_suffix(".measured.json")
-                            made = measure(family, kind, leave, base, words, Path(folder), known)
+                        known = words.out.with_suffix(".measured.json")
+                        made = measure(family, kind, leave, base, words, Path(folder), known)
                 except Exception as error:  # the other runs are worth having all the same
                     made = {"error": f"{type(error).__name__}: {error}"[:500]}
                 longest = max(longest, time.monotonic() - start)
@@ -241,7 +224,7 @@ def benchmark(words: argparse.Namespace) -> dict[str, Any]:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--families", nargs="+", default=["sd15", "sdxl"], choices=["sd15", "sd21", "sdxl"])
-    parser.add_argument("--kinds", nargs="+", default=["ballast", "growing", "sudden", "cap", "planning"])
+    parser.add_argument("--kinds", nargs="+", default=["ballast", "growing", "sudden", "cap"])
     parser.add_argument("--leave", nargs="+", type=float, default=[6.0, 8.0, 12.0, 16.0, 24.0, 40.0])
     parser.add_argument("--steps", type=int, default=40, help=f"of {BATCH} pictures")
     parser.add_argument("--small", action="store_true", help="small models of the families instead of full-size ones")

@@ -7,6 +7,8 @@ full size, and lies in a folder, as a person's would. Parts:
 - ``cold``: a fresh engine process that has no kernels yet and remembers no plan, and one job.
 - ``warm``: a fresh engine process that finds both where ``cold`` left them, and three jobs of the same kind one after
   the other, each with other pictures.
+- ``planning``: short jobs of 16 pictures a step in engine processes of their own, none of which remembers a plan: one
+  has no kernels, the next finds them. Each does its job once more with other pictures, with what it has measured.
 - ``many``: 20 short jobs in one process with different pictures, ranks and buckets; what is held after each: by the
   process in all, of that in files (libraries, mostly), page-locked, and on the card.
 
@@ -45,6 +47,7 @@ SIZES = ((1024, 1024), (768, 1024), (1024, 768), (683, 1024), (1024, 683), (576,
 """Of pictures as they come from phones and the web, taken in turns."""
 IMAGES, SMALL_IMAGES, JOBS = 20, 10, 20
 RANKS = (8, 8, 4, 16)
+PLANNING = "-planning"
 SPAN = ("begin", "first", "end")
 WAYS = ("plan-fast", "plan-plain")
 LINES = {
@@ -95,16 +98,17 @@ def write_base(words: argparse.Namespace, folder: Path) -> Path:
 class Life:
     """One engine process and the jobs it does; all times in seconds since it was started."""
 
-    def __init__(self, words: argparse.Namespace, data: Path) -> None:
-        self._words, self._data = words, data
+    def __init__(self, words: argparse.Namespace, data: Path, kept: str = "", **changes: object) -> None:
+        self._words = words
+        self._kernels, self._measured = of_engine(data, kept)
         self._base = located(words.family).model_copy(update={"path": data / "base", "identity": f"{words.family}-0"})
-        self._recipe = recipe_for(words)
+        self._recipe = recipe_for(words, **changes)
         self._vocabulary = load_presets().vocabulary_for(self._recipe.caption)
 
     async def jobs(self, names: Sequence[str]) -> list[dict[str, Any]]:
         began = time.perf_counter()
         found = []
-        async with Engine(config_of(self._words), kernels=self._data / "kernels") as engine:
+        async with Engine(config_of(self._words), kernels=self._kernels) as engine:
             await engine.start()
             ready = time.perf_counter() - began
             print(f"engine ready after {ready:.1f} s", flush=True)
@@ -118,7 +122,7 @@ class Life:
             folder = Path(given)
             count = SMALL_IMAGES if self._words.small else IMAGES
             images = pictures(self._words, folder / "images", count, turn)
-            more = {"base": self._base, "seed": turn, "measured": self._data / "measured.json"}
+            more = {"base": self._base, "seed": turn, "measured": self._measured}
             job = job_of(self._words.family, self._recipe, images, folder, vocabulary=self._vocabulary, **more)
             begun: list[float] = []
 
@@ -150,15 +154,31 @@ class Life:
         }
 
 
+def of_engine(data: Path, kept: str) -> tuple[Path, Path]:
+    """Where an engine keeps kernels, and where plans, under the name ``kept``."""
+    return data / f"kernels{kept}", data / f"measured{kept}.json"
+
+
 def cold(words: argparse.Namespace, data: Path) -> list[dict[str, Any]]:
-    for kept in ("kernels", "measured.json"):
-        shutil.rmtree(data / kept, ignore_errors=True)
-        (data / kept).unlink(missing_ok=True)
+    kernels, measured = of_engine(data, "")
+    shutil.rmtree(kernels, ignore_errors=True)
+    measured.unlink(missing_ok=True)
     return asyncio.run(Life(words, data).jobs(["cold"]))
 
 
 def warm(words: argparse.Namespace, data: Path) -> list[dict[str, Any]]:
     return asyncio.run(Life(words, data).jobs(["kept", "second", "third"]))
+
+
+def planning(words: argparse.Namespace, data: Path) -> list[dict[str, Any]]:
+    kernels, measured = of_engine(data, PLANNING)
+    shutil.rmtree(kernels, ignore_errors=True)
+    found = []
+    for name in ("no kernels", "kernels kept"):
+        measured.unlink(missing_ok=True)
+        life = Life(words, data, PLANNING, batch=4 if words.small else 16, views=64, sample_steps=4)
+        found += asyncio.run(life.jobs([f"{name}, no plan", f"{name}, remembered"]))
+    return found
 
 
 def many(words: argparse.Namespace, data: Path) -> list[dict[str, Any]]:
@@ -236,7 +256,7 @@ def draw(jobs: Sequence[dict[str, Any]], title: str, path: Path) -> None:
     figure.savefig(path, dpi=110, bbox_inches="tight")
 
 
-PARTS = {each.__name__: each for each in (cold, warm, many)}
+PARTS = {each.__name__: each for each in (cold, warm, planning, many)}
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -49,7 +49,7 @@ class Autoencoder:
     def __init__(self, base: "BaseModel", gauge: Gauge | None = None, around: Surroundings | None = None) -> None:
         self._base = base
         self._vae: Any = base.vae
-        self._gauge = gauge or gauge_of(base.unet.device)
+        self._gauge = gauge or gauge_of(base.device)
         self._around = around
         self._most: dict[str, int] = {}
         self._per_pixel: dict[str, float] = {}
@@ -112,7 +112,7 @@ class Autoencoder:
         latent = Shapes.of(self._base).latent(side, side)
         with self.at_work():
             self.encode(torch.zeros(encoded, 3, height, width))
-            self.decode(torch.zeros(decoded, *latent, device=self._base.unet.device))
+            self.decode(torch.zeros(decoded, *latent, device=self._base.device))
             at_once = self._at_once("encode", width * height) >= encoded and self._at_once("decode", side**2) >= decoded
             return at_once and not (self._vae.use_tiling or self._beside)
 
@@ -192,7 +192,7 @@ class Autoencoder:
         """Come to the card; where there is no room even for that, the UNet goes first."""
         while True:
             try:
-                self._vae.to(self._base.unet.device)
+                self._vae.to(self._base.device)
                 return
             except Exception as error:
                 if not ran_out_of_memory(error):

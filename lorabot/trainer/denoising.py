@@ -16,6 +16,7 @@ from lorabot.presets import Recipe
 from lorabot.trainer.conditions import Conditions
 from lorabot.trainer.fast import Traced, Unsupported, Warm, Why, enter
 from lorabot.trainer.memory import ran_out_of_memory
+from lorabot.trainer.offloading import device_of
 from lorabot.trainer.planning import Precision
 
 if TYPE_CHECKING:
@@ -66,7 +67,8 @@ def denoiser(
     plain way waits for it. Which way it is on a card and why is what ``say`` gets, and later, should the fast one fail,
     that it is another from then on.
     """
-    if unet.device.type == "cuda" or (warm is not None and warm.ops is not None):
+    device = device_of(unet)
+    if device.type == "cuda" or (warm is not None and warm.ops is not None):
         why: Why | None = "offloading" if offloading else plainly
         with _on_card(unet, precision, checkpointing, why, warm or Warm(), say) as denoise:
             yield denoise
@@ -76,7 +78,7 @@ def denoiser(
             yield plain(unet, precision)
         return
     # torch.jit.trace, which the lanes need, is not supported from Python 3.14 on.
-    if card or unet.device.type != "cpu" or plainly is not None or sys.version_info >= (3, 14):
+    if card or device.type != "cpu" or plainly is not None or sys.version_info >= (3, 14):
         yield plain(unet, precision)
         return
     threads = torch.get_num_threads()
@@ -155,7 +157,7 @@ def plain(unet: "UNet2DConditionModel", precision: Precision) -> Denoiser:
     """Straight through diffusers' and peft's modules: what every other way is measured by."""
 
     def predict(noisy: torch.Tensor, timesteps: torch.Tensor, conditions: Conditions) -> torch.Tensor:
-        with torch.autocast(unet.device.type, dtype=torch.bfloat16, enabled=precision == "bf16"):
+        with torch.autocast(noisy.device.type, dtype=torch.bfloat16, enabled=precision == "bf16"):
             predicted = _through(unet, noisy.to(unet.dtype), timesteps, conditions)
         return predicted.float()
 

@@ -98,7 +98,7 @@ def text_learners(base: "BaseModel", recipe: Recipe) -> dict[str, torch.nn.Modul
         return {}
     learners: dict[str, torch.nn.Module] = {f"te{number}": tower.encoder for number, tower in enumerate(base.towers, 1)}
     for learner in learners.values():
-        learner.to(base.unet.device)
+        learner.to(base.device)
     return learners
 
 
@@ -165,7 +165,7 @@ def encode(
                 tell(Message("training-notice-latents-nowhere", {"count": len(images) - len(items)}))
             items.append(partial(anew, len(items)))
     latents = Latents(
-        tuple(items), tuple(shapes.latent(bucket.width, bucket.height) for bucket in buckets), base.unet.device
+        tuple(items), tuple(shapes.latent(bucket.width, bucket.height) for bucket in buckets), base.device
     )
     return Encoded(latents, len(sizes[0]), told, torch.tensor(sizes) if base.family == "sdxl" else None)
 

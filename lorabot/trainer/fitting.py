@@ -24,7 +24,7 @@ from lorabot.trainer.devices import MIB
 from lorabot.trainer.encoding import Told, latent_bytes, tell
 from lorabot.trainer.errors import DiskFull
 from lorabot.trainer.export import file_bytes
-from lorabot.trainer.fast import front_end
+from lorabot.trainer.fast import front_end, kind_of
 from lorabot.trainer.latents import Place, place
 from lorabot.trainer.memory import Remembered, Room
 from lorabot.trainer.optimisers import moments_bytes
@@ -66,7 +66,7 @@ def look(opened: Opened) -> Outlook:
     fresh = adapter.read(opened.modules)
     numbers = sum(value.numel() for value in fresh.values())
     with clock.running("encoding"):
-        told = tell(attempt.towers, attempt.captions, recipe, job.seed, base.unet.device)
+        told = tell(attempt.towers, attempt.captions, recipe, job.seed, base.device)
         sizes = list(side_by_side(picture_size, job.images))
     with clock.running("planning"):
         sorted_in = sort_in(sizes, recipe.resolution, Shapes.of(base).grain)
@@ -80,7 +80,7 @@ def look(opened: Opened) -> Outlook:
             dearest=dearest,
             several=opened.hardware.card is not None and _several(sorted_in, recipe, dearest),
             latent_bytes=large,
-            where=place(large, base.unet.device, _left_on_disk(numbers, job.folder)),
+            where=place(large, base.device, _left_on_disk(numbers, job.folder)),
         )
 
 
@@ -93,10 +93,11 @@ def plan_to_fit(opened: Opened, outlook: Outlook, saved: ResumeState | None, giv
     attempt, recipe, denoise, gauge = opened.attempt, opened.recipe, opened.denoise, opened.gauge
     base, clock, warm = attempt.base, attempt.clock, attempt.models.warm
     with clock.running("planning"):
-        failed = warm.fails(base.unet)
+        kind = kind_of(base.unet)
+        failed = warm.fails(kind)
         remembered = Remembered(attempt.job.measured, _depends(opened, outlook, failed))
         if remembered.agreed:
-            warm.trust(base.unet)
+            warm.trust(kind)
     said: list[Message] = [*given_up]
     if outlook.where == "nowhere":
         said.append(Message("plan-latents-nowhere"))
@@ -107,17 +108,17 @@ def plan_to_fit(opened: Opened, outlook: Outlook, saved: ResumeState | None, giv
     with clock.running("opening"):
         card = attempt.models.hardware().card
         if card is not None and Room(card.free, 0).usable < row * (recipe.batch + _held(recipe)):
-            warm.keep_only(base.unet)  # what other jobs have left there is the next to go
-        mode = None if opened.plainly else warm.mode(base.unet)
+            warm.keep_only(kind)  # what other jobs have left there is the next to go
+        mode = None if opened.plainly else warm.mode(kind)
         if mode is None or remembered.resting(mode) is None:
             denoise.renew()  # it is measured first, as after a start, or nobody knows how much lies there
-            warm.make_room(base.unet.device)  # now, and not while something is measured
+            warm.make_room(base.device)  # now, and not while something is measured
         gauge.empty()
         denoise.bring_back()
         if opened.hardware.card is not None:
             one = _by_vae(opened, outlook, remembered, 1, 1)
             several = _by_vae(opened, outlook, remembered, views, samples)
-        mode = warm.mode(base.unet)
+        mode = warm.mode(kind)
         kept = mode is not None
         laid = 0 if mode is None else remembered.resting(mode) or 0
     with clock.running("planning"):
@@ -128,10 +129,10 @@ def plan_to_fit(opened: Opened, outlook: Outlook, saved: ResumeState | None, giv
             # Weights that found no room to come back since they were off the card are counted as if they had.
             # What is held and spare is free for passes only where it is theirs: elsewhere it is holes, too small. And
             # what an earlier job has laid out for them is in what they were measured to take.
-            holes = 0 if kept else gauge.spare()
+            holes, away = 0 if kept else gauge.spare(), denoise.away
             room = Room(
-                hardware.card.free - denoise.away - holes + laid,
-                gauge.held() + denoise.away - laid,
+                hardware.card.free - away - holes + laid,
+                gauge.held() + away - laid,
                 later=moments + (outlook.latent_bytes if outlook.where == "card" else 0),
                 one=one,
                 several=several,
@@ -150,7 +151,7 @@ def plan_to_fit(opened: Opened, outlook: Outlook, saved: ResumeState | None, giv
             recipe.batch,
             _held(recipe),
             outlook.several,
-            lambda: opened.ways[-1:] == [IN_WANT] or warm.fails(base.unet) != failed,
+            lambda: opened.ways[-1:] == [IN_WANT] or warm.fails(kind) != failed,
         )
 
         def planned() -> Plan:
@@ -174,10 +175,10 @@ def plan_to_fit(opened: Opened, outlook: Outlook, saved: ResumeState | None, giv
         done = saved.course.step if saved else 0
         descent = Descent(made, denoise, gauge, attempt.models.hardware, attempt.notify, done)
         descent.plan = _with_reasons(descent.plan, opened.ways[-1:])
-        if warm.trusts(base.unet):
+        if warm.trusts(kind):
             remembered.agree()
             remembered.keep()
-        if probe.last is not None or not kept or warm.mode(base.unet) != mode:
+        if probe.last is not None or not kept or warm.mode(kind) != mode:
             gauge.empty()
         gauge.reset_peak()
     return descent

@@ -34,7 +34,7 @@ def measure(base: "BaseModel", recipe: Recipe, precision: Precision, warm: Warm)
         adapter.attached(modules, recipe, seed=0),
         denoiser(base.unet, precision, recipe.checkpointing, why_plain(recipe), warm=warm) as denoise,
     ):
-        told = tell(listening(base, recipe), [Caption("", "trigger")], recipe, 0, base.unet.device)
+        told = tell(listening(base, recipe), [Caption("", "trigger")], recipe, 0, base.device)
         while True:
             try:
                 return _timed(base, denoise, told, recipe.resolution, rows)
@@ -46,7 +46,7 @@ def measure(base: "BaseModel", recipe: Recipe, precision: Precision, warm: Warm)
 
 
 def _timed(base: "BaseModel", denoise: Denoiser, told: Told, side: int, rows: int) -> Measured:
-    device = base.unet.device
+    device = base.device
     conditions = told.texts(torch.full((rows,), told.empty)).whole(side)
     latents = torch.zeros(rows, *Shapes.of(base).latent(side, side), device=device)
     timesteps = torch.full((rows,), 500, device=device)

@@ -19,9 +19,14 @@ def on_card(device: torch.device, *modules: torch.nn.Module) -> Iterator[None]:
         off_card(*modules)
 
 
+def device_of(module: torch.nn.Module) -> torch.device:
+    """Where ``module`` computes: a property of that name, in diffusers, goes through all modules for it."""
+    return next(module.parameters()).device
+
+
 def off_card(*modules: torch.nn.Module) -> None:
     """Move ``modules`` to the host's memory, unless their card is roomy: each way costs tenths of a second."""
-    moved = [module for module in modules if not roomy(next(module.parameters()).device)]
+    moved = [module for module in modules if not roomy(device_of(module))]
     for module in moved:
         module.to("cpu")
     if moved and torch.cuda.is_available():

@@ -121,7 +121,7 @@ def preserve(
     scheduler: Any = DDIMScheduler.from_config(base.scheduler)
     scheduler.set_timesteps(steps)
     apart = scheduler.config.num_train_timesteps // steps
-    device = base.unet.device
+    device = base.device
     shape = Shapes.of(base).latent(recipe.resolution, recipe.resolution)
     found: list[tuple[torch.Tensor, ...]] = []
     with adapter.switched_off(modules):

@@ -98,14 +98,14 @@ class Probe:
         return width + grain, max(height - grain, grain)
 
     def _pass(self, batch: int, size: tuple[int, int]) -> float:
-        unet = self.base.unet
+        device = self.base.device
         chance = torch.Generator().manual_seed(0)
-        latents = torch.randn(batch, *Shapes.of(self.base).latent(*size), generator=chance).to(unet.device)
-        timesteps = torch.full((batch,), 500, device=unet.device)
+        latents = torch.randn(batch, *Shapes.of(self.base).latent(*size), generator=chance).to(device)
+        timesteps = torch.full((batch,), 500, device=device)
         began = time.perf_counter()
         self.route(latents, timesteps, self.conditions(batch)).square().mean().backward()  # type: ignore[no-untyped-call]
-        if unet.device.type == "cuda":
-            torch.cuda.synchronize(unet.device)
+        if device.type == "cuda":
+            torch.cuda.synchronize(device)
         return time.perf_counter() - began
 
 

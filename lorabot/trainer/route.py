@@ -12,7 +12,7 @@ from lorabot.locale import Message
 from lorabot.trainer.adapter import belongs_to_adapter
 from lorabot.trainer.conditions import Conditions
 from lorabot.trainer.denoising import Denoiser
-from lorabot.trainer.fast import Warm
+from lorabot.trainer.fast import Warm, kind_of
 from lorabot.trainer.memory import Fitting, Gauge, Remembering, away, bring_back, ran_out_of_memory, take_off
 
 if TYPE_CHECKING:
@@ -69,7 +69,7 @@ class Route:
     def renew(self) -> None:
         """Let go of all that is kept for this adapter; ``choose`` makes it anew."""
         self.leave()
-        self._warm.forget(self._unet)
+        self._warm.forget(kind_of(self._unet))
 
     def leave(self) -> None:
         """Close, but for what is kept for the next time; weights that are off the card stay so."""

@@ -91,7 +91,7 @@ def settings(
     return Settings(
         prompts=prompts,
         negative=recipe.negative_prompt,
-        texts=hear(towers, texts, base.unet.device, recipe.text_encoder_lr > 0),
+        texts=hear(towers, texts, base.device, recipe.text_encoder_lr > 0),
         scheduler=scheduler,
         steps=recipe.sample_steps,
         guidance=recipe.guidance,
@@ -124,7 +124,7 @@ def _denoise(
 ) -> torch.Tensor:
     from diffusers.schedulers.scheduling_dpmsolver_multistep import DPMSolverMultistepScheduler
 
-    device = base.unet.device
+    device = base.device
     options: dict[str, Any] = {"algorithm_type": "dpmsolver++", "solver_order": 2, "use_karras_sigmas": True}
     if wanted.to_noise:
         # Its first sigma is endless, which Karras' spacing would spend most steps on; and it must be begun with

@@ -139,7 +139,7 @@ def train(setup: Setup, course: Course, moments: Moments | None, watch: Watch) -
     def save(_: Setup) -> None:
         watch.save(course, optimiser.moments())
 
-    process = fitted(lambda setup: schedule(setup.base.scheduler, setup.recipe, setup.base.unet.device))
+    process = fitted(lambda setup: schedule(setup.base.scheduler, setup.recipe, setup.base.device))
     if moments is not None:
         fitted(lambda _: optimiser.restore(moments))
     try:

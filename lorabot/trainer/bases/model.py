@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 from lorabot.presets import Family
 
 if TYPE_CHECKING:
+    import torch
     from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
     from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
     from transformers import CLIPTextModel, CLIPTextModelWithProjection, CLIPTokenizer
@@ -58,6 +59,11 @@ class BaseModel:
     scheduler: dict[str, Any]
     resolution: int
     identity: str
+
+    @property
+    def device(self) -> "torch.device":
+        """Where it computes: its UNet's device, also while some of the weights are off the card."""
+        return next(self.unet.parameters()).device
 
 
 @dataclass(frozen=True, slots=True)

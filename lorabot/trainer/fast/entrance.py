@@ -21,7 +21,7 @@ from lorabot.trainer.fast.primitives import Primitives
 from lorabot.trainer.fast.reading import read
 from lorabot.trainer.fast.unsupported import Unsupported, Why
 from lorabot.trainer.memory import ran_out_of_memory
-from lorabot.trainer.offloading import roomy
+from lorabot.trainer.offloading import device_of, roomy
 
 if TYPE_CHECKING:
     from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
@@ -43,7 +43,8 @@ _log = logging.getLogger(__name__)
 
 Denoise = Callable[[torch.Tensor, torch.Tensor, Conditions], torch.Tensor]
 Traced = OrderedDict[tuple[object, ...], Callable[..., torch.Tensor]]
-_Signature = tuple[tuple[str, torch.Size], ...]
+Kind = tuple[tuple[str, torch.Size], ...]
+"""A kind of adapter: the names and shapes of its parameters."""
 
 
 _MOST = 3
@@ -61,41 +62,40 @@ class Warm:
     """
 
     ops: Callable[[], Primitives] | None = None
-    kept: OrderedDict[_Signature, Passes] = field(default_factory=OrderedDict)
-    tried: dict[_Signature, Why | None] = field(default_factory=dict)
+    kept: OrderedDict[Kind, Passes] = field(default_factory=OrderedDict)
+    tried: dict[Kind, Why | None] = field(default_factory=dict)
     traced: Traced = field(default_factory=OrderedDict)
 
     def let_go(self) -> None:
         """Give a card's memory back; what was found out is still known."""
         self.kept.clear()
 
-    def forget(self, unet: "UNet2DConditionModel") -> None:
-        """Give back what is kept for the kind of adapter that is on ``unet``."""
-        self.kept.pop(_signature(unet), None)
+    def forget(self, kind: Kind) -> None:
+        """Give back what is kept for this kind of adapter."""
+        self.kept.pop(kind, None)
 
-    def keep_only(self, unet: "UNet2DConditionModel") -> None:
-        """Give back what is kept for other kinds of adapter than the one that is on ``unet``."""
-        signature = _signature(unet)
-        for other in [each for each in self.kept if each != signature]:
+    def keep_only(self, kind: Kind) -> None:
+        """Give back what is kept for other kinds of adapter."""
+        for other in [each for each in self.kept if each != kind]:
             del self.kept[other]
 
-    def mode(self, unet: "UNet2DConditionModel") -> bool | None:
-        """Whether the passes that are kept for the kind of adapter that is on ``unet`` are with checkpointing; None
-        where there are none."""
-        passes = self.kept.get(_signature(unet))
+    def mode(self, kind: Kind) -> bool | None:
+        """Whether the passes that are kept for this kind of adapter are with checkpointing; None where there are
+        none."""
+        passes = self.kept.get(kind)
         return None if passes is None else passes.checkpointing
 
-    def trust(self, unet: "UNet2DConditionModel") -> None:
-        """Take it as tried, for the kind of adapter that is on ``unet``: an engine before this one has tried it."""
-        self.tried.setdefault(_signature(unet), None)
+    def trust(self, kind: Kind) -> None:
+        """Take this kind of adapter as tried: an engine before this one has tried it."""
+        self.tried.setdefault(kind, None)
 
-    def trusts(self, unet: "UNet2DConditionModel") -> bool:
-        """Whether the fast way does what the plain one does, for the kind of adapter that is on ``unet``."""
-        return self.tried.get(_signature(unet), "failed") is None
+    def trusts(self, kind: Kind) -> bool:
+        """Whether the fast way does what the plain one does, for this kind of adapter."""
+        return self.tried.get(kind, "failed") is None
 
-    def fails(self, unet: "UNet2DConditionModel") -> bool:
-        """Whether the fast way was tried for the kind of adapter that is on ``unet``, and failed or did otherwise."""
-        return self.tried.get(_signature(unet)) in ("failed", "differs")
+    def fails(self, kind: Kind) -> bool:
+        """Whether the fast way was tried for this kind of adapter, and failed or did otherwise."""
+        return self.tried.get(kind) in ("failed", "differs")
 
     @property
     def recorded(self) -> int:
@@ -124,26 +124,29 @@ def enter(
     then on it goes by ``plain``.
     """
     make = warm.ops or _compiled(unet)
-    signature = _signature(unet)
-    if (why := warm.tried.get(signature)) is not None:
+    kind = kind_of(unet)
+    if (why := warm.tried.get(kind)) is not None:
         raise Unsupported(why)
-    if signature not in warm.kept:
-        warm.make_room(unet.device)
-        warm.kept[signature] = _tried(unet, plain, make, warm.tried, signature)
-    warm.kept.move_to_end(signature)
-    warm.kept[signature].checkpointing = checkpointing
+    if kind not in warm.kept:
+        warm.make_room(device_of(unet))
+        warm.kept[kind] = _tried(unet, plain, make, warm.tried, kind)
+    warm.kept.move_to_end(kind)
+    warm.kept[kind].checkpointing = checkpointing
 
     def give_up() -> None:
-        warm.tried[signature] = "failed"
-        warm.kept.pop(signature, None)
+        warm.tried[kind] = "failed"
+        warm.kept.pop(kind, None)
         lost()
 
-    return through(warm.kept[signature], unet, plain, give_up)
+    return through(warm.kept[kind], unet, plain, give_up)
 
 
 def _compiled(unet: "UNet2DConditionModel") -> Callable[[], Primitives]:
     """Triton's kernels for the card that ``unet`` is on. Raises ``Unsupported``."""
-    if torch.cuda.get_device_capability(unet.device) < _LEAST_CAPABILITY or unet.conv_in.weight.dtype != torch.bfloat16:
+    if (
+        torch.cuda.get_device_capability(device_of(unet)) < _LEAST_CAPABILITY
+        or unet.conv_in.weight.dtype != torch.bfloat16
+    ):
         raise Unsupported("card")
     if find_spec("triton") is None:
         raise Unsupported("triton")
@@ -160,25 +163,25 @@ def _tried(
     unet: "UNet2DConditionModel",
     plain: Denoise,
     make: Callable[[], Primitives],
-    tried: dict[_Signature, Why | None],
-    signature: _Signature,
+    tried: dict[Kind, Why | None],
+    kind: Kind,
 ) -> Passes:
     """Passes that were tried before or agree with ``plain`` now; so far they keep nothing. Raises ``Unsupported``, and
     notes why."""
     try:
         passes = lay_out(unet, make(), checkpointing=True)
-        if signature not in tried and not agrees(unet, passes, plain, prepare(unet, passes.network)):
+        if kind not in tried and not agrees(unet, passes, plain, prepare(unet, passes.network)):
             raise Unsupported("differs")
     except Unsupported as error:
-        tried[signature] = error.why
+        tried[kind] = error.why
         raise
     except Exception as error:  # whatever a compiler or a driver may say, the plain way is there
         if ran_out_of_memory(error):
             raise
         _log.exception("the fast way can't be taken here")
-        tried[signature] = "failed"
+        tried[kind] = "failed"
         raise Unsupported("failed") from error
-    tried[signature] = None
+    tried[kind] = None
     return passes
 
 
@@ -250,7 +253,7 @@ def prepare(unet: "UNet2DConditionModel", network: Network) -> Callable[[], None
     ops, grain, said = network.ops, network.grain, unet.config["sample_size"]
     side = said if isinstance(said, int) else _SIDE
     usual = ((side, side), (side - grain, side + grain))  # of even tokens, and of those that leave a rest
-    shapes = {shape for size in usual for shape in network.attentions(*size, _TOKENS)} if roomy(unet.device) else ()
+    shapes = {shape for size in usual for shape in network.attentions(*size, _TOKENS)} if roomy(device_of(unet)) else ()
     built = build(shapes, network.first.weight)
 
     def there_and_back() -> None:
@@ -298,7 +301,7 @@ def _some_inputs(
 ) -> tuple[torch.Tensor, torch.Tensor, Conditions]:
     """A ``batch`` of random latents of ``height`` x ``width``, with timesteps and conditions; the same each time."""
     config: Any = unet.config
-    device = unet.device
+    device = device_of(unet)
     chance = torch.Generator().manual_seed(0)
 
     def some(*shape: int) -> torch.Tensor:
@@ -370,5 +373,6 @@ def _adapted(unet: "UNet2DConditionModel") -> list[Any]:
     return [module for module in unet.modules() if isinstance(module, LoraLayer)]
 
 
-def _signature(unet: "UNet2DConditionModel") -> _Signature:
+def kind_of(unet: "UNet2DConditionModel") -> Kind:
+    """The kind of adapter that is on ``unet``; milliseconds, since all modules are looked at."""
     return tuple((name, parameter.shape) for name, parameter in unet.named_parameters() if parameter.requires_grad)

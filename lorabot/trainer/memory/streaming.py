@@ -85,7 +85,7 @@ def _off(module: torch.nn.Module) -> list[tuple[Any, _Fetched]]:
     """The layers whose weights are off the card, each with what fetches them."""
     found = []
     for layer in module.modules():
-        if parametrize.is_parametrized(layer, _WEIGHT):
+        if isinstance(layer, torch.nn.Linear | torch.nn.Conv2d) and parametrize.is_parametrized(layer, _WEIGHT):
             parametrizations: Any = layer.parametrizations
             fetched = parametrizations[_WEIGHT][0]
             if isinstance(fetched, _Fetched):
