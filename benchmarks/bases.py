@@ -37,6 +37,7 @@ from tests.trainer import small_bases
 from tests.trainer.published import published
 
 SMALL_SIDE = 64
+WAYS = ("plan-fast", "plan-plain")
 COLOURS = (("navy", "gold"), ("ivory", "crimson"), ("teal", "white"), ("pink", "black"))
 VARIANTS: Mapping[str, Mapping[str, object]] = {
     "plain": {},
@@ -150,6 +151,11 @@ def job_of(
     return wire.TrainingJob(**given)
 
 
+def ways(report: Mapping[str, Any]) -> list[str]:
+    """Which ways through the UNet a job's ``report`` says that it took, and why."""
+    return [each["code"] for each in report["plan"]["reasons"] if each["code"].startswith(WAYS)]
+
+
 def measure(family: RealFamily, variant: str, wish: Wish, base: BaseModel, precision: Precision) -> dict[str, Any]:
     """One run, as numbers. Raises what a job raises."""
     models = RandomModels(wish.device, base, precision)
@@ -198,6 +204,7 @@ def measure(family: RealFamily, variant: str, wish: Wish, base: BaseModel, preci
         "seconds": round(seconds, 1),
         "seconds_by_stage": report["seconds"],
         "plan": {key: plan[key] for key in ("precision", "resolution", "batch", "accumulation", "optimiser", "rank")},
+        "way": ways(report),
         "file_bytes": done.summary["file_bytes"],
     }
 

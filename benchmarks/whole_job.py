@@ -30,7 +30,7 @@ from typing import Any
 import psutil
 import torch
 
-from benchmarks.bases import RandomModels, draw_images, job_of, located, make, precision_of, read_results
+from benchmarks.bases import RandomModels, draw_images, job_of, located, make, precision_of, read_results, ways
 from lorabot.presets import Recipe, load_presets
 from lorabot.trainer import wire
 from lorabot.trainer.config import TrainerConfig
@@ -49,7 +49,6 @@ IMAGES, SMALL_IMAGES, JOBS = 20, 10, 20
 RANKS = (8, 8, 4, 16)
 PLANNING = "-planning"
 SPAN = ("begin", "first", "end")
-WAYS = ("plan-fast", "plan-plain")
 LINES = {
     "cold": "first job: no kernels, no plan",
     "kept": "first job: both kept",
@@ -147,7 +146,7 @@ class Life:
             "seconds_by_stage": report["seconds"],
             "steps_per_second": report["training"]["steps_per_second"],
             "steps": report["training"]["steps"],
-            "way": [code for code in (each["code"] for each in report["plan"]["reasons"]) if code.startswith(WAYS)],
+            "way": ways(report),
             "batch": report["plan"]["batch"],
             "buckets": len(report["plan"]["buckets"]),
             "spans": spans,
