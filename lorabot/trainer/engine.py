@@ -8,7 +8,6 @@ import contextlib
 import ctypes
 import faulthandler
 import gc
-import importlib
 import logging
 import os
 import queue
@@ -18,7 +17,6 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Iterator
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, BinaryIO
@@ -42,14 +40,7 @@ EXIT_PROTOCOL = 76
 EXIT_CONFIG = 78
 """Exit status when the settings can't be worked with; EX_CONFIG of sysexits.h."""
 _PR_SET_PDEATHSIG = 1
-_OURS = ("lorabot.trainer.job", "lorabot.trainer.bases.folder", "lorabot.trainer.measuring")
-"""Of this package, what brings all other libraries along."""
-MOMENT_S = 1.0
-"""In which a job that is waiting comes, once the parent knows that this process is ready."""
 _log = logging.getLogger("lorabot.trainer.engine")
-
-
-Asked = tuple[wire.TrainingJob, Control] | wire.Measure
 
 
 class Outlet:
@@ -69,7 +60,7 @@ class Inlet:
     """Reads commands on a thread of its own: jobs wait in ``jobs``, the others act at once on the job they name."""
 
     def __init__(self, stream: BinaryIO) -> None:
-        self.jobs: queue.SimpleQueue[Asked | None] = queue.SimpleQueue()
+        self.jobs: queue.SimpleQueue[tuple[wire.TrainingJob, Control] | wire.Measure | None] = queue.SimpleQueue()
         self._stream = stream
         self._controls: dict[str, Control] = {}
         self._closing = False
@@ -146,7 +137,7 @@ def main(arguments: list[str]) -> int:
             loading_s=round(time.perf_counter() - began, 2),
         )
     )
-    for given in asked(inlet, models):
+    while (given := inlet.jobs.get()) is not None:
         if isinstance(given, wire.Measure):
             outlet.send(measured(given, models))
             continue
@@ -156,19 +147,6 @@ def main(arguments: list[str]) -> int:
         outlet.send(terminal)
         trim()
     return 0
-
-
-def asked(inlet: Inlet, models: "Models") -> Iterator["Asked"]:
-    """What is asked for, in its order. What most jobs need is loaded before the first, unless one is waiting: that may
-    need another base."""
-    try:
-        given = inlet.jobs.get(timeout=MOMENT_S)
-    except queue.Empty:
-        _load_usual(models)
-        given = inlet.jobs.get()
-    while given is not None:
-        yield given
-        given = inlet.jobs.get()
 
 
 def do(
@@ -256,43 +234,26 @@ def _wake_triton() -> None:
 
 
 def _load(config: TrainerConfig) -> "Models":
-    """The libraries that every job needs, and what knows the device. Raises ``UserError``."""
-    with _here_to_stay():
-        import torch
-        from transformers.utils import logging as transformers_logging
+    """Everything that a first job would otherwise wait for: libraries, the default base model, the CLIP."""
+    gc.disable()  # all of this is here to stay: to look for garbage among it takes a fifth of the time
+    import torch
+    from matplotlib.backends import backend_agg
+    from transformers.utils import logging as transformers_logging
 
-        from lorabot.trainer.models import Models, cores
+    from lorabot.trainer import job
+    from lorabot.trainer.models import Models, cores
 
-        torch.set_num_threads(config.threads or cores())
-        transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
-        models = Models(config.device, config.memory_limit)
-        if models.hardware().card is not None and can_compile():
-            threading.Thread(target=_wake_triton, name="Triton", daemon=True).start()
-        for needed in ("matplotlib.backends.backend_agg", "open_clip", *_OURS):
-            importlib.import_module(needed)
+    torch.set_num_threads(config.threads or cores())
+    transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+    models = Models(config.device, config.memory_limit)
+    if models.hardware().card is not None and can_compile():
+        threading.Thread(target=_wake_triton, name="Triton", daemon=True).start()
+    models.base(demo_base())
+    models.clip()
+    _log.debug("loaded %s, %s", job.__name__, backend_agg.__name__)
+    gc.freeze()
+    gc.enable()
     return models
-
-
-def _load_usual(models: "Models") -> None:
-    """The models that most jobs need: the built-in base and the CLIP."""
-    try:
-        with _here_to_stay():
-            models.base(demo_base())
-            models.clip()
-    except Exception:  # whoever needs them tries again, and is told
-        _log.exception("the built-in models can't be loaded")
-
-
-@contextlib.contextmanager
-def _here_to_stay() -> Iterator[None]:
-    """What the block makes is never looked through for garbage, which would take a fifth of the block's time now, and
-    a part of every job's later."""
-    gc.disable()
-    try:
-        yield
-    finally:
-        gc.freeze()
-        gc.enable()
 
 
 if __name__ == "__main__":

@@ -4,12 +4,10 @@ import asyncio
 import contextlib
 import ctypes
 import errno
-import io
 import mmap
 import os
 import signal
 import sys
-import threading
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -17,15 +15,9 @@ from pathlib import Path
 import psutil
 import pytest
 
-from lorabot.presets import DEMO, load_presets
-from lorabot.trainer import engine as engine_process
 from lorabot.trainer import wire
-from lorabot.trainer.bases import BaseModel, LocatedBase, demo_base
-from lorabot.trainer.clip import Clip
 from lorabot.trainer.config import TrainerConfig
-from lorabot.trainer.engine import EXIT_PROTOCOL, Inlet, asked, signature
-from lorabot.trainer.errors import BadBase
-from lorabot.trainer.models import Models
+from lorabot.trainer.engine import EXIT_PROTOCOL, signature
 from lorabot.trainer.supervising import ENGINE, Engine, EngineDied, EngineRefused
 from tests.trainer.conftest import QUICK, make_job
 
@@ -224,45 +216,6 @@ async def test_an_engine_whose_memory_grows_from_job_to_job_is_replaced(
             await engine.run(job, nothing, never)
     assert len(set(pids)) == engines
     assert pids[0] == pids[1], "a single job may take what it needs"
-
-
-class Loading(Models):
-    """Notes what is asked of it; the base is broken where told."""
-
-    def __init__(self, broken: bool = False) -> None:
-        super().__init__("cpu")
-        self.asked_for: list[str] = []
-        self._broken = broken
-
-    def base(self, wanted: LocatedBase | None = None) -> BaseModel:
-        self.asked_for.append(wanted.id if wanted else "")
-        if self._broken:
-            raise BadBase("base-odd-vae", file="unet")
-        return super().base(wanted)
-
-    def clip(self) -> Clip:
-        self.asked_for.append("clip")
-        return super().clip()
-
-
-def test_what_waits_already_does_not_wait_for_models_that_it_may_not_need() -> None:
-    inlet, models = Inlet(io.BytesIO()), Loading()
-    first = wire.Measure(base=demo_base(), recipe=load_presets().get("anime").recipes["demo"])
-    inlet.jobs.put(first)
-    inlet.jobs.put(None)
-    assert list(asked(inlet, models)) == [first]
-    assert models.asked_for == []
-
-
-@pytest.mark.parametrize("broken", [False, True])
-def test_while_nothing_is_asked_for_the_usual_models_are_loaded(broken: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(engine_process, "MOMENT_S", 0.01)
-    inlet, models = Inlet(io.BytesIO()), Loading(broken)
-    later = threading.Timer(0.2, inlet.jobs.put, [None])
-    later.start()
-    assert list(asked(inlet, models)) == [], "what can't be loaded is told to the job that needs it"
-    assert models.asked_for == ([DEMO.id] if broken else [DEMO.id, "clip"])
-    later.join()
 
 
 def test_a_crashs_signature_is_its_type_and_our_innermost_place() -> None:
