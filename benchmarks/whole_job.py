@@ -12,17 +12,19 @@ full size, and lies in a folder, as a person's would. Parts:
 - ``many``: 20 short jobs in one process with different pictures, ranks and buckets; what is held after each: by the
   process in all, of that in files (libraries, mostly), page-locked, and on the card.
 
-Results are added to FILE, JSON with versions, device and date; the time line of all jobs in it is drawn beside it.
+Results are added to FILE after each job, JSON with versions, device and date; the time line of all jobs in it is drawn
+beside it.
 """
 
 import argparse
 import asyncio
+import contextlib
 import gc
 import json
 import shutil
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -104,17 +106,16 @@ class Life:
         self._recipe = recipe_for(words, **changes)
         self._vocabulary = load_presets().vocabulary_for(self._recipe.caption)
 
-    async def jobs(self, names: Sequence[str]) -> list[dict[str, Any]]:
+    def jobs(self, names: Sequence[str]) -> Iterator[dict[str, Any]]:
         began = time.perf_counter()
-        found = []
-        async with Engine(config_of(self._words), kernels=self._kernels) as engine:
-            await engine.start()
+        with asyncio.Runner() as loop, contextlib.ExitStack() as closing:
+            engine = Engine(config_of(self._words), kernels=self._kernels)
+            closing.callback(lambda: loop.run(engine.close()))
+            loop.run(engine.start())
             ready = time.perf_counter() - began
             print(f"engine ready after {ready:.1f} s", flush=True)
             for turn, name in enumerate(names):
-                found.append({"name": name, "ready_s": round(ready, 2), **await self._job(engine, began, turn)})
-                print(json.dumps({key: value for key, value in found[-1].items() if key != "spans"}), flush=True)
-        return found
+                yield {"name": name, "ready_s": round(ready, 2), **loop.run(self._job(engine, began, turn))}
 
     async def _job(self, engine: Engine, began: float, turn: int) -> dict[str, Any]:
         with tempfile.TemporaryDirectory(prefix="lorabot-job-") as given:
@@ -158,35 +159,32 @@ def of_engine(data: Path, kept: str) -> tuple[Path, Path]:
     return data / f"kernels{kept}", data / f"measured{kept}.json"
 
 
-def cold(words: argparse.Namespace, data: Path) -> list[dict[str, Any]]:
+def cold(words: argparse.Namespace, data: Path) -> Iterator[dict[str, Any]]:
     kernels, measured = of_engine(data, "")
     shutil.rmtree(kernels, ignore_errors=True)
     measured.unlink(missing_ok=True)
-    return asyncio.run(Life(words, data).jobs(["cold"]))
+    return Life(words, data).jobs(["cold"])
 
 
-def warm(words: argparse.Namespace, data: Path) -> list[dict[str, Any]]:
-    return asyncio.run(Life(words, data).jobs(["kept", "second", "third"]))
+def warm(words: argparse.Namespace, data: Path) -> Iterator[dict[str, Any]]:
+    return Life(words, data).jobs(["kept", "second", "third"])
 
 
-def planning(words: argparse.Namespace, data: Path) -> list[dict[str, Any]]:
+def planning(words: argparse.Namespace, data: Path) -> Iterator[dict[str, Any]]:
     kernels, measured = of_engine(data, PLANNING)
     shutil.rmtree(kernels, ignore_errors=True)
-    found = []
     for name in ("no kernels", "kernels kept"):
         measured.unlink(missing_ok=True)
         life = Life(words, data, PLANNING, batch=4 if words.small else 16, views=64, sample_steps=4)
-        found += asyncio.run(life.jobs([f"{name}, no plan", f"{name}, remembered"]))
-    return found
+        yield from life.jobs([f"{name}, no plan", f"{name}, remembered"])
 
 
-def many(words: argparse.Namespace, data: Path) -> list[dict[str, Any]]:
+def many(words: argparse.Namespace, data: Path) -> Iterator[dict[str, Any]]:
     device = pick_device(words.device)
     cuda, precision = device.type == "cuda", precision_of("plain", device)
     base = make(words.family, words.small, device, precision)
     models = RandomModels(words.device, base, precision)
     config = TrainerConfig(device=words.device, sample_rounds=0, validations=2, checkpoint_s=3600, progress_s=60)
-    rows = []
     for number in range(JOBS):
         recipe = recipe_for(words, views=40, rank=RANKS[number % len(RANKS)], sample_steps=4)
         vocabulary = load_presets().vocabulary_for(recipe.caption)
@@ -212,9 +210,7 @@ def many(words: argparse.Namespace, data: Path) -> list[dict[str, Any]]:
                 "allocated_mib": torch.cuda.memory_allocated() >> 20,
                 "reserved_mib": torch.cuda.memory_reserved() >> 20,
             }
-        print(json.dumps(row), flush=True)
-        rows.append(row)
-    return rows
+        yield row
 
 
 def _held() -> tuple[int, int]:
@@ -279,19 +275,27 @@ def main(arguments: Sequence[str] | None = None) -> None:
             print(f"base written in {time.perf_counter() - began:.1f} s", flush=True)
         for part in words.parts:
             key = f"{words.family} {words.preset}{' small' if words.small else ''}"
-            found = PARTS[part](words, data)
-            results = read_results(words.out) if words.out.exists() else {}
-            of = {**results.get(key, {}), part: found}
-            results |= {
-                "device": Models(words.device).hardware().name,
-                "date": datetime.now(UTC).isoformat(timespec="minutes"),
-                "versions": versions(),
-                key: of,
-            }
-            words.out.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
-            if jobs := [*of.get("cold", []), *of.get("warm", [])]:
-                title = f"{key}, {jobs[0]['steps']} steps of 4 images, {results['device']}"
-                draw(jobs, title, words.out.with_name(f"{words.out.stem}-{key.replace(' ', '-')}.png"))
+            found: list[dict[str, Any]] = []
+            for row in PARTS[part](words, data):
+                print(json.dumps({name: value for name, value in row.items() if name != "spans"}), flush=True)
+                found.append(row)
+                keep(words, key, part, found)
+
+
+def keep(words: argparse.Namespace, key: str, part: str, found: Sequence[dict[str, Any]]) -> None:
+    """Write what was ``found`` so far, beside what the results hold, and draw the time line of it all."""
+    results = read_results(words.out) if words.out.exists() else {}
+    of = {**results.get(key, {}), part: found}
+    results |= {
+        "device": Models(words.device).hardware().name,
+        "date": datetime.now(UTC).isoformat(timespec="minutes"),
+        "versions": versions(),
+        key: of,
+    }
+    words.out.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
+    if jobs := [*of.get("cold", []), *of.get("warm", [])]:
+        title = f"{key}, {jobs[0]['steps']} steps of 4 images, {results['device']}"
+        draw(jobs, title, words.out.with_name(f"{words.out.stem}-{key.replace(' ', '-')}.png"))
 
 
 if __name__ == "__main__":
