@@ -1,6 +1,7 @@
 """Stage: writes a job's files: the LoRA, the loss plot, the sample grid and the report."""
 
 import hashlib
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -51,13 +52,16 @@ def write_files(finished: Finished) -> Done:
     name = file_name(job.name)
     lora, events = folder / f"{name}.safetensors", folder / f"{name}.tfevents"
     loss, grid = folder / "loss.png", folder / "samples.png"
-    with clock.running("exporting"):
+    final = say("picture-final", step=finished.chosen)
+    columns = {_heading(step, say): files for step, files in sorted(course.pictures.items())}
+    columns[final] = finished.last_pictures
+    # The grid is half of the work, most of it compressing, which needs no interpreter.
+    with clock.running("exporting"), ThreadPoolExecutor(1, "grid") as beside:
+        drawn = beside.submit(draw_grid, finished.prompts, columns, grid, say, chosen=final)
         size = export(lora, finished.state, finished.base.unet, plan.alpha, _description(finished, name))
         digest = hashlib.sha256(lora.read_bytes()).hexdigest()
         plot_losses(_plot(finished, _title(job, name, say)), loss, say)
-        final = say("picture-final", step=finished.chosen)
-        columns = {_heading(step, say): files for step, files in sorted(course.pictures.items())}
-        draw_grid(finished.prompts, {**columns, final: finished.last_pictures}, grid, say, chosen=final)
+        drawn.result()
     clock.rest("other")
     report = _report(finished, LoraFile(lora.name, size, digest, len(finished.state) // 2))
     write_json(report, folder / "report.json")
