@@ -152,6 +152,7 @@ def plan_to_fit(opened: Opened, outlook: Outlook, saved: ResumeState | None, giv
             _held(recipe),
             outlook.several,
             lambda: opened.ways[-1:] == [IN_WANT] or warm.fails(kind) != failed,
+            attempt.control.check,
         )
 
         def planned() -> Plan:

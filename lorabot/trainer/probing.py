@@ -39,8 +39,8 @@ class Probe:
     text encoders where these learn. The first pass warms up, the second is timed. Then whatever else a step of
     ``images`` and ``held`` rows goes through by is gone through once, since what is recorded for it stays beside what
     is recorded for the first: a last part of fewer rows and, where ``several`` sizes of pictures go through, another
-    one. ``in_want`` says whether the way that is open is none for another time. ``last``: what was tried last, whose
-    passes are those that are kept now.
+    one. ``in_want`` says whether the way that is open is none for another time. ``check`` is called before each pass
+    and may raise. ``last``: what was tried last, whose passes are those that are kept now.
     """
 
     base: "BaseModel"
@@ -53,9 +53,11 @@ class Probe:
     held: int = 0
     several: bool = False
     in_want: Callable[[], bool] = lambda: False
+    check: Callable[[], None] = lambda: None
     last: Fitting | None = None
 
     def __call__(self, fitting: Fitting) -> Measured:
+        self.check()
         route, gauge, self.last = self.route, self.gauge, fitting
         route.renew()
         gauge.empty()
@@ -98,6 +100,7 @@ class Probe:
         return width + grain, max(height - grain, grain)
 
     def _pass(self, batch: int, size: tuple[int, int]) -> float:
+        self.check()
         device = self.base.device
         chance = torch.Generator().manual_seed(0)
         latents = torch.randn(batch, *Shapes.of(self.base).latent(*size), generator=chance).to(device)

@@ -145,7 +145,7 @@ def train(setup: Setup, course: Course, moments: Moments | None, watch: Watch) -
     try:
         if course.step == 0 and plan.peak_bytes is not None:
             began = time.perf_counter()
-            fitted(lambda setup: _rehearse(setup, optimiser, process))
+            fitted(lambda setup: _rehearse(setup, optimiser, process, watch.check))
             watch.timed("opening", time.perf_counter() - began)
         while True:
             watch.check()
@@ -249,8 +249,11 @@ def _step(setup: Setup, step: int, optimiser: Optimiser, process: Schedule, ahea
     return taken
 
 
-def _rehearse(setup: Setup, optimiser: Optimiser, process: Schedule) -> None:
-    """Go through a step of each size of picture: what a card records for it serves the validation before it too."""
+def _rehearse(setup: Setup, optimiser: Optimiser, process: Schedule, check: Callable[[], None]) -> None:
+    """Go through a step of each size of picture: what a card records for it serves the validation before it too.
+
+    Calls ``check`` before each.
+    """
     shapes = setup.encoded.latents.shapes
     new = {shapes[image] for image in setup.plan.split.training}
     for step in range(setup.plan.steps):
@@ -259,6 +262,7 @@ def _rehearse(setup: Setup, optimiser: Optimiser, process: Schedule) -> None:
         shape = shapes[int(setup.batches.at(step)[0])]
         if shape in new:
             new.remove(shape)
+            check()
             with adapter.dropping_out(setup.modules, setup.seed, step):
                 for part, _ in _parts(setup, _draw(setup, step, process), step, process):
                     losses(setup.denoise, part, process).sum().backward()  # type: ignore[no-untyped-call]

@@ -9,7 +9,9 @@ import torch
 
 from lorabot.trainer import adapter
 from lorabot.trainer.conditions import Conditions
+from lorabot.trainer.control import Control
 from lorabot.trainer.denoising import Denoiser, plain
+from lorabot.trainer.errors import Cancelled
 from lorabot.trainer.memory import Fitting, gauge_of
 from lorabot.trainer.probing import Probe
 from lorabot.trainer.route import route
@@ -76,3 +78,30 @@ def test_whatever_goes_through_in_another_shape_is_counted_beside_what_is_kept_o
         assert beside(4, 0, True) == {(2, 10)}
         assert beside(3, 1, False) == set(), "the row to hold on to fills the last part up"
         assert beside(3, 1, True) == {(2, 10), (1, 10), (1, 8)}, "and goes alone where that is of another size"
+
+
+def test_a_cancel_is_heard_between_two_passes_that_are_tried(tmp_path: Path) -> None:
+    trial, control, gone = Trial("sd15", recipe_of(), tmp_path), Control(), 0
+
+    @contextmanager
+    def opener(_: bool, __: bool) -> Iterator[Denoiser]:
+        def denoise(noisy: torch.Tensor, timesteps: torch.Tensor, conditions: Conditions) -> torch.Tensor:
+            nonlocal gone
+            gone += 1
+            control.cancel()
+            return straight(noisy, timesteps, conditions)
+
+        straight = plain(trial.base.unet, "fp32")
+        yield denoise
+
+    gauge = gauge_of(CPU)
+    with adapter.attached(trial.modules, trial.recipe, 7), route(trial.base.unet, gauge, opener) as way:
+        told = trial.encoded.told.probed
+        probe = Probe(trial.base, trial.modules, way, gauge, (64, 64), told, 2, check=control.check)
+        with pytest.raises(Cancelled):
+            probe(Fitting(2))
+        assert gone == 1
+        assert all(parameter.grad is None for _, parameter in adapter.parameters(trial.modules))
+        with pytest.raises(Cancelled):
+            probe(Fitting(1))
+        assert gone == 1, "nor is the next begun"
