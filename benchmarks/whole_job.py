@@ -37,9 +37,10 @@ from lorabot.presets import Recipe, load_presets
 from lorabot.trainer import wire
 from lorabot.trainer.config import TrainerConfig
 from lorabot.trainer.control import Control
+from lorabot.trainer.devices import cards
 from lorabot.trainer.heaps import trim
 from lorabot.trainer.job import run
-from lorabot.trainer.models import Models, pick_device
+from lorabot.trainer.models import cpu_name, pick_device
 from lorabot.trainer.report import versions
 from lorabot.trainer.supervising import Engine
 from tests.trainer import small_bases
@@ -282,12 +283,18 @@ def main(arguments: Sequence[str] | None = None) -> None:
                 keep(words, key, part, found)
 
 
+def device_name(wanted: str) -> str:
+    """As the report says it; asks nothing of CUDA, which would hold memory while the engine is measured."""
+    device = pick_device(wanted)
+    return cards()[device.index or 0].name if device.type == "cuda" else cpu_name()
+
+
 def keep(words: argparse.Namespace, key: str, part: str, found: Sequence[dict[str, Any]]) -> None:
     """Write what was ``found`` so far, beside what the results hold, and draw the time line of it all."""
     results = read_results(words.out) if words.out.exists() else {}
     of = {**results.get(key, {}), part: found}
     results |= {
-        "device": Models(words.device).hardware().name,
+        "device": device_name(words.device),
         "date": datetime.now(UTC).isoformat(timespec="minutes"),
         "versions": versions(),
         key: of,

@@ -12,7 +12,7 @@ from lorabot.trainer.bases import BaseModel, LocatedBase, demo_base, load_base
 from lorabot.trainer.clip import Clip, load_clip
 from lorabot.trainer.devices import GIB, Card, Memory, card_by, cards, holders_text, usable
 from lorabot.trainer.errors import NoCard
-from lorabot.trainer.fast import Warm
+from lorabot.trainer.fast import Tried, Warm
 from lorabot.trainer.memory import Gauge, gauge_of
 from lorabot.trainer.planning import Hardware, Precision
 
@@ -28,7 +28,8 @@ _SMALL_CARD = 12 * GIB
 class Models:
     """The models of one device, loaded when first asked for; one base at a time, since a card may hold no second.
 
-    ``memory_limit`` is the setting of that name. ``warm`` belongs to the base that is loaded.
+    ``memory_limit`` is the setting of that name. ``warm`` belongs to the base that is loaded; what was found out of the
+    fast way is known of the others, too.
     """
 
     def __init__(self, device: str, memory_limit: float = 1.0) -> None:
@@ -37,6 +38,7 @@ class Models:
         self._base: tuple[LocatedBase, BaseModel] | None = None
         self._clip: Clip | None = None
         self.warm = Warm()
+        self._tried: dict[str, Tried] = {}
 
     def hardware(self) -> Hardware:
         """Where a job would run now, with the card's free memory as it is at this moment. Raises ``NoCard``."""
@@ -74,7 +76,7 @@ class Models:
         wanted = wanted or demo_base()
         if self._base is None or self._base[0] != wanted:
             self._base = None
-            self.warm = Warm(self.warm.ops, tried=self.warm.tried)
+            self.warm = Warm(self.warm.ops, tried=self._tried.setdefault(wanted.identity, {}))
             gc.collect()
             hardware = self.hardware()
             if hardware.card is not None:

@@ -76,6 +76,7 @@ class Probe:
             return Measured(seconds, peak - held, resting, gauge.held() - held, self.in_want())
         except Exception as error:
             if not ran_out_of_memory(error):
+                route.renew()  # nobody goes this way now, and it may be the largest
                 raise
             raise DoesNotFit from None
         finally:
@@ -140,8 +141,9 @@ def fit(measured: Measure, remembered: Remembered, room: Room | None, checkpoint
     def fitted(rows: int) -> Fitted:
         if room is None:
             return on_processor(rows, measured, checkpointing)
-        found = on_card(rows, remembered.or_measured(measured), room, checkpointing)
-        remembered.keep()
-        return found
+        try:
+            return on_card(rows, remembered.or_measured(measured), room, checkpointing)
+        finally:
+            remembered.keep()  # also what was measured until somebody stopped it
 
     return fitted

@@ -256,17 +256,19 @@ def _rehearse(setup: Setup, optimiser: Optimiser, process: Schedule, check: Call
     """
     shapes = setup.encoded.latents.shapes
     new = {shapes[image] for image in setup.plan.split.training}
-    for step in range(setup.plan.steps):
-        if not new:
-            break
-        shape = shapes[int(setup.batches.at(step)[0])]
-        if shape in new:
-            new.remove(shape)
-            check()
-            with adapter.dropping_out(setup.modules, setup.seed, step):
-                for part, _ in _parts(setup, _draw(setup, step, process), step, process):
-                    losses(setup.denoise, part, process).sum().backward()  # type: ignore[no-untyped-call]
-    optimiser.zero_grad()
+    try:
+        for step in range(setup.plan.steps):
+            if not new:
+                break
+            shape = shapes[int(setup.batches.at(step)[0])]
+            if shape in new:
+                new.remove(shape)
+                check()
+                with adapter.dropping_out(setup.modules, setup.seed, step):
+                    for part, _ in _parts(setup, _draw(setup, step, process), step, process):
+                        losses(setup.denoise, part, process).sum().backward()  # type: ignore[no-untyped-call]
+    finally:
+        optimiser.zero_grad()  # what is kept for the next job holds on to the parameters of this one
 
 
 def _parts(setup: Setup, drawn: Draw, step: int, process: Schedule) -> Iterator[tuple[Rows, int]]:

@@ -12,8 +12,8 @@ from lorabot.trainer.conditions import Conditions
 from lorabot.trainer.control import Control
 from lorabot.trainer.denoising import Denoiser, plain
 from lorabot.trainer.errors import Cancelled
-from lorabot.trainer.memory import Fitting, gauge_of
-from lorabot.trainer.probing import Probe
+from lorabot.trainer.memory import Fitting, Measured, Remembered, Room, gauge_of
+from lorabot.trainer.probing import Probe, fit
 from lorabot.trainer.route import route
 from tests.trainer.memory.simulated_card import SimulatedCard
 from tests.trainer.test_families import CPU, Trial, recipe_of
@@ -105,3 +105,19 @@ def test_a_cancel_is_heard_between_two_passes_that_are_tried(tmp_path: Path) -> 
         with pytest.raises(Cancelled):
             probe(Fitting(1))
         assert gone == 1, "nor is the next begun"
+
+
+def test_what_was_measured_before_a_cancel_is_known_the_next_time(tmp_path: Path) -> None:
+    tried, path = list[Fitting](), tmp_path / "measured.json"
+
+    def measure(fitting: Fitting) -> Measured:
+        tried.append(fitting)
+        if len(tried) > 1:
+            raise Cancelled
+        return Measured(0.1 * fitting.batch, fitting.batch << 20, 0, 0)
+
+    with pytest.raises(Cancelled):
+        fit(measure, Remembered(path, {"base": "a"}), Room(24 << 20, 0), False)(16)
+    first, second = tried
+    assert Remembered(path, {"base": "a"}).or_measured(measure)(first).seconds == pytest.approx(0.1 * first.batch)
+    assert tried == [first, second]

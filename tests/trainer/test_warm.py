@@ -14,17 +14,20 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file
 
-from lorabot.trainer import fitting, wire
+from lorabot.trainer import fitting, training, wire
 from lorabot.trainer.bases import BaseModel, LocatedBase, demo_base
 from lorabot.trainer.control import Control
 from lorabot.trainer.devices import Card
+from lorabot.trainer.errors import Cancelled
 from lorabot.trainer.fast import Unsupported, Warm
 from lorabot.trainer.fast.passes import Passes
 from lorabot.trainer.fast.primitives import Primitives
 from lorabot.trainer.fast.reference import Reference
 from lorabot.trainer.job import run
+from lorabot.trainer.loss import Schedule
 from lorabot.trainer.memory import Fitting, Gauge, Measured, Room, gauge_of
 from lorabot.trainer.models import Models
+from lorabot.trainer.optimisers import Optimiser
 from lorabot.trainer.planning import Hardware
 from lorabot.trainer.probing import Probe
 from tests.trainer import small_bases
@@ -224,6 +227,37 @@ def test_a_way_that_was_tried_is_taken_by_later_engines_untried(jobs: InARow, tm
     (tmp_path / "later").mkdir()
     shutil.copy(measured, tmp_path / "later")
     assert ways(Engine(Wrong, tmp_path / "later").job(1)) == {"plan-fast"}
+
+
+def test_a_way_that_was_tried_on_one_base_is_not_trusted_on_another_of_its_kind(tmp_path: Path) -> None:
+    models, kind = Models("cpu"), (("layer", torch.Size([2, 2])),)
+    one = demo_base()
+    models.base(one)
+    models.warm.trust(kind)
+    models.base(one.model_copy(update={"identity": "another"}))
+    assert not models.warm.trusts(kind)
+    models.base(one)
+    assert models.warm.trusts(kind)
+
+
+def test_a_cancel_between_two_sizes_leaves_nothing_of_the_job_in_what_is_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine, checks, rehearse = Engine(Reference, tmp_path), list[int](), training._rehearse
+
+    def check() -> None:
+        checks.append(1)
+        if len(checks) > 1:
+            raise Cancelled
+
+    def stopped(setup: training.Setup, optimiser: Optimiser, process: Schedule, _: object) -> None:
+        rehearse(setup, optimiser, process, check)
+
+    monkeypatch.setattr(training, "_rehearse", stopped)
+    with pytest.raises(Cancelled):
+        engine.job(1, turned=True)
+    (passes,) = engine.warm.kept.values()
+    assert all(parameter.grad is None for parameter in passes.network.weights.parameters)
 
 
 def test_where_the_fast_way_fails_midway_the_rest_goes_plain_and_the_person_hears_of_it(

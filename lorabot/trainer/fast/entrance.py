@@ -45,6 +45,8 @@ Denoise = Callable[[torch.Tensor, torch.Tensor, Conditions], torch.Tensor]
 Traced = OrderedDict[tuple[object, ...], Callable[..., torch.Tensor]]
 Kind = tuple[tuple[str, torch.Size], ...]
 """A kind of adapter: the names and shapes of its parameters."""
+Tried = dict[Kind, Why | None]
+"""Kinds of adapter that were tried on a base, and why they can't go the fast way, if so."""
 
 
 _MOST = 3
@@ -57,13 +59,13 @@ class Warm:
 
     Of a job nothing is in it: the next one's adapter takes the memory of the last's. ``ops`` makes what does the
     operations; unless told these are Triton's kernels, on a card. ``kept``: passes by the kind of adapter, the one used
-    last at the end. ``tried``: the network and kinds of adapter that were tried, and why not if so. ``traced``: what
-    the lanes on a CPU have recorded, which takes nothing of a card.
+    last at the end. ``tried``: what was found out on this base. ``traced``: what the lanes on a CPU have recorded,
+    which takes nothing of a card.
     """
 
     ops: Callable[[], Primitives] | None = None
     kept: OrderedDict[Kind, Passes] = field(default_factory=OrderedDict)
-    tried: dict[Kind, Why | None] = field(default_factory=dict)
+    tried: Tried = field(default_factory=dict)
     traced: Traced = field(default_factory=OrderedDict)
 
     def let_go(self) -> None:
@@ -163,7 +165,7 @@ def _tried(
     unet: "UNet2DConditionModel",
     plain: Denoise,
     make: Callable[[], Primitives],
-    tried: dict[Kind, Why | None],
+    tried: Tried,
     kind: Kind,
 ) -> Passes:
     """Passes that were tried before or agree with ``plain`` now; so far they keep nothing. Raises ``Unsupported``, and
