@@ -45,6 +45,23 @@ def test_the_help_names_every_command_in_the_operators_language(tmp_path: Path, 
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.parametrize(
+    ("arguments", "last"),
+    [
+        (("--help",), "损坏及其修复办法。"),
+        (("train", "--help"), "没有就用 demo。"),
+        (("presets",), "或已征得对方同意的照片"),
+    ],
+)
+def test_chinese_texts_are_whole_on_a_terminal_of_80_columns(
+    tmp_path: Path, arguments: tuple[str, ...], last: str
+) -> None:
+    done = lorabot(*arguments, cwd=tmp_path, LORABOT_LANGUAGE="zh-CN", COLUMNS="80")
+    assert done.returncode == 0
+    assert "…" not in done.stdout
+    assert last in "".join(line.strip() for line in done.stdout.splitlines())
+
+
 @pytest.mark.parametrize("command", COMMANDS)
 def test_every_command_explains_itself(tmp_path: Path, command: str) -> None:
     done = lorabot(command, "--help", cwd=tmp_path)
@@ -338,6 +355,8 @@ def test_a_training_that_is_told_to_end_leaves_no_photos_behind(tmp_path: Path, 
     assert list(temporary.glob("lorabot-*")) == []
     assert all_gone(family, 5) == []
     assert not any("Traceback" in line for line in house.lines)
+    assert any("Stopped. Nothing that was learnt is kept" in line for line in house.lines)
+    assert not (tmp_path / "lora-out" / "zuri").exists()
     assert stat.S_IMODE((tmp_path / "lorabot-data").stat().st_mode) == 0o700
 
 

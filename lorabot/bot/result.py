@@ -6,6 +6,7 @@ from dataclasses import replace
 from lorabot.bot.card import preset_title
 from lorabot.bot.reply import Button, File, Picture, Reply
 from lorabot.locale import Message, Translator
+from lorabot.presets import DEMO
 from lorabot.queue.model import Artefact, Job, JobState, JsonObject, Outcome, Returned
 
 _PICTURES = ("plot", "grid")
@@ -71,7 +72,8 @@ def _lines(job: Job, outcome: Outcome, text: Translator) -> Iterator[str]:
         yield kept
     lora = next((artefact.filename for artefact in outcome.artefacts if artefact.kind == "lora"), None)
     if lora is not None:
-        yield text("result-use", file=lora, trigger=job.trigger, base=job.base)
+        code = "result-use-demo" if job.base == DEMO.id else "result-use"
+        yield text(code, file=lora, trigger=job.trigger, base=job.base)
 
 
 def _duration(seconds: float) -> str:

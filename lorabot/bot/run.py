@@ -10,7 +10,7 @@ from pydantic import SecretStr
 from lorabot.bot.commands import Commands
 from lorabot.bot.config import DeliveryConfig, IntakeConfig, WebConfig
 from lorabot.bot.delivery import Delivery
-from lorabot.bot.front_end import CannotListen, CannotStart, FrontEnd, TokenRefused
+from lorabot.bot.front_end import CannotListen, CannotStart, FrontEnd, TokenRefused, surprising
 from lorabot.bot.intake.service import Intake
 from lorabot.bot.parts import MakeFrontEnd, Parts
 from lorabot.bot.signing import Signer
@@ -112,8 +112,12 @@ async def _restart(
             _log.error("%s", translator(language).text(error.message))
         except UserError as error:
             _log.error("%s failed: %s", name, translator(language).text(error.message))
-        except Exception:
-            _log.exception("%s failed", name)
+        except Exception as error:
+            if surprising(error):
+                _log.exception("%s failed", name)
+            else:
+                reason, told = str(error) or type(error).__name__, _log.isEnabledFor(logging.DEBUG)
+                _log.error("%s failed: %s. Can this machine reach it?", name, reason.rstrip("."), exc_info=told)
         if stop.is_set():
             return
         if loop.time() - begun > _STEADY_S:

@@ -30,7 +30,8 @@ def build(terminal: Terminal) -> typer.Typer:
         no_args_is_help=True,
         add_completion=True,
         pretty_exceptions_enable=False,
-        rich_markup_mode="markdown",
+        # Panels break lines at spaces alone and cut what has none, which is Chinese; plain text cuts nothing.
+        rich_markup_mode="markdown" if text.language == "en" else None,
         context_settings={"help_option_names": ["-h", "--help"]},
         epilog=text("cli-epilog"),
     )

@@ -32,7 +32,7 @@ def _show_all(terminal: Terminal, catalogue: Catalogue) -> None:
     language = terminal.translate.language
     table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 1, 0))
     table.add_column(style="bold cyan", no_wrap=True)
-    table.add_column()
+    table.add_column(overflow="fold")
     for preset in catalogue.presets.values():
         about = Text(preset.title.get(language), "bold")
         about.append(f" ({_images(terminal, preset)})", "not bold dim")

@@ -104,8 +104,14 @@ def run_train(terminal: Terminal, wish: Wish) -> int:
         )
 
     # The folder of photos is made once signals are heard, and removed once no thread puts anything there.
-    with Meter(terminal.err) as meter, ExitStack() as folders:
-        outcome = run_stoppable(work(meter, folders))
+    try:
+        with Meter(terminal.err) as meter, ExitStack() as folders:
+            outcome = run_stoppable(work(meter, folders))
+    except KeyboardInterrupt:
+        with suppress(OSError):  # there is something in it, or it was never made
+            out.rmdir()
+        terminal.fail(terminal.translate("cli-train-stopped"))
+        raise
     terminal.print("cli-train-done", "bold green", folder=str(out))
     for file in outcome.files:
         terminal.out.print(f"  {file.path}", markup=False)

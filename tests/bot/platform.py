@@ -25,15 +25,16 @@ class Platform:
         self.tries = 0
         self.runs = 0
         self.trouble: Callable[[str], Exception | None] = lambda channel: None
-        self.breaks_down = False
+        self.breaks_down: Exception | None = None
         self.stuck: dict[str, asyncio.Event] = {}
         self.marks_changes = False
         self._news = asyncio.Condition()
 
     async def run(self, stop: asyncio.Event) -> None:
         self.runs += 1
-        if self.breaks_down and self.runs < 3:
-            raise RuntimeError("the platform threw us out")
+        await self._tell()
+        if self.breaks_down is not None and self.runs < 3:
+            raise self.breaks_down
         await stop.wait()
 
     def edit_interval(self, age_s: float) -> float:

@@ -8,7 +8,8 @@ import pytest
 from lorabot.bot.card import card_of, duration_left
 from lorabot.bot.result import result_of
 from lorabot.locale import LANGUAGES, Message, translator
-from lorabot.queue.model import Address, Job, JobState, Progress, Returned, Sample, Stage
+from lorabot.presets import DEMO
+from lorabot.queue.model import Address, Artefact, Job, JobState, Outcome, Progress, Returned, Sample, Stage
 from tests.bot.house import PRESETS
 
 JOB = Job(
@@ -94,6 +95,15 @@ def test_every_state_and_stage_has_its_words(language: str, stage: Stage, state:
     for text in (card.state_text, card.note, card.title, result_of(job, Returned(), translator(language)).text):
         assert text
         assert not text.startswith(("card-", "result-", "queue-"))
+
+
+def test_a_lora_of_the_demo_base_is_not_said_to_fit_stable_diffusion() -> None:
+    lora = Artefact("lora", "zuri.safetensors", "key", 1, "application/octet-stream", "0" * 64)
+    done = replace(JOB, state=JobState.SUCCEEDED, outcome=Outcome((lora,), {}))
+    demo = result_of(replace(done, base=DEMO.id), Returned(), EN).text
+    assert "train on a Stable Diffusion base" in demo
+    assert "where your LoRA files are" not in demo
+    assert "where your LoRA files are" in result_of(replace(done, base="anime"), Returned(), EN).text
 
 
 def test_of_photos_that_are_not_back_those_that_others_displaced_are_told_of() -> None:

@@ -279,7 +279,7 @@ async def test_why_a_job_failed_is_told(queue: Queue) -> None:
 
 async def test_a_failing_front_end_is_started_again_and_stops_no_other(queue: Queue, tmp_path: Path) -> None:
     platform = Platform()
-    platform.breaks_down = True
+    platform.breaks_down = RuntimeError("the platform threw us out")
     platform.trouble = lambda channel: RuntimeError("broken")
     await asked(queue)
     async with (

@@ -58,6 +58,20 @@ async def test_where_there_is_only_the_page_the_port_of_another_program_is_told_
                 pass
 
 
+async def test_a_platform_that_cant_be_reached_is_told_in_one_line(
+    queue: Queue, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    platform = Platform()
+    platform.breaks_down = ConnectionError("Cannot connect to host chat.example:443.")
+    async with running_bot(queue, tmp_path, front_ends=[lambda _: platform]):
+        await platform.until(lambda: platform.runs > 1)
+    (told,) = [record for record in caplog.records if "chat.example" in record.getMessage()][:1]
+    assert told.getMessage() == (
+        "front end fake failed: Cannot connect to host chat.example:443. Can this machine reach it?"
+    )
+    assert not told.exc_info
+
+
 async def test_chats_go_on_beside_a_page_whose_port_is_taken_and_it_opens_when_the_port_is_free(
     queue: Queue, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

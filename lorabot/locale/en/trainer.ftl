@@ -147,8 +147,8 @@ report-intro = A LoRA for the base model **{ $base }**, made with the preset **{
     [one] image
    *[other] images
   } in { $steps } steps. Its trigger word is **{ $trigger }**.
-report-chosen = What you get is the state after step { $step }: of those from step { $half } on, it had the lowest loss on images that it was not trained on ({ $loss }; before training { $first }).
-report-chosen-seen = What you get is the state after step { $step }: of those from step { $half } on, it had the lowest validation loss ({ $loss }; before training { $first }). There were too few images to hold some out, so it was measured on training images.
+report-chosen = What you get is the state after step { $step }: of those from step { $half } on (before, too little is learnt, however low the loss), it had the lowest loss on images that it was not trained on ({ $loss }; before training { $first }).
+report-chosen-seen = What you get is the state after step { $step }: of those from step { $half } on (before, too little is learnt, however low the loss), it had the lowest validation loss ({ $loss }; before training { $first }). There were too few images to hold some out, so it was measured on training images.
 report-plot = Loss plot
 report-grid = Sample pictures before, during and after training
 report-usage = How to use it

@@ -319,6 +319,7 @@ result-done = `{ $name }` 训练好了（{ $preset }）。
 result-how = 用 { $images } 张图片训练了 { $steps } 步，用时 { $duration }。
 result-loss = 验证损失：开始 { $first }，第 { $step } 步之后 { $kept }，你得到的就是这一步的结果。
 result-use = 使用方法：把 `{ $file }` 放进 LoRA 文件夹（适用于底模 `{ $base }`），在提示词里写上 `{ $trigger }`。
+result-use-demo = `{ $file }` 只能配合自带的演示小模型（`{ $base }`）使用，提示词里写上 `{ $trigger }`。要用于 AUTOMATIC1111、Forge 或 ComfyUI，请在 Stable Diffusion 底模上训练；机器人的管理者可以添加底模。
 result-stronger = 再训练一次，更强
 result-weaker = 再训练一次，更弱
 result-alt-plot = 训练过程中的损失曲线

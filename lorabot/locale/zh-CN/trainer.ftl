@@ -105,8 +105,8 @@ plan-moved = 改在 { $device } 上继续，每次处理 { $batch } 张。
 
 ## 报告
 report-intro = 这是底模 **{ $base }** 的 LoRA，使用预设 **{ $preset }**，由 { $images } 张图片训练 { $steps } 步而成。触发词是 **{ $trigger }**。
-report-chosen = 你得到的是第 { $step } 步之后的状态：从第 { $half } 步起，它在没有训练过的图片上损失最低（{ $loss }；训练前为 { $first }）。
-report-chosen-seen = 你得到的是第 { $step } 步之后的状态：从第 { $half } 步起，它的验证损失最低（{ $loss }；训练前为 { $first }）。图片太少，没有留出验证图片，所以是在训练图片上测量的。
+report-chosen = 你得到的是第 { $step } 步之后的状态：从第 { $half } 步起（更早的状态学到的还太少，损失再低也不选），它在没有训练过的图片上损失最低（{ $loss }；训练前为 { $first }）。
+report-chosen-seen = 你得到的是第 { $step } 步之后的状态：从第 { $half } 步起（更早的状态学到的还太少，损失再低也不选），它的验证损失最低（{ $loss }；训练前为 { $first }）。图片太少，没有留出验证图片，所以是在训练图片上测量的。
 report-plot = 损失曲线
 report-grid = 训练前、训练中和训练后的样张
 report-usage = 使用方法
