@@ -93,7 +93,7 @@ def load_presets(extra: Path | None = None, bases: Bases | None = None) -> Catal
             _refuse_unknown_vocabularies(mine, vocabularies, broken)
             _lay_over(presets, mine, overrides)
         else:
-            broken.append(BrokenPreset(extra, 0, "", "is not a folder"))
+            broken.append(BrokenPreset(extra, 0, "", "is not a folder; LORABOT_PRESETS_DIR names it"))
     for fault in broken:
         _log.warning("preset left out: %s", fault)
     for override in overrides:

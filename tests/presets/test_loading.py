@@ -119,7 +119,7 @@ def test_a_file_that_is_not_text_is_named(tmp_path: Path) -> None:
 
 def test_a_folder_that_is_not_there_is_named_and_the_built_in_ones_work(tmp_path: Path) -> None:
     catalogue = load_presets(tmp_path / "nowhere")
-    assert catalogue.broken[0].reason == "is not a folder"
+    assert catalogue.broken[0].reason == "is not a folder; LORABOT_PRESETS_DIR names it"
     assert len(catalogue.presets) == BUILT_IN
 
 

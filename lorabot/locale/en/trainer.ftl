@@ -1,7 +1,7 @@
 # What the trainer says: errors, the plan's reasons, notes while it works, the report.
 
 ## Errors
-trainer-no-card = The settings ask for { $device }, but there is no such card here. Choose another device, or “auto”.
+trainer-no-card = The settings (LORABOT_TRAINER__DEVICE) ask for { $device }, but there is no such card here. Choose another device, or “auto”.
 trainer-no-images = There are no images to train on. Send some first.
 trainer-broken-image = The image “{ $image }” can't be read. Send it again, or leave it out.
 trainer-out-of-memory = There is not enough memory to train even one image at a time. Try again later, or ask the operator for a larger machine.

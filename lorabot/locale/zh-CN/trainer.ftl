@@ -1,7 +1,7 @@
 # 训练器说的话：错误、计划的理由、进行中的提示、报告。
 
 ## 错误
-trainer-no-card = 设置里要求使用 { $device }，但这里没有这张显卡。请改用其他设备，或设为“auto”。
+trainer-no-card = 设置（LORABOT_TRAINER__DEVICE）要求使用 { $device }，但这里没有这张显卡。请改用其他设备，或设为“auto”。
 trainer-no-images = 没有可以训练的图片，请先发几张过来。
 trainer-broken-image = 图片“{ $image }”无法读取。请重新发送，或者去掉它。
 trainer-out-of-memory = 内存不足，连一次训练一张图片都放不下。请稍后再试，或请运维人员换一台更大的机器。
