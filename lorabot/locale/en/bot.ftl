@@ -383,7 +383,7 @@ result-how =
     } in { $steps } steps, { $duration }.
 result-loss = Validation loss: { $first } at first, { $kept } after step { $step }, which is what you get.
 result-use = How to use it: put `{ $file }` where your LoRA files are (made for the base model `{ $base }`) and write `{ $trigger }` in your prompt.
-result-use-demo = `{ $file }` goes with the small demo model (`{ $base }`) alone, with `{ $trigger }` in the prompt. For AUTOMATIC1111, Forge or ComfyUI, train on a Stable Diffusion base; whoever runs this bot can add one.
+result-use-demo = How to use it: `{ $file }` is made for the small demo model (`{ $base }`) alone; there, write `{ $trigger }` in your prompt. For AUTOMATIC1111, Forge or ComfyUI, train on a Stable Diffusion base; whoever runs this bot can add one.
 result-stronger = Train again, stronger
 result-weaker = Train again, weaker
 result-alt-plot = Loss over the steps of the training
