@@ -11,7 +11,7 @@ from typing import TypeVar
 
 from lorabot.queue import Lease, Queue, keys
 from lorabot.queue.errors import BlobMissing, BlobsUnavailable, LeaseLost, StoreUnavailable
-from lorabot.queue.model import Artefact, Outcome, Progress, ResumePoint, Sample, Stage
+from lorabot.queue.model import Artefact, Job, Outcome, Progress, ResumePoint, Sample, Stage
 from lorabot.trainer import wire
 
 T = TypeVar("T")
@@ -47,7 +47,7 @@ class Courier:
     def __init__(self, queue: Queue, lease: Lease) -> None:
         self._queue = queue
         self._lease = lease
-        self._progress = Progress(Stage.PREPARING)
+        self._progress = _at_first(lease.job)
         self._samples: dict[tuple[int, int], Sample] = {}
         self._waiting: asyncio.Queue[wire.SampleMade | wire.CheckpointMade | wire.Notice] = asyncio.Queue()
         self._newest = 0
@@ -62,6 +62,10 @@ class Courier:
         finally:
             task.cancel()
             await asyncio.wait([task])
+
+    def begin(self) -> None:
+        """Show that the attempt prepares; what it goes on from stays shown."""
+        self._lease.show(self._progress)
 
     def take(self, event: wire.Event) -> None:
         """Note what the engine said."""
@@ -140,6 +144,12 @@ class Courier:
         await insist(lambda: self._queue.blobs.put(key, file.path, content_type=file.content_type, filename=name))
         size, digest = await asyncio.to_thread(_measure, file.path)
         return Artefact(file.kind, name, key, size, file.content_type, digest)
+
+
+def _at_first(job: Job) -> Progress:
+    if job.progress is None or job.resume is None:
+        return Progress(Stage.PREPARING)
+    return replace(job.progress, stage=Stage.PREPARING, rate=None, eta_s=None, note=None)
 
 
 def _measure(path: Path) -> tuple[int, str]:

@@ -21,7 +21,7 @@ from lorabot.locale import Message
 from lorabot.presets import Bases, Preset, Vocabulary
 from lorabot.queue import Lease, Queue, keys, run_worker
 from lorabot.queue.errors import BlobMissing, CancelRequested
-from lorabot.queue.model import Dataset, Job, Progress, Stage
+from lorabot.queue.model import Dataset, Job
 from lorabot.trainer import wire
 from lorabot.trainer.bases import BaseStore
 from lorabot.trainer.bases.locating import locate
@@ -112,7 +112,7 @@ class _Trainer:
             await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
 
     async def _attempt(self, lease: Lease, folder: Path, courier: Courier) -> "_Ending":
-        lease.show(Progress(Stage.PREPARING))
+        courier.begin()
         try:
             job = await self._prepare(lease, folder)
         except BlobMissing:

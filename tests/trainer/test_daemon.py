@@ -171,14 +171,18 @@ async def test_a_stopped_trainer_saves_and_gives_back_and_the_next_one_goes_on_a
     assert given_back.resume is not None
     assert given_back.resume.step >= 3
     assert await queue.blobs.exists(given_back.resume.key)
+    stages, curves = list[Stage](), set[bool]()
+
+    def trains_again(now: Job) -> bool:
+        assert now.progress is not None
+        curves.add(bool(now.progress.loss))
+        if now.attempt == 2:
+            stages.append(now.progress.stage)
+        return Stage.PREPARING in stages and stages[-1] is Stage.TRAINING and now.progress.step > 3
+
     async with trainer(queue, tmp_path, rare):
-        going_on = await until(
-            queue,
-            job,
-            lambda now: now.attempt == 2 and now.progress is not None and now.progress.stage is Stage.TRAINING,
-        )
-        assert going_on.progress is not None
-        await until(queue, job, lambda now: now.progress is not None and now.progress.step > 3)
+        await until(queue, job, trains_again)
+        assert curves == {True}, "the curve stays while the next attempt prepares"
         await queue.jobs.cancel(job.id, OWNER)
         ended = await until(queue, job, final)
         assert ended.state is JobState.CANCELLED
