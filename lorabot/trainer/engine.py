@@ -7,7 +7,9 @@ its stdin does, that is, with its parent. Whatever libraries print goes to stder
 import contextlib
 import ctypes
 import faulthandler
+import functools
 import gc
+import importlib.metadata
 import logging
 import os
 import queue
@@ -236,6 +238,8 @@ def _wake_triton() -> None:
 def _load(config: TrainerConfig) -> "Models":
     """Everything that a first job would otherwise wait for: libraries, the default base model, the CLIP."""
     gc.disable()  # all of this is here to stay: to look for garbage among it takes a fifth of the time
+    # diffusers looks through all installed packages when it is imported, and so does transformers.
+    importlib.metadata.packages_distributions = functools.cache(importlib.metadata.packages_distributions)
     import torch
     from matplotlib.backends import backend_agg
     from transformers.utils import logging as transformers_logging

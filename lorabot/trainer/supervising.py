@@ -300,11 +300,11 @@ class _Process:
 
 def _environment(kernels: Path | None) -> dict[str, str]:
     """This process's, without the settings and their secrets: the engine gets all it needs over its pipe."""
-    # The driver compiles too: cuDNN's attention, a second for each kind of head.
-    cache = {"TRITON_CACHE_DIR": str(kernels / "triton"), "CUDA_CACHE_PATH": str(kernels / "cuda")} if kernels else {}
+    # The driver compiles too, cuDNN's attention, a second for each kind of head; and for each size it makes a plan.
+    folders = {"TRITON_CACHE_DIR": "triton", "CUDA_CACHE_PATH": "cuda", "CUDNN_PLANS_DIR": "cudnn"}
     return {
         **ENVIRONMENT,
-        **cache,
+        **({name: str(kernels / folder) for name, folder in folders.items()} if kernels else {}),
         **{name: value for name, value in os.environ.items() if not name.startswith(_SECRET)},
     }
 

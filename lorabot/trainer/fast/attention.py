@@ -13,7 +13,8 @@ from typing import Any, NamedTuple
 
 import torch
 
-from lorabot.trainer.fast import packed
+from lorabot.trainer.fast import cudnn_attention
+from lorabot.trainer.fast.cudnn_attention import Heads, rows_like
 
 _aten: Any = torch.ops.aten
 _FEW = 256 * 77
@@ -27,7 +28,7 @@ class Attended(NamedTuple):
     """What came ``out``, and how a gradient of it becomes those of queries, keys and values."""
 
     out: torch.Tensor
-    back: Callable[[torch.Tensor], tuple[torch.Tensor, torch.Tensor, torch.Tensor]]
+    back: Callable[[torch.Tensor], Heads]
 
 
 class AttendedItself(NamedTuple):
@@ -37,7 +38,6 @@ class AttendedItself(NamedTuple):
     back: Callable[[torch.Tensor], torch.Tensor]
 
 
-_Heads = tuple[torch.Tensor, torch.Tensor, torch.Tensor]
 _Way = Callable[[torch.Tensor, torch.Tensor, torch.Tensor], Attended]
 
 
@@ -58,7 +58,7 @@ def build(shapes: Collection[Shape], like: torch.Tensor) -> Callable[[], None]:
     """
     left = [shape for shape in shapes if (shape, like.device, like.dtype) not in _built]
 
-    def there_and_back(shape: Shape, way: _Way, given: _Heads) -> None:
+    def there_and_back(shape: Shape, way: _Way, given: Heads) -> None:
         attended = way(*given)
         attended.back(torch.zeros_like(attended.out))
         _built.add((shape, like.device, like.dtype))
@@ -68,9 +68,10 @@ def build(shapes: Collection[Shape], like: torch.Tensor) -> Callable[[], None]:
     def begin(shape: Shape) -> Future[None]:
         heads, tokens, keys, size = shape
         query, key, value = (like.new_zeros(1, each, heads, size).transpose(1, 2) for each in (tokens, keys, keys))
-        # Chosen here: who asks torch for another attention does so for all threads. And torch's way back also where
-        # ``packed`` will be asked: that has the same kernels, but holds up all of Python while they are built.
-        return pool.submit(there_and_back, shape, _way(query, key, value), (query, key, value))
+        # Chosen here: who asks torch for another attention does so for all threads. And cuDNN's by torch's call: its
+        # front end has the same kernels, but holds up all of Python while they are built.
+        way = _way(query, key, value)
+        return pool.submit(there_and_back, shape, _by_torch if way is _cudnn else way, (query, key, value))
 
     begun: list[Future[None]] = []
     for shape in left:
@@ -101,17 +102,23 @@ def attend(query: torch.Tensor, key: torch.Tensor, value: torch.Tensor) -> Atten
 
 def attend_itself(given: torch.Tensor) -> AttendedItself:
     """The same for tokens that hear each other; ``given``: (B, tokens, 3, heads, head size)."""
-    return _itself(_way(*packed.parts(given)), given)
+    return _itself(_way(*parts(given)), given)
+
+
+def parts(given: torch.Tensor) -> Heads:
+    """Of queries, keys and values side by side each as (B, heads, tokens, head size)."""
+    query, key, value = given.transpose(1, 3).unbind(2)
+    return query, key, value
 
 
 def _itself(way: "_Way", given: torch.Tensor) -> AttendedItself:
     if way is _cudnn:
         return _cudnn_itself(given)
-    attended = way(*packed.parts(given))
+    attended = way(*parts(given))
     return AttendedItself(attended.out, lambda gradient: _together(attended.back(gradient)))
 
 
-def _together(gradients: _Heads) -> torch.Tensor:
+def _together(gradients: Heads) -> torch.Tensor:
     return torch.stack([each.transpose(1, 2) for each in gradients], dim=2)
 
 
@@ -133,17 +140,56 @@ def _way(query: torch.Tensor, key: torch.Tensor, value: torch.Tensor) -> "_Way":
 
 
 def _cudnn(query: torch.Tensor, key: torch.Tensor, value: torch.Tensor) -> Attended:
-    attended, _ = _cudnn_and_sums(query, key, value)
+    out, learn = _by_cudnn((query, key, value))
+
+    def back(gradient: torch.Tensor) -> Heads:
+        return learn(gradient, (rows_like(query), rows_like(key), rows_like(value)))
+
+    return Attended(out, back)
+
+
+def _cudnn_itself(given: torch.Tensor) -> AttendedItself:
+    out, learn = _by_cudnn(parts(given))
+
+    def back(gradient: torch.Tensor) -> torch.Tensor:
+        together = torch.empty_like(given)
+        into = parts(together)
+        found = learn(gradient, into)
+        return together if found is into else _together(found)
+
+    return AttendedItself(out, back)
+
+
+def _by_cudnn(given: Heads) -> tuple[torch.Tensor, Callable[[torch.Tensor, Heads], Heads]]:
+    """What came out; and from its gradient those of what was ``given``, in the places that are offered if they can be
+    put there."""
+    found, torchs = cudnn_attention.attend(*given), None
+    if found is None:
+        torchs, sums = _by_torch_and_sums(*given)
+        found = torchs.out, sums
+    out, sums = found
+
+    def learn(gradient: torch.Tensor, into: Heads) -> Heads:
+        if cudnn_attention.learn(gradient, given, out, sums, into):
+            return into
+        return (torchs or _by_torch(*given)).back(gradient)
+
+    return out, learn
+
+
+def _by_torch(query: torch.Tensor, key: torch.Tensor, value: torch.Tensor) -> Attended:
+    attended, _ = _by_torch_and_sums(query, key, value)
     return attended
 
 
-def _cudnn_and_sums(query: torch.Tensor, key: torch.Tensor, value: torch.Tensor) -> tuple[Attended, torch.Tensor]:
+def _by_torch_and_sums(query: torch.Tensor, key: torch.Tensor, value: torch.Tensor) -> tuple[Attended, torch.Tensor]:
+    """cuDNN's by torch's call, and the logarithms of the softmax's sums as ``cudnn_attention.attend`` has them."""
     out, sums, starts_q, starts_k, most_q, most_k, seed, offset, _ = _aten._scaled_dot_product_cudnn_attention(
         query, key, value, None, True
     )
 
-    def back(gradient: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        found: tuple[torch.Tensor, torch.Tensor, torch.Tensor] = _aten._scaled_dot_product_cudnn_attention_backward(
+    def back(gradient: torch.Tensor) -> Heads:
+        found: Heads = _aten._scaled_dot_product_cudnn_attention_backward(
             gradient, query, key, value, out, sums, seed, offset, None, starts_q, starts_k, most_q, most_k, 0.0, False
         )
         return found
@@ -151,23 +197,13 @@ def _cudnn_and_sums(query: torch.Tensor, key: torch.Tensor, value: torch.Tensor)
     return Attended(out, back), sums
 
 
-def _cudnn_itself(given: torch.Tensor) -> AttendedItself:
-    attended, sums = _cudnn_and_sums(*packed.parts(given))
-
-    def back(gradient: torch.Tensor) -> torch.Tensor:
-        found = packed.learn(gradient, given, attended.out, sums)
-        return _together(attended.back(gradient)) if found is None else found
-
-    return AttendedItself(attended.out, back)
-
-
 def _flash(query: torch.Tensor, key: torch.Tensor, value: torch.Tensor) -> Attended:
     out, sums, starts_q, starts_k, most_q, most_k, state, unused, _ = _aten._scaled_dot_product_flash_attention(
         query, key, value
     )
 
-    def back(gradient: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        found: tuple[torch.Tensor, torch.Tensor, torch.Tensor] = _aten._scaled_dot_product_flash_attention_backward(
+    def back(gradient: torch.Tensor) -> Heads:
+        found: Heads = _aten._scaled_dot_product_flash_attention_backward(
             gradient, query, key, value, out, sums, starts_q, starts_k, most_q, most_k, 0.0, False, state, unused
         )
         return found
@@ -178,7 +214,7 @@ def _flash(query: torch.Tensor, key: torch.Tensor, value: torch.Tensor) -> Atten
 def _efficient(query: torch.Tensor, key: torch.Tensor, value: torch.Tensor) -> Attended:
     out, sums, seed, offset = _aten._scaled_dot_product_efficient_attention(query, key, value, None, True)
 
-    def back(gradient: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    def back(gradient: torch.Tensor) -> Heads:
         wanted = [True, True, True, False]
         dq, dk, dv, _ = _aten._scaled_dot_product_efficient_attention_backward(
             gradient, query, key, value, None, out, sums, seed, offset, 0.0, wanted
@@ -193,7 +229,7 @@ def _products(query: torch.Tensor, key: torch.Tensor, value: torch.Tensor) -> At
     share = torch.softmax((query @ key.mT) * scale, dim=-1)
     out = share @ value
 
-    def back(gradient: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    def back(gradient: torch.Tensor) -> Heads:
         d_share = gradient @ value.mT
         d_products = share * (d_share - (d_share * share).sum(dim=-1, keepdim=True)) * scale
         return d_products @ key, d_products.mT @ query, share.mT @ gradient

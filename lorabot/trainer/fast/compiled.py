@@ -11,7 +11,7 @@ from lorabot.trainer.fast.attention import Attended, attend
 from lorabot.trainer.fast.primitives import Factors, GroupNorm, LayerNorm, Source, Stats
 from lorabot.trainer.fast.reference import PATTERN
 from lorabot.trainer.kernels import norms, rows, texts
-from lorabot.trainer.kernels.ahead import Wanted, compile_apart, wanted_by
+from lorabot.trainer.kernels.ahead import Note, compile_apart, wanted_by
 
 _TILE, _WIDE = 64, 64
 """Rows and channels of a program of the group norms. These sizes and the numbers of warps are an H100's best at the
@@ -48,7 +48,7 @@ class Compiled:
 
     def prepare(self, act: Callable[[], object]) -> Callable[[], None]:
         device = torch.cuda.current_device()
-        wait = compile_apart(lambda: self._asked_by(act))
+        wait = compile_apart(lambda note: self._ask(act, note))
 
         def load(kernel: Any) -> object:
             ready = kernel.result() if hasattr(kernel, "result") else kernel
@@ -65,10 +65,10 @@ class Compiled:
 
         return load_all
 
-    def _asked_by(self, act: Callable[[], object]) -> Sequence[Wanted]:
+    def _ask(self, act: Callable[[], object], note: Note) -> None:
         self._asking = True
         try:
-            return wanted_by(act)
+            wanted_by(act, note)
         finally:
             self._asking = False
 

@@ -1,7 +1,7 @@
 """Compiles kernels ahead, in processes of their own: threads take turns wherever Triton is in Python, and in older
 Tritons in all of it. What they leave in Triton's cache the process that asked for it finds there.
 
-    python -m lorabot.trainer.kernels.ahead < kernels.json
+    python -m lorabot.trainer.kernels.ahead < kernels.jsonl
 """
 
 import itertools
@@ -11,11 +11,12 @@ import os
 import subprocess
 import sys
 import time
+import traceback
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from importlib import import_module
-from typing import Any
+from typing import IO, Any
 
 from triton import knobs
 from triton.backends.compiler import GPUTarget
@@ -43,18 +44,24 @@ class Wanted:
         return getattr(import_module(self.module), self.name).preload(self.description)
 
 
-def wanted_by(act: Callable[[], object]) -> list[Wanted]:
-    """The kernels that ``act`` would have compiled now if it weren't for this; none is."""
-    found: dict[Wanted, None] = {}
+Note = Callable[[Wanted], None]
+"""Is told of a kernel."""
 
-    def note(*, fn: Any, compile: Any, **_: object) -> bool:  # noqa: A002
-        found[Wanted(fn.module, fn.name, compile["specialization_data"])] = None
+
+def wanted_by(act: Callable[[], object], note: Note) -> None:
+    """Have ``note`` told the kernels that ``act`` would have compiled now if it weren't for this; none is."""
+    seen: set[Wanted] = set()
+
+    def hook(*, fn: Any, compile: Any, **_: object) -> bool:  # noqa: A002
+        kernel = Wanted(fn.module, fn.name, compile["specialization_data"])
+        if kernel not in seen:
+            seen.add(kernel)
+            note(kernel)
         return True  # leave it
 
     with knobs.runtime.scope():
-        knobs.runtime.jit_cache_hook = note
+        knobs.runtime.jit_cache_hook = hook
         act()
-    return list(found)
 
 
 def wake() -> None:
@@ -64,78 +71,105 @@ def wake() -> None:
     cache.triton_key()
 
 
-def compile_apart(find: Callable[[], Sequence[Wanted]], cores: int | None = None) -> Callable[[], Sequence[Wanted]]:
-    """Have what ``find`` finds compiled for this process's card by other ones, if it is worth them.
+def compile_apart(find: Callable[[Note], object], cores: int | None = None) -> Callable[[], Sequence[Wanted]]:
+    """Have what ``find`` notes compiled for this process's card by other ones, if it is worth them.
 
-    What comes back waits for them and says what was found. The first time they start while it is being found: later
-    there is little to compile, if anything. Where they fail they tell standard error, and it is left to whoever needs
-    it.
+    They are at the first while the next is being found. What comes back waits for them and says what was found. Where
+    they fail they tell standard error, and it is left to whoever needs it.
     """
-    count = min(cores or os.cpu_count() or 1, _MOST)
-    children: list[subprocess.Popen[str]] = []
+    crew = _Crew(min(cores or os.cpu_count() or 1, _MOST))
     try:
-        if count > 1 and next(_times) == 0:
-            with _forgiven(children):
-                _start(children, count)
-        wanted = find()
-        if len(wanted) < _WORTH_IT:
-            _end(children)
-        elif count > 1:
-            with _forgiven(children):
-                if not children:
-                    _start(children, count)
-                _send(children, wanted)
+        if next(_times) == 0:  # later there is little to compile, if anything
+            crew.start()
+        find(crew.take)
+        crew.close()
     except BaseException:
-        _end(children)
+        crew.end()
         raise
-    until = time.monotonic() + _PATIENCE_S
+    return crew.wait
 
-    def wait() -> Sequence[Wanted]:
+
+class _Crew:
+    """So many processes that compile what they are told, in turns. One alone is none: it would do what we can do."""
+
+    def __init__(self, count: int) -> None:
+        self._count = count if count > 1 else 0
+        self._children: list[subprocess.Popen[str]] = []
+        self._wanted: list[Wanted] = []
+        self._until = 0.0
+
+    def start(self) -> None:
+        with self._forgiven():
+            while len(self._children) < self._count:
+                self._children.append(_child())
+
+    def take(self, kernel: Wanted) -> None:
+        """Have it compiled, if it is one of enough to be worth it."""
+        self._wanted.append(kernel)
+        if len(self._wanted) == _WORTH_IT:
+            self.start()
+            with self._forgiven():
+                self._tell_target()
+                for number, each in enumerate(self._wanted):
+                    self._tell(number, asdict(each))
+        elif len(self._wanted) > _WORTH_IT:
+            with self._forgiven():
+                self._tell(len(self._wanted) - 1, asdict(kernel))
+
+    def close(self) -> None:
+        """There is no more to come."""
+        if len(self._wanted) < _WORTH_IT:
+            self.end()
+        self._until = time.monotonic() + _PATIENCE_S
+        with self._forgiven():
+            for child in self._children:
+                _stdin(child).close()
+
+    def wait(self) -> Sequence[Wanted]:
         try:
-            with _forgiven(children):
-                failed = sum(child.wait(max(0.0, until - time.monotonic())) != 0 for child in children)
-                if failed:
-                    _log.warning("%d of %d processes could not compile all of their kernels", failed, count)
+            with self._forgiven():
+                ends = [child.wait(max(0.0, self._until - time.monotonic())) for child in self._children]
+                if any(ends):
+                    failed = sum(status != 0 for status in ends)
+                    _log.warning("%d of %d processes could not compile all of their kernels", failed, len(ends))
         finally:
-            _end(children)
-        return wanted
+            self.end()
+        return self._wanted
 
-    return wait
-
-
-@contextmanager
-def _forgiven(children: list[subprocess.Popen[str]]) -> Iterator[None]:
-    try:
-        yield
-    except (OSError, subprocess.TimeoutExpired) as error:
-        _log.warning("kernels are compiled one by one: %s", error)
-        _end(children)
-
-
-def _start(children: list[subprocess.Popen[str]], count: int) -> None:
-    for _ in range(count):
-        children.append(_child())
-
-
-def _send(children: Sequence[subprocess.Popen[str]], wanted: Sequence[Wanted]) -> None:
-    card: Any = driver.active
-    target = card.get_current_target()
-    about = {"backend": target.backend, "arch": target.arch, "warp_size": target.warp_size}
-    for first, child in enumerate(children):
-        assert child.stdin is not None
-        with child.stdin:
-            kernels = [asdict(each) for each in wanted[first :: len(children)]]
-            json.dump({"target": about, "kernels": kernels}, child.stdin)
-
-
-def _end(children: list[subprocess.Popen[str]]) -> None:
-    while children:
-        child = children.pop()
-        child.kill()
-        child.wait()
-        if child.stdin is not None:
+    def end(self) -> None:
+        while self._children:
+            child = self._children.pop()
+            child.kill()
+            child.wait()
             with suppress(OSError):  # what it was not told yet
-                child.stdin.close()
+                _stdin(child).close()
+
+    def _tell_target(self) -> None:
+        card: Any = driver.active
+        target = card.get_current_target()
+        about = {"backend": target.backend, "arch": target.arch, "warp_size": target.warp_size}
+        for number in range(len(self._children)):
+            self._tell(number, about)
+
+    def _tell(self, number: int, said: dict[str, object]) -> None:
+        if self._children:
+            pipe = _stdin(self._children[number % len(self._children)])
+            pipe.write(json.dumps(said) + "\n")
+            pipe.flush()
+
+    @contextmanager
+    def _forgiven(self) -> Iterator[None]:
+        try:
+            yield
+        except (OSError, subprocess.TimeoutExpired) as error:
+            _log.warning("kernels are compiled one by one: %s", error)
+            self._count = 0
+            self.end()
+
+
+def _stdin(child: subprocess.Popen[str]) -> IO[str]:
+    assert child.stdin is not None
+    return child.stdin
 
 
 def _child() -> subprocess.Popen[str]:
@@ -156,16 +190,23 @@ class _Card:
         return self.target
 
 
-def main() -> None:
-    """Compile what standard input names."""
+def main() -> int:
+    """Compile what standard input names, each on a line after one for the card; 1 if some of it could not be."""
     with suppress(Exception):  # it is found out again when it is needed
         cache.triton_key()
-    given = json.load(sys.stdin)
-    driver.set_active(_Card(GPUTarget(**given["target"])))  # type: ignore[arg-type]
-    for kernel in given["kernels"]:
-        Wanted(**kernel).compile()
+    target, kernels = next(sys.stdin), sys.stdin
+    driver.set_active(_Card(GPUTarget(**json.loads(target))))  # type: ignore[arg-type]
+    status = 0
+    for kernel in kernels:
+        try:
+            Wanted(**json.loads(kernel)).compile()
+        except Exception:  # whatever a compiler may say; the others are as good as before
+            traceback.print_exc()
+            status = 1
+    return status
 
 
 if __name__ == "__main__":
-    main()
-    os._exit(0)  # else Triton's bindings list all that they did not free
+    status = main()
+    sys.stderr.flush()
+    os._exit(status)  # else Triton's bindings list all that they did not free

@@ -5,6 +5,7 @@ import json
 import logging
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,7 @@ from lorabot.trainer.kernels import ahead
 from tests.house import clean_environment
 from tests.trainer import small_bases
 from tests.trainer.fast.test_network import with_adapter
-from tests.trainer.fast.without_a_card import SOME
+from tests.trainer.fast.without_a_card import SOME, noting
 
 
 def as_on_a_card(folder: Path) -> tuple[dict[str, Any], str]:
@@ -39,6 +40,7 @@ def test_other_processes_compile_all_that_a_step_takes_and_one_that_fails_stands
     assert found["not foreseen"] == []
     assert (found["before"], found["apart"]) == (0, SOME)
     assert found["new here"] == []
+    assert found["despite others"] == 1
     assert "2 of 2 processes could not compile" in log
 
 
@@ -78,10 +80,10 @@ def test_processes_that_end_at_once_or_are_told_nothing_hold_up_nobody(
     monkeypatch.setattr(ahead, "_times", itertools.count())
     monkeypatch.setattr(driver, "_active", ahead._Card(GPUTarget("cuda", 90, 32)))
     many, few = [ahead.Wanted("module", f"kernel {number}", "{}") for number in range(20)], [ahead.Wanted("m", "k", "")]
-    assert ahead.compile_apart(lambda: many, cores=3)() == many
+    assert ahead.compile_apart(noting(many), cores=3)() == many
     assert "compiled one by one" in caplog.text
     assert len(started) == 3
-    assert ahead.compile_apart(lambda: few, cores=3)() == few
+    assert ahead.compile_apart(noting(few), cores=3)() == few
     assert len(started) == 3, "later there is little to compile, and no process is started for it"
     monkeypatch.setattr(ahead, "_times", itertools.count())
     with pytest.raises(RuntimeError, match="no such network"):
@@ -90,7 +92,39 @@ def test_processes_that_end_at_once_or_are_told_nothing_hold_up_nobody(
     assert all(each.poll() is not None for each in started)
 
 
-def _fail() -> list[ahead.Wanted]:
+def test_processes_are_told_of_kernels_while_others_are_still_being_found(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    heard = tmp_path / "heard"
+    code = f"import sys\nfor line in sys.stdin:\n    open({str(heard)!r}, 'a').write(line)"
+
+    def told() -> list[dict[str, Any]]:
+        return [json.loads(line) for line in heard.read_text().splitlines()] if heard.exists() else []
+
+    def find(note: ahead.Note) -> None:
+        for each in kernels[:-1]:
+            note(each)
+        until = time.monotonic() + 20
+        while len(told()) < 2 + len(kernels) - 1 and time.monotonic() < until:
+            time.sleep(0.01)
+        before.extend(told())
+        note(kernels[-1])
+
+    before = list[dict[str, Any]]()
+    kernels = [ahead.Wanted("module", f"kernel {number}", "{}") for number in range(10)]
+    monkeypatch.setattr(
+        ahead,
+        "_child",
+        lambda: subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, text=True),
+    )
+    monkeypatch.setattr(driver, "_active", ahead._Card(GPUTarget("cuda", 90, 32)))
+    assert ahead.compile_apart(find, cores=2)() == kernels
+    names = sorted(each["name"] for each in told() if "name" in each)
+    assert (len(before), names) == (11, sorted(each.name for each in kernels))
+    assert sum(each == {"backend": "cuda", "arch": 90, "warp_size": 32} for each in told()) == 2
+
+
+def _fail(*_: object) -> None:
     raise RuntimeError("no such network")
 
 

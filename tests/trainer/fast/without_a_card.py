@@ -8,7 +8,7 @@ What it finds goes to standard output as JSON.
 import json
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import torch
@@ -20,7 +20,7 @@ from lorabot.trainer import adapter
 from lorabot.trainer.conditions import Conditions
 from lorabot.trainer.fast.compiled import Compiled
 from lorabot.trainer.fast.entrance import lay_out, prepare
-from lorabot.trainer.kernels.ahead import Wanted, compile_apart, wanted_by
+from lorabot.trainer.kernels.ahead import Note, Wanted, compile_apart, wanted_by
 from tests.trainer.conftest import tiny_recipe
 
 SOME = 8
@@ -48,8 +48,18 @@ class Asking(Compiled):
         self.wanted: list[Wanted] = []
 
     def prepare(self, act: Callable[[], object]) -> Callable[[], None]:
-        self.wanted = wanted_by(act)
+        wanted_by(act, self.wanted.append)
         return lambda: None
+
+
+def noting(kernels: Sequence[Wanted]) -> Callable[[Note], None]:
+    """What finds these."""
+
+    def find(note: Note) -> None:
+        for each in kernels:
+            note(each)
+
+    return find
 
 
 def kept() -> set[str]:
@@ -80,21 +90,25 @@ def main() -> None:
             _, learn = network.forward(noisy, times, conditions)
             learn(noisy)
 
-        really = wanted_by(there_and_back)
+        really = list[Wanted]()
+        wanted_by(there_and_back, really.append)
     before = kept()
-    compile_apart(lambda: ops.wanted[:SOME], cores=2)()
+    compile_apart(noting(ops.wanted[:SOME]), cores=2)()
     apart = kept()
     for each in ops.wanted[:SOME]:
         each.compile()
     here = kept()
     broken = Wanted(ops.wanted[0].module, ops.wanted[0].name, "{}")
-    compile_apart(lambda: [broken] * SOME, cores=2)()  # is survived
+    one_more = ops.wanted[SOME]
+    compile_apart(noting([*[broken] * (SOME - 1), one_more]), cores=2)()  # what fails stands in no way
+    despite = kept() - here
     found = {
         "foreseen": len(ops.wanted),
         "not foreseen": [each.name for each in set(really) - set(ops.wanted)],
         "before": len(before),
         "apart": len(apart),
         "new here": sorted(here - apart),
+        "despite others": len(despite),
         "values": len({parameter.device.type for parameter in unet.parameters()}),
     }
     sys.stdout.write(json.dumps(found))
