@@ -238,6 +238,7 @@ def draw(jobs: Sequence[dict[str, Any]], title: str, path: Path) -> None:
         axes.text(job["total_s"], row, f" {job['total_s']:.1f} s", va="center", fontsize=8)
     axes.set_yticks(range(len(jobs)), [LINES[job["name"]] for job in jobs])
     axes.invert_yaxis()
+    axes.use_sticky_edges = False  # the longest bar has a margin, too
     axes.set(xlabel="seconds since the job was accepted; black: the first step is done", title=title)
     patches = [axes.barh(0, 0, color=colour) for colour in colours.values()]
     ready = axes.barh(0, 0, color="lightgrey")
