@@ -16,8 +16,10 @@ from pathlib import Path
 from statistics import median
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Literal
-from urllib.request import ProxyHandler, build_opener
+from urllib.error import HTTPError
+from urllib.request import HTTPRedirectHandler, ProxyHandler, Request, build_opener
 
+from pydantic import SecretStr
 from sqlalchemy.exc import DatabaseError
 
 from lorabot.folders import NO_DATA_FOLDER, NoFolder, make_data_folder
@@ -42,6 +44,8 @@ State = Literal["ok", "missing", "broken"]
 
 _TORCH_S = 120.0
 _WEB_S = 3.0
+_TOKEN_S = 10.0
+_MOST_SAID = 2**16
 _SOME_DISK = 10 * 1024**3
 _LEAST_DISK = 1024**3
 _LEAST_GPU_FREE = 0.25
@@ -54,6 +58,9 @@ _PACKAGES = {
 # The documented shapes: three base64url parts; the bot's number, a colon and 35 characters.
 _DISCORD_TOKEN = re.compile(r"[\w-]{18,}\.[\w-]{6,}\.[\w-]{25,}")
 _TELEGRAM_TOKEN = re.compile(r"\d{5,}:[\w-]{30,}")
+_DISCORD, _TELEGRAM = "https://discord.com/api/v10", "https://api.telegram.org"
+_REFUSED = (401, 404)
+"""What Discord and Telegram answer to a token that is nobody's."""
 _ASK_TORCH = """
 import json, torch
 cards = []
@@ -349,20 +356,67 @@ def _answers(host: str, port: int) -> bool:
 
 
 async def _tokens(settings: Settings) -> list[Finding]:
-    """Whether tokens are there and look like ones; they are never shown."""
-    found = []
-    for name, token, shape in (
-        ("discord", settings.discord.token, _DISCORD_TOKEN),
-        ("telegram", settings.telegram.token, _TELEGRAM_TOKEN),
-    ):
-        params: dict[str, Param] = {"setting": f"LORABOT_{name.upper()}__TOKEN"}
-        if token is None:
-            found.append(_finding(name, "missing", "doctor-token-missing", f"doctor-token-{name}", **params))
-        elif not shape.fullmatch(token.get_secret_value()):
-            found.append(_finding(name, "broken", "doctor-token-odd", f"doctor-token-{name}", **params))
-        else:
-            found.append(_finding(name, "ok", "doctor-token", **params))
-    return found
+    """Whether tokens are there, and whose they are, of which the platforms are asked; they are never shown."""
+    discord, telegram = settings.discord, settings.telegram
+    of_discord = _secret(discord.token)
+    return list(
+        await asyncio.gather(
+            asyncio.to_thread(
+                _token,
+                "discord",
+                of_discord,
+                _DISCORD_TOKEN,
+                f"{(discord.api_url or _DISCORD).rstrip('/')}/users/@me",
+                {"Authorization": f"Bot {of_discord}"},
+            ),
+            asyncio.to_thread(
+                _token,
+                "telegram",
+                _secret(telegram.token),
+                _TELEGRAM_TOKEN,
+                f"{(telegram.api_url or _TELEGRAM).rstrip('/')}/bot{_secret(telegram.token)}/getMe",
+                {},
+            ),
+        )
+    )
+
+
+def _secret(token: SecretStr | None) -> str | None:
+    return None if token is None else token.get_secret_value()
+
+
+class _Straight(HTTPRedirectHandler):
+    """A token is shown to nobody but who was named."""
+
+    def redirect_request(self, *_: object) -> None:
+        return None
+
+
+def _token(name: str, token: str | None, shape: re.Pattern[str], url: str, headers: Mapping[str, str]) -> Finding:
+    """``name`` of a platform, ``url`` where it says whose ``token`` this is to who shows it."""
+    params: dict[str, Param] = {"setting": f"LORABOT_{name.upper()}__TOKEN", "platform": name.capitalize()}
+    get_one = f"doctor-token-{name}"
+    if token is None:
+        return _finding(name, "missing", "doctor-token-missing", get_one, **params)
+    if not shape.fullmatch(token):
+        return _finding(name, "broken", "doctor-token-odd", get_one, **params)
+    try:
+        # Discord turns away who does not say which bot this is.
+        request = Request(url, headers={"User-Agent": f"DiscordBot (lorabot, {version('lorabot')})", **headers})  # noqa: S310
+        with build_opener(_Straight).open(request, timeout=_TOKEN_S) as answer:
+            said = json.loads(answer.read(_MOST_SAID))
+        owner = f"@{said['result']['username']}" if "result" in said else str(said["username"])
+    except HTTPError as error:
+        if error.code in _REFUSED:
+            return _finding(name, "broken", "doctor-token-refused", get_one, **params)
+        params["reason"] = f"HTTP {error.code}"
+    except (OSError, HTTPException) as error:
+        params["reason"] = str(getattr(error, "reason", error)) or type(error).__name__
+    except (ValueError, AttributeError, KeyError, TypeError):
+        return _finding(name, "broken", "doctor-token-nonsense", "doctor-token-unasked-mend", **params)
+    else:
+        return _finding(name, "ok", "doctor-token", owner=owner, **params)
+    return _finding(name, "broken", "doctor-token-unasked", "doctor-token-unasked-mend", **params)
 
 
 async def _bases(settings: Settings) -> list[Finding]:

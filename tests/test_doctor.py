@@ -15,6 +15,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from lorabot import doctor
 from lorabot.doctor import EXAMINATIONS, Finding, examine
 from lorabot.locale import Message, translator
 from lorabot.queue import Queue
@@ -23,8 +24,10 @@ from lorabot.queue.migrations import migrate
 from lorabot.queue.model import Outcome
 from lorabot.settings import load_settings
 from lorabot.supervisor import only_one
+from tests.discord.server import DiscordServer
 from tests.house import clean_environment, free_port, lorabot
 from tests.queue.samples import submit
+from tests.telegram.server.serving import TelegramServer
 from tests.trainer.bases.files import write_header
 from tests.trainer.bases.test_detection import WHOLE
 from tests.trainer.nvml import Driver, Silicon, driver
@@ -263,16 +266,74 @@ async def test_a_web_chat_open_to_all_is_broken(here: pytest.MonkeyPatch) -> Non
 
 @pytest.mark.parametrize(
     ("discord", "telegram", "state"),
-    [("", "", "missing"), (DISCORD, TELEGRAM, "ok"), ("s3cr3t", "s3cr3t", "broken"), (TELEGRAM, DISCORD, "broken")],
+    [("", "", "missing"), ("s3cr3t", "s3cr3t", "broken"), (TELEGRAM, DISCORD, "broken")],
 )
-async def test_a_token_is_judged_by_its_shape_and_never_shown(
+async def test_what_does_not_look_like_a_token_is_shown_to_nobody(
     here: pytest.MonkeyPatch, discord: str, telegram: str, state: str
 ) -> None:
+    here.setattr(doctor, "build_opener", None)
     found = await findings(here, "tokens", LORABOT_DISCORD__TOKEN=discord, LORABOT_TELEGRAM__TOKEN=telegram)
     for what, token in (("discord", discord), ("telegram", telegram)):
         (finding,) = found[what]
         assert finding.state == state
         assert not token or token not in repr(finding)
+
+
+async def test_the_platforms_are_asked_whose_the_tokens_are(here: pytest.MonkeyPatch) -> None:
+    async with DiscordServer().running() as discord, TelegramServer().serving() as telegram:
+        servers = {"LORABOT_DISCORD__API_URL": f"{discord.api_url}/", "LORABOT_TELEGRAM__API_URL": telegram.url}
+        mine = {"LORABOT_DISCORD__TOKEN": discord.token, "LORABOT_TELEGRAM__TOKEN": telegram.token}
+        found = await findings(here, "tokens", **servers, **mine)
+        assert texts(found, "discord") == [f"ok: LORABOT_DISCORD__TOKEN is the token of {discord.me.name}"]
+        assert texts(found, "telegram") == ["ok: LORABOT_TELEGRAM__TOKEN is the token of @test_lorabot"]
+        others = {"LORABOT_DISCORD__TOKEN": DISCORD, "LORABOT_TELEGRAM__TOKEN": TELEGRAM}
+        found = await findings(here, "tokens", **servers, **others)
+    assert texts(found, "discord") == ["broken: Discord does not take LORABOT_DISCORD__TOKEN"]
+    assert texts(found, "telegram") == ["broken: Telegram does not take LORABOT_TELEGRAM__TOKEN"]
+    assert "@BotFather" in translator("en").text(found["telegram"][0].mend or Message(""))
+
+
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [
+        (b"HTTP/1.1 502 Bad Gateway\r\nContent-Length: 0\r\n\r\n", "could not be asked: HTTP 502"),
+        (b"HTTP/1.1 302 Found\r\nLocation: /elsewhere\r\nContent-Length: 0\r\n\r\n", "could not be asked: HTTP 302"),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\n<html>", "is something else"),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n[]", "is something else"),
+        (b'HTTP/1.1 200 OK\r\nContent-Length: 15\r\n\r\n{"result": null}', "is something else"),
+        (b"SSH-2.0-OpenSSH\r\n", "could not be asked: SSH-2.0-OpenSSH"),
+        (b"", "could not be asked: Remote end closed connection without response"),
+        (None, "could not be asked: timed out"),
+    ],
+    ids=["in trouble", "elsewhere", "a page", "a list", "nobody", "another server", "hangs up", "says nothing"],
+)
+async def test_a_platform_that_can_not_be_asked_is_said_with_the_reason_and_without_the_token(
+    here: pytest.MonkeyPatch, answer: bytes | None, said: str
+) -> None:
+    asked: list[bytes] = []
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        asked.append(await reader.readline())
+        if answer is None:
+            await reader.read()
+        else:
+            writer.write(answer)
+        writer.close()
+
+    here.setattr(doctor, "_TOKEN_S", 10.0 if answer is not None else 0.5)
+    async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
+        url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        tokens = {"LORABOT_DISCORD__TOKEN": DISCORD, "LORABOT_TELEGRAM__TOKEN": TELEGRAM}
+        servers = {"LORABOT_DISCORD__API_URL": url, "LORABOT_TELEGRAM__API_URL": url}
+        found = await findings(here, "tokens", **tokens, **servers)
+    assert len(asked) == 2
+    for what, token in (("discord", DISCORD), ("telegram", TELEGRAM)):
+        (text,) = texts(found, what)
+        assert text.startswith(f"broken: LORABOT_{what.upper()}__TOKEN looks like a token; ")
+        assert said in text
+        assert token not in repr(found[what])
+    found = await findings(here, "tokens", **tokens, **servers)
+    assert "Connection refused" in texts(found, "telegram")[0]
 
 
 async def test_a_card_that_is_wanted_and_not_there_is_broken(here: pytest.MonkeyPatch, tmp_path: Path) -> None:
