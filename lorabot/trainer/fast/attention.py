@@ -19,7 +19,7 @@ from lorabot.trainer.fast.cudnn_attention import Heads, rows_like
 _aten: Any = torch.ops.aten
 _FEW = 256 * 77
 """Products of a query and a key, of each head, up to which torch's flash attention is taken: there cuDNN's is faster by
-0.3 % of a step at most, and takes 60 ms each way to plan for every new size and batch, and a second to build."""
+0.3 % of a step at most, and takes a plan each way for every new size and batch, and a second to build."""
 _built: set[tuple["Shape", torch.device, torch.dtype]] = set()
 _log = logging.getLogger(__name__)
 
@@ -140,41 +140,53 @@ def _way(query: torch.Tensor, key: torch.Tensor, value: torch.Tensor) -> "_Way":
 
 
 def _cudnn(query: torch.Tensor, key: torch.Tensor, value: torch.Tensor) -> Attended:
-    out, learn = _by_cudnn((query, key, value))
+    by_cudnn = _by_cudnn((query, key, value))
 
     def back(gradient: torch.Tensor) -> Heads:
-        return learn(gradient, (rows_like(query), rows_like(key), rows_like(value)))
+        into = rows_like(query), rows_like(key), rows_like(value)
+        if by_cudnn.learn(gradient, into):
+            return into
+        del into  # not to be held beside torch's
+        return by_cudnn.back(gradient)
 
-    return Attended(out, back)
+    return Attended(by_cudnn.out, back)
 
 
 def _cudnn_itself(given: torch.Tensor) -> AttendedItself:
-    out, learn = _by_cudnn(parts(given))
+    by_cudnn = _by_cudnn(parts(given))
 
     def back(gradient: torch.Tensor) -> torch.Tensor:
         together = torch.empty_like(given)
-        into = parts(together)
-        found = learn(gradient, into)
-        return together if found is into else _together(found)
+        if by_cudnn.learn(gradient, parts(together)):
+            return together
+        del together
+        return _together(by_cudnn.back(gradient))
 
-    return AttendedItself(out, back)
+    return AttendedItself(by_cudnn.out, back)
 
 
-def _by_cudnn(given: Heads) -> tuple[torch.Tensor, Callable[[torch.Tensor, Heads], Heads]]:
-    """What came out; and from its gradient those of what was ``given``, in the places that are offered if they can be
-    put there."""
+class _ByCudnn(NamedTuple):
+    """What came ``out``; what puts its gradients into place, if it can; and else the way ``back`` by torch's call."""
+
+    out: torch.Tensor
+    learn: Callable[[torch.Tensor, Heads], bool]
+    back: Callable[[torch.Tensor], Heads]
+
+
+def _by_cudnn(given: Heads) -> _ByCudnn:
     found, torchs = cudnn_attention.attend(*given), None
     if found is None:
         torchs, sums = _by_torch_and_sums(*given)
         found = torchs.out, sums
     out, sums = found
 
-    def learn(gradient: torch.Tensor, into: Heads) -> Heads:
-        if cudnn_attention.learn(gradient, given, out, sums, into):
-            return into
+    def learn(gradient: torch.Tensor, into: Heads) -> bool:
+        return cudnn_attention.learn(gradient, given, out, sums, into)
+
+    def back(gradient: torch.Tensor) -> Heads:
         return (torchs or _by_torch(*given)).back(gradient)
 
-    return out, learn
+    return _ByCudnn(out, learn, back)
 
 
 def _by_torch(query: torch.Tensor, key: torch.Tensor, value: torch.Tensor) -> Attended:

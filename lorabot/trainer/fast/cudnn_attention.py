@@ -42,10 +42,11 @@ class _Kind(NamedTuple):
 @dataclass(frozen=True, slots=True, eq=False)
 class _Plan:
     """A graph of cuDNN's that knows its tensors by their places in ``_Kind.layouts``, from 1 on, and the bytes that it
-    works in."""
+    works in. ``kept``: whether it was read from a file."""
 
     graph: Any
     workspace: int
+    kept: bool
 
 
 _plans: dict[_Kind, _Plan | None] = {}
@@ -55,6 +56,8 @@ _handles: dict[torch.device, list[int]] = {}
 _lock = threading.Lock()
 _LITTLE = 2**28
 """Bytes free on a card below which what can't be planned may be for lack of memory: cuDNN doesn't say."""
+_DESCRIBED = 1
+"""To be raised when ``_describe`` says something else of the same layouts: plans that are kept for it are another's."""
 
 
 def attend(query: torch.Tensor, key: torch.Tensor, value: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor] | None:
@@ -113,7 +116,12 @@ def _did(way: Literal["there", "back"], tensors: Sequence[torch.Tensor]) -> bool
         return False
     workspace = torch.empty(max(1, plan.workspace), dtype=torch.uint8, device=device)
     with _handle(device) as handle:
-        plan.graph.execute(dict(enumerate(tensors, 1)), workspace, handle=handle)
+        try:
+            plan.graph.execute(dict(enumerate(tensors, 1)), workspace, handle=handle)
+        except Exception as error:
+            if plan.kept and not ran_out_of_memory(error):
+                kept_plans.drop(_about(kind))  # or it would fail in the next process, too
+            raise
     return True
 
 
@@ -127,7 +135,8 @@ def _planned(kind: _Kind) -> None:
         if ran_out_of_memory(error):
             raise
         sizes = kind.layouts[0].sizes
-        _log.warning("torch asks cuDNN for attentions over %s, the way %s: %s", sizes, kind.way, error)
+        # Not the error itself: it holds on to the tensors for as long as someone keeps what was logged.
+        _log.warning("torch asks cuDNN for attentions over %s, the way %s: %s", sizes, kind.way, str(error))
         if torch.cuda.mem_get_info(kind.device)[0] < _LITTLE:
             return
     _plans.setdefault(kind, made)
@@ -136,7 +145,9 @@ def _planned(kind: _Kind) -> None:
 def _read(kind: _Kind, handle: int) -> _Plan | None:
     """The plan that was kept for this, if there is one that can be read."""
     kept = kept_plans.read(_about(kind))
-    if kept is None:
+    # The front end tries what it reads: it records on the current stream and takes 1 MiB from the driver meanwhile.
+    # Where that fails, it leaves the stream recording.
+    if kept is None or torch.cuda.mem_get_info(kind.device)[0] < _LITTLE:
         return None
     graph = _graph(handle)
     try:
@@ -146,7 +157,7 @@ def _read(kind: _Kind, handle: int) -> _Plan | None:
             raise
         _log.info("a plan of cuDNN's is made again: %s", error)
         return None
-    return _Plan(graph, graph.get_workspace_size())
+    return _Plan(graph, graph.get_workspace_size(), kept=True)
 
 
 def _made(kind: _Kind, handle: int) -> _Plan:
@@ -159,14 +170,25 @@ def _made(kind: _Kind, handle: int) -> _Plan:
     graph.create_execution_plans([cudnn.heur_mode.A, cudnn.heur_mode.FALLBACK])
     graph.check_support()
     graph.build_plans()
-    kept_plans.keep(_about(kind), bytes(graph.serialize()))
-    return _Plan(graph, graph.get_workspace_size())
+    if kept_plans.wanted():
+        _keep(kind, graph)
+    return _Plan(graph, graph.get_workspace_size(), kept=False)
+
+
+def _keep(kind: _Kind, graph: Any) -> None:
+    try:
+        plan = bytes(graph.serialize())
+    except Exception as error:  # it can be used all the same
+        _log.info("a plan of cuDNN's can't be kept: %s", error)
+    else:
+        kept_plans.keep(_about(kind), plan)
 
 
 def _about(kind: _Kind) -> tuple[object, ...]:
     """All that a plan depends on: in another process, on another card, with another cuDNN."""
     card = torch.cuda.get_device_properties(kind.device)
-    return front_end(), card.name, card.major, card.minor, card.multi_processor_count, kind.way, kind.layouts
+    of_card = card.name, card.major, card.minor, card.multi_processor_count
+    return _DESCRIBED, front_end(), of_card, kind.way, kind.layouts
 
 
 def _graph(handle: int) -> Any:

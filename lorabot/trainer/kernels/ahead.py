@@ -26,6 +26,8 @@ _WORTH_IT = 8
 """Kernels from which on it pays to have processes compile them."""
 _MOST = 8
 """Processes: each takes a quarter of a GiB."""
+_PIPE = 2**18
+"""Bytes, of which a kernel takes three thousand at most."""
 _PATIENCE_S = 120.0
 _times = itertools.count()
 _log = logging.getLogger(__name__)
@@ -108,21 +110,23 @@ class _Crew:
         self._wanted.append(kernel)
         if len(self._wanted) == _WORTH_IT:
             self.start()
-            with self._forgiven():
-                self._tell_target()
-                for number, each in enumerate(self._wanted):
-                    self._tell(number, asdict(each))
+            card: Any = driver.active
+            target = card.get_current_target()
+            about = {"backend": target.backend, "arch": target.arch, "warp_size": target.warp_size}
+            for child in list(self._children):
+                self._tell(child, about)
+            for number, each in enumerate(self._wanted):
+                self._tell_one(number, each)
         elif len(self._wanted) > _WORTH_IT:
-            with self._forgiven():
-                self._tell(len(self._wanted) - 1, asdict(kernel))
+            self._tell_one(len(self._wanted) - 1, kernel)
 
     def close(self) -> None:
         """There is no more to come."""
         if len(self._wanted) < _WORTH_IT:
             self.end()
         self._until = time.monotonic() + _PATIENCE_S
-        with self._forgiven():
-            for child in self._children:
+        for child in list(self._children):
+            with self._heard_by(child):
                 _stdin(child).close()
 
     def wait(self) -> Sequence[Wanted]:
@@ -137,25 +141,35 @@ class _Crew:
         return self._wanted
 
     def end(self) -> None:
+        for child in list(self._children):
+            self._let_go(child)
+
+    def _let_go(self, child: subprocess.Popen[str]) -> None:
+        self._children.remove(child)
+        child.kill()
+        child.wait()
+        with suppress(OSError):  # what it was not told yet
+            _stdin(child).close()
+
+    def _tell_one(self, number: int, kernel: Wanted) -> None:
         while self._children:
-            child = self._children.pop()
-            child.kill()
-            child.wait()
-            with suppress(OSError):  # what it was not told yet
-                _stdin(child).close()
+            child = self._children[number % len(self._children)]
+            self._tell(child, asdict(kernel))
+            if child in self._children:
+                return
 
-    def _tell_target(self) -> None:
-        card: Any = driver.active
-        target = card.get_current_target()
-        about = {"backend": target.backend, "arch": target.arch, "warp_size": target.warp_size}
-        for number in range(len(self._children)):
-            self._tell(number, about)
+    def _tell(self, child: subprocess.Popen[str], said: dict[str, object]) -> None:
+        with self._heard_by(child):
+            _stdin(child).write(json.dumps(said) + "\n")
+            _stdin(child).flush()
 
-    def _tell(self, number: int, said: dict[str, object]) -> None:
-        if self._children:
-            pipe = _stdin(self._children[number % len(self._children)])
-            pipe.write(json.dumps(said) + "\n")
-            pipe.flush()
+    @contextmanager
+    def _heard_by(self, child: subprocess.Popen[str]) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            _log.warning("a process that compiles kernels is gone: %s", error)
+            self._let_go(child)
 
     @contextmanager
     def _forgiven(self) -> Iterator[None]:
@@ -174,7 +188,10 @@ def _stdin(child: subprocess.Popen[str]) -> IO[str]:
 
 def _child() -> subprocess.Popen[str]:
     command = [sys.executable, "-m", __name__]
-    return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True)  # noqa: S603
+    # A pipe that takes all there is to say: one who is slow to listen holds up nobody.
+    return subprocess.Popen(  # noqa: S603
+        command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True, pipesize=_PIPE
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,7 +211,9 @@ def main() -> int:
     """Compile what standard input names, each on a line after one for the card; 1 if some of it could not be."""
     with suppress(Exception):  # it is found out again when it is needed
         cache.triton_key()
-    target, kernels = next(sys.stdin), sys.stdin
+    target, kernels = next(sys.stdin, None), sys.stdin
+    if target is None:  # who was to say has ended
+        return 0
     driver.set_active(_Card(GPUTarget(**json.loads(target))))  # type: ignore[arg-type]
     status = 0
     for kernel in kernels:

@@ -81,7 +81,8 @@ def test_processes_that_end_at_once_or_are_told_nothing_hold_up_nobody(
     monkeypatch.setattr(driver, "_active", ahead._Card(GPUTarget("cuda", 90, 32)))
     many, few = [ahead.Wanted("module", f"kernel {number}", "{}") for number in range(20)], [ahead.Wanted("m", "k", "")]
     assert ahead.compile_apart(noting(many), cores=3)() == many
-    assert "compiled one by one" in caplog.text
+    assert caplog.text.count("a process that compiles kernels is gone") == 1
+    assert [each.returncode for each in started] == [0, 0, 0], "the others have heard all, and that there is no more"
     assert len(started) == 3
     assert ahead.compile_apart(noting(few), cores=3)() == few
     assert len(started) == 3, "later there is little to compile, and no process is started for it"

@@ -4,6 +4,7 @@ import os
 import pickle
 import sys
 import threading
+import weakref
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 from dataclasses import dataclass, field
@@ -212,7 +213,7 @@ def begin_anew(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cudnn_attention, "_plans", {})
 
 
-def refuse(*_: object) -> None:
+def refuse(*_: object, **__: object) -> None:
     raise NotSupported("No valid execution plans built.")
 
 
@@ -247,37 +248,113 @@ def test_texts_that_are_heard_learn_as_autograd_has_it_and_gradients_come_as_row
     assert Graph.executed == [("there", 0), ("back", 0)]
 
 
-def test_plans_are_kept_for_the_next_process_on_such_a_card_with_such_a_cudnn(
-    handles: list[int], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+@pytest.fixture
+def kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, handles: list[int]) -> Path:
+    """The folder of plans, in which there is one for each way of an attention."""
     monkeypatch.setenv("CUDNN_PLANS_DIR", str(tmp_path / "plans"))
-    for made, read, change in (
-        (2, 0, None),
-        (2, 2, None),
-        (4, 2, SimpleNamespace(**{**vars(CARD), "multi_processor_count": 66})),
-        (4, 4, CARD),
-    ):
-        begin_anew(monkeypatch)
-        if change:
-            monkeypatch.setattr(torch.cuda, "get_device_properties", lambda _, card=change: card)
-        assert agrees(attend(some_given()), some_given())
-        assert (Graph.made, Graph.read) == (made, read)
-    monkeypatch.setattr(sys.modules["cudnn"], "backend_version", lambda: 90001)
-    cudnn_attention.front_end.cache_clear()
-    begin_anew(monkeypatch)
     assert agrees(attend(some_given()), some_given())
-    assert (Graph.made, Graph.read) == (6, 4)
-    assert {path.suffix for path in (tmp_path / "plans").iterdir()} == {".plan"}
+    assert (Graph.made, Graph.read) == (2, 0)
+    begin_anew(monkeypatch)
+    return tmp_path / "plans"
+
+
+def test_plans_are_kept_for_the_next_process(kept: Path) -> None:
+    for _ in range(2):
+        assert agrees(attend(some_given()), some_given())
+        assert (Graph.made, Graph.read) == (2, 2)
+    assert [path.suffix for path in kept.iterdir()] == [".plan"] * 2
+
+
+@pytest.mark.parametrize("other", [{"name": "another"}, {"major": 8}, {"minor": 6}, {"multi_processor_count": 66}])
+def test_plans_of_another_card_are_not_taken(
+    kept: Path, monkeypatch: pytest.MonkeyPatch, other: dict[str, object]
+) -> None:
+    monkeypatch.setattr(torch.cuda, "get_device_properties", lambda _: SimpleNamespace(**{**vars(CARD), **other}))
+    assert agrees(attend(some_given()), some_given())
+    assert (Graph.made, Graph.read) == (4, 0)
+
+
+@pytest.mark.parametrize("part", ["backend_version", "__version__", "_DESCRIBED"])
+def test_plans_of_another_cudnn_or_of_another_description_are_not_taken(
+    kept: Path, monkeypatch: pytest.MonkeyPatch, part: str
+) -> None:
+    where = cudnn_attention if part == "_DESCRIBED" else sys.modules["cudnn"]
+    monkeypatch.setattr(where, part, (lambda: 90001) if part == "backend_version" else 2)
+    cudnn_attention.front_end.cache_clear()
+    assert agrees(attend(some_given()), some_given())
+    assert (Graph.made, Graph.read) == (4, 0)
+
+
+def test_plans_for_other_layouts_are_not_taken(kept: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert agrees(attend(some_given(BATCH + 1)), some_given(BATCH + 1))
+    assert (Graph.made, Graph.read) == (4, 0)
+    begin_anew(monkeypatch)
+    assert agrees(attend(some_given()), some_given(), rows=False)
+    assert (Graph.made, Graph.read) == (5, 1), "the way there is the same"
+
+
+def test_where_memory_is_short_no_plan_is_read(kept: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """cuDNN's front end takes memory to try what it reads, and where there is none leaves a stream recording."""
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda _: (2**27, 2**34))
+    assert agrees(attend(some_given()), some_given())
+    assert (Graph.made, Graph.read) == (4, 0)
+
+
+def test_memory_that_runs_out_as_a_plan_is_read_is_for_who_asked(kept: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def deserialize(*_: object) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr(Graph, "deserialize", deserialize)
+    with pytest.raises(torch.OutOfMemoryError):
+        attend(some_given())
+    assert cudnn_attention._plans == {}
+
+
+def test_a_plan_that_was_read_and_does_not_work_is_made_anew_by_the_next_process(
+    kept: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def execute(*_: object, **__: object) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    for ill, made, read in ((execute, 2, 3), (refuse, 3, 5)):
+        with monkeypatch.context() as other:
+            other.setattr(Graph, "execute", ill)
+            with pytest.raises((NotSupported, torch.OutOfMemoryError)):
+                attend(some_given())
+        begin_anew(monkeypatch)
+        assert agrees(attend(some_given()), some_given())
+        assert (Graph.made, Graph.read) == (made, read), "the way back is as good as before"
+        begin_anew(monkeypatch)
+
+
+def test_a_plan_that_was_made_and_does_not_work_stays_for_others(kept: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as ill:
+        ill.setattr(Graph, "execute", refuse)
+        with pytest.raises(NotSupported):
+            attend(some_given(BATCH + 1))
+    begin_anew(monkeypatch)
+    assert agrees(attend(some_given(BATCH + 1)), some_given(BATCH + 1))
+    assert (Graph.made, Graph.read) == (4, 1)
+
+
+def test_a_plan_that_can_not_be_said_is_used_all_the_same(
+    handles: list[int], monkeypatch: pytest.MonkeyPatch, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    monkeypatch.setattr(Graph, "serialize", refuse)
+    assert agrees(attend(some_given()), some_given())
+    assert caplog.messages == [], "where none are kept, it is not asked"
+    monkeypatch.setenv("CUDNN_PLANS_DIR", str(tmp_path))
+    assert agrees(attend(some_given(BATCH + 1)), some_given(BATCH + 1))
+    assert [way for way, _ in Graph.executed] == ["there", "back"] * 2
+    assert caplog.messages == ["a plan of cuDNN's can't be kept: No valid execution plans built."] * 2
 
 
 def test_plans_that_were_not_kept_whole_or_that_cudnn_refuses_are_made_and_kept_again(
-    handles: list[int], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    kept: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("CUDNN_PLANS_DIR", str(tmp_path))
-    assert agrees(attend(some_given()), some_given())
-    for path in tmp_path.iterdir():
+    for path in kept.iterdir():
         path.write_bytes(path.read_bytes()[:-1])
-    begin_anew(monkeypatch)
     assert agrees(attend(some_given()), some_given())
     assert (Graph.made, Graph.read) == (4, 0)
     with monkeypatch.context() as other:
@@ -304,14 +381,42 @@ def test_of_too_many_plans_those_go_that_were_not_used_for_longest(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("CUDNN_PLANS_DIR", str(tmp_path))
-    monkeypatch.setattr(kept_plans, "_MOST", 4)
+    monkeypatch.setattr(kept_plans, "_MOST", 5)
+    (tmp_path / "of a process that was killed").touch()
+    os.utime(tmp_path / "of a process that was killed", (0, 0))
     for number in range(4):
         kept_plans.keep(number, bytes([number]))
         (path,) = (each for each in tmp_path.iterdir() if each.stat().st_mtime > 10)
         os.utime(path, (number, number))
     assert kept_plans.read(0) == b"\x00"
     kept_plans.keep(4, b"new")
-    assert [kept_plans.read(number) for number in range(5)] == [b"\x00", None, None, b"\x03", b"new"]
+    assert [kept_plans.read(number) for number in range(5)] == [b"\x00", None, b"\x02", b"\x03", b"new"]
+    assert len(list(tmp_path.iterdir())) == 4
+
+
+def test_a_plan_is_there_whole_or_not_at_all(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    def write_half(path: Path, content: bytes) -> None:
+        path.open("wb").write(content[: len(content) // 2])
+        raise OSError("no space left on device")
+
+    monkeypatch.setenv("CUDNN_PLANS_DIR", str(tmp_path))
+    kept_plans.keep("one", b"plan")
+    monkeypatch.setattr(Path, "write_bytes", write_half)
+    kept_plans.keep("one", b"another plan")
+    kept_plans.keep("two", b"plan")
+    assert (kept_plans.read("one"), kept_plans.read("two")) == (b"plan", None)
+    assert len(list(tmp_path.iterdir())) == 1
+
+
+def test_a_plan_that_may_be_read_and_not_written_is_read(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("CUDNN_PLANS_DIR", str(tmp_path))
+    kept_plans.keep("one", b"plan")
+
+    def utime(*_: object) -> None:
+        raise PermissionError
+
+    monkeypatch.setattr(os, "utime", utime)
+    assert kept_plans.read("one") == b"plan"
 
 
 def test_sums_that_lie_otherwise_are_laid_as_they_were_declared(
@@ -358,12 +463,30 @@ def test_a_cudnn_that_knows_no_such_graph_is_asked_once_for_each(
     ]
 
 
-def test_a_way_back_that_cudnn_does_not_know_is_torchs_alone(
+def test_a_way_back_that_cudnn_does_not_know_is_torchs_and_holds_no_room_beside_it(
     handles: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    room: list[weakref.ref[torch.Tensor]] = []
+
+    def empty_like(tensor: torch.Tensor) -> torch.Tensor:
+        made = tensor.new_empty(tensor.shape)
+        room.append(weakref.ref(made))
+        return made
+
+    def by_torch(query: torch.Tensor, key: torch.Tensor, value: torch.Tensor) -> Attended:
+        attended, _ = summed(query, key, value)
+
+        def back(gradient: torch.Tensor) -> cudnn_attention.Heads:
+            assert [each() for each in room] == [None]
+            return attended.back(gradient)
+
+        return attended._replace(back=back)
+
     monkeypatch.setattr(Graph, "sdpa_backward", refuse)
+    monkeypatch.setattr(attention, "_by_torch", by_torch)
+    monkeypatch.setattr(torch, "empty_like", empty_like)
     assert agrees(attend(some_given()), some_given())
-    assert Graph.executed == [("there", 0)]
+    assert (Graph.executed, len(room)) == ([("there", 0)], 1)
 
 
 def test_where_memory_is_short_it_is_asked_again(handles: list[int], monkeypatch: pytest.MonkeyPatch) -> None:
