@@ -411,7 +411,8 @@ def _token(name: str, token: str | None, shape: re.Pattern[str], url: str, heade
             return _finding(name, "broken", "doctor-token-refused", get_one, **params)
         params["reason"] = f"HTTP {error.code}"
     except (OSError, HTTPException) as error:
-        params["reason"] = str(getattr(error, "reason", error)) or type(error).__name__
+        reason = getattr(error, "reason", error)
+        params["reason"] = getattr(reason, "strerror", None) or str(reason) or type(error).__name__
     except (ValueError, AttributeError, KeyError, TypeError):
         return _finding(name, "broken", "doctor-token-nonsense", "doctor-token-unasked-mend", **params)
     else:

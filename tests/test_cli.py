@@ -188,7 +188,11 @@ def test_a_broken_preset_of_the_operator_is_named_and_the_exit_code_is_1(tmp_pat
     done = lorabot("presets", cwd=tmp_path, LORABOT_PRESETS_DIR="mine")
     assert done.returncode == 1
     assert "anime" in done.stdout
-    assert "mine/robot.yaml:2: titel: is not a field; did you mean title?" in done.stderr
+    said = "mine/robot.yaml:2: titel: is not a field; did you mean title?"
+    assert done.stderr.count(said) == 1
+    wished = lorabot("presets", "robot", cwd=tmp_path, LORABOT_PRESETS_DIR="mine")
+    assert (wished.returncode, wished.stderr.count(said)) == (1, 1)
+    assert 'There is no preset "robot"' in wished.stderr
 
 
 def test_an_unforeseen_error_is_one_line_and_its_traceback_is_in_a_file(tmp_path: Path) -> None:

@@ -38,9 +38,11 @@ def run_bot_part(terminal: Terminal) -> int:
         terminal.print("cli-web-ready", url=url)
 
     async def serve(queue: Queue, stop: asyncio.Event) -> None:
+        catalogue = load_presets(settings.presets_dir, bases)
+        catalogue.log()
         await run_bot(
             queue,
-            load_presets(settings.presets_dir, bases),
+            catalogue,
             web=settings.web,
             intake=settings.intake,
             delivery=settings.delivery,

@@ -18,6 +18,7 @@ def show_presets(terminal: Terminal, wish: str | None) -> int:
     """
     catalogue = load_presets(terminal.settings().presets_dir)
     if wish is not None:
+        catalogue.log()
         _show_one(terminal, catalogue, catalogue.get(wish))
         return 0
     _show_all(terminal, catalogue)

@@ -64,6 +64,7 @@ def run_train(terminal: Terminal, wish: Wish) -> int:
     settings = terminal.settings()
     configure("debug" if terminal.debug else "warning", settings.secrets())
     catalogue = load_presets(settings.presets_dir, bases_of(settings))
+    catalogue.log()
     preset = catalogue.get(wish.preset)
     base = catalogue.bases.usual if wish.base is None else _wished(wish.base, catalogue.bases, settings)
     caption = preset.recipe(base.family).caption

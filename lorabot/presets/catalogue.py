@@ -74,6 +74,13 @@ class Catalogue:
         """The vocabulary that captions are made of; None where they are the trigger word alone."""
         return None if caption.vocabulary is None else self.vocabularies[caption.vocabulary]
 
+    def log(self) -> None:
+        """For whoever shows it nowhere: what was left out, and what the operator has put in the place of ours."""
+        for fault in self.broken:
+            _log.warning("preset left out: %s", fault)
+        for override in self.overrides:
+            _log.info("%s takes the place of the built-in %s", override.path, override.id)
+
 
 def load_presets(extra: Path | None = None, bases: Bases | None = None) -> Catalogue:
     """Read the built-in presets, then those in the folder ``extra`` (``*.yaml`` and ``vocabularies/*.yaml``).
@@ -94,10 +101,6 @@ def load_presets(extra: Path | None = None, bases: Bases | None = None) -> Catal
             _lay_over(presets, mine, overrides)
         else:
             broken.append(BrokenPreset(extra, 0, "", "is not a folder; LORABOT_PRESETS_DIR names it"))
-    for fault in broken:
-        _log.warning("preset left out: %s", fault)
-    for override in overrides:
-        _log.info("%s takes the place of the built-in %s", override.path, override.id)
     return Catalogue(
         presets=MappingProxyType({name: presets[name].model for name in sorted(presets)}),
         vocabularies=MappingProxyType({name: source.model for name, source in vocabularies.items()}),

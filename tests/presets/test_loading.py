@@ -139,6 +139,21 @@ def test_a_broken_override_leaves_the_built_in_one_in_place(tmp_path: Path) -> N
     assert len(catalogue.broken) == 1
 
 
+def test_who_shows_it_nowhere_logs_what_was_left_out_and_what_was_replaced(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    (tmp_path / "mine.yaml").write_text(GOOD.replace("id: robot", "id: pet"), encoding="utf-8")
+    (tmp_path / "odd.yaml").write_text("- a\n", encoding="utf-8")
+    catalogue = load_presets(tmp_path)
+    assert caplog.messages == []
+    catalogue.log()
+    assert caplog.messages == [
+        f"preset left out: {tmp_path / 'odd.yaml'}:1: input should be fields with values",
+        f"{tmp_path / 'mine.yaml'} takes the place of the built-in pet",
+    ]
+
+
 def test_two_files_with_one_id_are_told_apart(tmp_path: Path) -> None:
     (tmp_path / "a.yaml").write_text(GOOD, encoding="utf-8")
     (tmp_path / "b.yaml").write_text(GOOD, encoding="utf-8")
