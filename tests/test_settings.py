@@ -200,7 +200,24 @@ def test_all_mistakes_are_named_at_once(monkeypatch: pytest.MonkeyPatch) -> None
     assert len(problems()) == 2
     monkeypatch.setenv("LORABOT_WEB__PRT", "1")
     monkeypatch.setenv("LORABOT_DATADIR", "1")
-    assert len(problems()) == 2
+    assert len(problems()) == 4
+
+
+def test_mistakes_of_all_kinds_are_named_together_and_each_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "lorabot.toml").write_text(
+        'langauge = "en"\nintake = 3\n[web]\nprot = 1\nport = "many"\n[bto]\nx = 1\n[trainer]\ndevice = "x"\n'
+    )
+    monkeypatch.setenv("LORABOT_WEB__PROT", "1")
+    monkeypatch.setenv("LORABOT_LANGAUGE", "en")
+    monkeypatch.setenv("LORABOT_DISCORD__TOKEN_FILE", "nowhere")
+    monkeypatch.setenv("LORABOT_QUEUE_LIMIT", "-")
+    lines = problems()
+    named = ["LORABOT_LANGAUGE", "LORABOT_QUEUE_LIMIT", "LORABOT_WEB__PROT", "langauge", "intake", "web.prot", "bto"]
+    for name in (*named, "LORABOT_DISCORD__TOKEN_FILE", "lorabot.toml: web.port", "lorabot.toml: trainer.device"):
+        assert sum(name in line for line in lines) == 1, (name, lines)
+    assert len(lines) == 10
 
 
 def test_settings_that_contradict_each_other_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -262,8 +279,9 @@ def test_what_is_printed_of_the_settings_holds_no_secret(monkeypatch: pytest.Mon
 def test_a_misspelt_variable_is_an_error_with_the_nearest_name(
     variable: str, nearest: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv(variable, "1")
-    (line,) = problems()
+    for value in ("1", "x"):
+        monkeypatch.setenv(variable, value)
+        (line,) = problems()
     assert variable in line
     assert nearest in line.removeprefix(f"There is no setting {variable}.")
 

@@ -63,15 +63,16 @@ def load_settings(config: Path | None = None) -> Settings:
     _refuse_unknown_variables(environment, problems)
     file, tree = _read_toml(config, environment, settings, problems)
     _read_secret_files(environment, settings, tree, problems)
-    if problems:
-        raise SettingsError(problems)
+    origins = _Origins(environment, file)
+    sections = {setting.variable.rpartition("__")[0] for setting in settings}
+    if not sections.isdisjoint(name.upper() for name in environment):
+        raise SettingsError(problems)  # a value for a whole section: pydantic makes nothing of it
     try:
         loaded = Settings(**tree)
     except ValidationError as error:
-        origins = _Origins(environment, file)
-        raise SettingsError([_explain(detail, settings, origins) for detail in error.errors()]) from None
-    origins = _Origins(environment, file)
-    problems = [
+        details = [detail for detail in error.errors() if not _is_unknown(detail, settings)]  # these are said already
+        raise SettingsError([*problems, *(_explain(detail, settings, origins) for detail in details)]) from None
+    problems += [
         Problem(_wrong(origins.name(setting), str(value), setting), setting.allowed)
         for setting in settings
         if isinstance(value := value_at(loaded, setting.path), float) and not math.isfinite(value)
@@ -83,6 +84,12 @@ def load_settings(config: Path | None = None) -> Settings:
     if problems:
         raise SettingsError(problems)
     return loaded
+
+
+def _is_unknown(detail: Mapping[str, Any], settings: tuple[Setting, ...]) -> bool:
+    place = tuple(str(part) for part in detail["loc"])
+    known = any(place[: len(setting.path)] == setting.path for setting in settings)
+    return detail["type"] == "extra_forbidden" and not known
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,9 +145,10 @@ def _read_toml(
         return file, {}
     known = {setting.key for setting in settings}
     sections = {key.partition(".")[0] for key in known if "." in key}
-    for key in _keys(tree, known):
+    for key in list(_keys(tree, known)):
         if key in known:
             continue
+        _take_out(tree, key)
         if key in sections:
             problems.append(Problem(Message("settings-no-section", {"file": file.name, "name": key})))
             continue
@@ -158,6 +166,13 @@ def _keys(tree: Mapping[str, Any], known: Iterable[str], above: str = "") -> Ite
             yield from _keys(value, known, f"{key}.")
         else:
             yield key
+
+
+def _take_out(tree: dict[str, Any], key: str) -> None:
+    *above, name = key.split(".")
+    for section in above:
+        tree = tree[section]
+    del tree[name]
 
 
 def _without_empty(tree: Mapping[str, Any]) -> dict[str, Any]:
