@@ -2,7 +2,7 @@
 
 It writes gradients where it is told to: torch makes three tensors of those that are wanted side by side, and to put
 these together takes 1 % of a step at batch 16. And its plans can be kept from one process to the next: made anew in
-each, those for the sizes of a job's pictures had taken a fifth of the time to its first step.
+each, those for the sizes of a job's pictures had taken a sixth of the time to its first step.
 """
 
 import logging
@@ -21,7 +21,7 @@ from lorabot.trainer.memory import ran_out_of_memory
 _log = logging.getLogger(__name__)
 
 Heads = tuple[torch.Tensor, torch.Tensor, torch.Tensor]
-"""Queries, keys and values, or their gradients: (B, heads, tokens, head size) each, bfloat16."""
+"""Queries, keys and values, or their gradients: (B, heads, tokens, head size) each."""
 
 
 class _Layout(NamedTuple):
@@ -64,7 +64,7 @@ def attend(query: torch.Tensor, key: torch.Tensor, value: torch.Tensor) -> tuple
     """Softmax of the scaled products of ``query`` and ``key``, times ``value``, as rows; and for each query and head
     the logarithm of the softmax's sum, float32 (B, heads, tokens, 1).
 
-    None where this can't be done so; the log has why.
+    None where this can't be done so, as with other numbers than bfloat16; the log has why.
     """
     if not _takes(query, key, value):
         return None
