@@ -2,7 +2,7 @@
 
 It writes gradients where it is told to: torch makes three tensors of those that are wanted side by side, and to put
 these together takes 1 % of a step at batch 16. And its plans can be kept from one process to the next: made anew in
-each, those for the sizes of a job's pictures had taken a sixth of the time to its first step.
+each, those for the sizes of a job's pictures held up its first step.
 """
 
 import logging

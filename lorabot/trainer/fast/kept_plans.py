@@ -1,4 +1,4 @@
-"""Plans of cuDNN's as files: to make one takes 40 to 80 ms, to read it less than ten.
+"""Plans of cuDNN's as files: to read one takes a fraction of making it.
 
 They lie where ``CUDNN_PLANS_DIR`` says; without it none are kept. A file that can't be read or written is as good as
 none, since any plan can be made again.
